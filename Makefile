@@ -1,0 +1,48 @@
+# `make demo` needs Python >= 3.10 and make, nothing else: plain pip brings the rest into .venv.
+# On Linux without a GPU, TORCH_INDEX=https://download.pytorch.org/whl/cpu saves downloading the CUDA libraries.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 python; do \
+            $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+TORCH_INDEX ?=
+
+PRESET ?= small
+OUT ?= runs/$(PRESET)
+DATA ?=
+CHECKPOINT ?=
+
+PY = $(VENV)/bin/python
+PIP = $(PY) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+DATA_ARG = $(if $(DATA),--data $(DATA))
+
+.PHONY: demo test lint train evaluate clean
+
+demo: $(VENV)/.installed
+	$(PY) -m codi_minimal demo
+
+test: $(VENV)/.installed-dev
+	$(PY) -m pytest -q
+
+lint: $(VENV)/.installed-dev
+	$(PY) -m ruff check .
+
+train: $(VENV)/.installed-dev
+	$(PY) -m codi_minimal train --preset $(PRESET) --out $(OUT) $(DATA_ARG)
+
+evaluate: $(VENV)/.installed
+	$(PY) -m codi_minimal evaluate $(DATA_ARG) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+
+clean:
+	rm -rf $(VENV)
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.10 on PATH; set PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(PY)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(PY)
+	$(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,16 @@
+"""Latent alignment: environment encoders, the cross-attention to them, and the joint loss (CoDi sect. 3.3)."""
+
+from codi_minimal.alignment.cross_attention import EnvironmentAttention, add_environment, environment_parameters
+from codi_minimal.alignment.environment import EnvironmentEncoder
+from codi_minimal.alignment.joint import WIRINGS, contrastive_loss, joint_loss, wire
+
+__all__ = [
+    "WIRINGS",
+    "EnvironmentAttention",
+    "EnvironmentEncoder",
+    "add_environment",
+    "contrastive_loss",
+    "environment_parameters",
+    "joint_loss",
+    "wire",
+]

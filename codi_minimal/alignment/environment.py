@@ -1,0 +1,77 @@
+"""Environment encoders V_m: a noisy latent z_t^m → a short sequence of tokens in a space shared by all modalities."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from einops.layers.torch import Rearrange
+from torch import Tensor, nn
+
+from codi_minimal.denoisers.blocks import ResBlock, conv, time_embedding
+
+
+class EnvironmentEncoder(nn.Module):
+    """V_m(z_t, t): (b, *shape) → tokens (b, n, d_env) of norm √d_env. CoDi sect. 3.3.
+
+    The public code pools each latent to one vector, and attention over one key is a constant. Here every modality gives
+    `summary` tokens that say what there is, and those with a time axis one token more a video frame that say when:
+    the clock that audio and video share.
+
+    Args:
+        shape: latent shape, (c, l), (c, h, w) or (f, c, h, w).
+        patches: einops pattern that cuts the features "(b f) c ..." into "b k n e": k times, n patches each, e features.
+        sizes: the lengths that `patches` needs, for instance {"p": 2, "q": 2}.
+        clock: k, the number of clock tokens; 0 for a modality without time (then k = 1 in the pattern).
+        d_env: width of a token. width, layers: of the transformer. summary: number of summary tokens.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        patches: str,
+        sizes: dict[str, int],
+        clock: int = 0,
+        d_env: int = 128,
+        width: int = 128,
+        layers: int = 2,
+        stem: int = 32,
+        summary: int = 4,
+    ):
+        super().__init__()
+        self.shape, self.clock, self.summary, self.width, self.d_env = tuple(shape), clock, summary, width, d_env
+        self.frames = shape[0] if len(shape) == 4 else None
+        channels, *sides = shape[-3:] if self.frames else shape
+        self.conv_in = conv(len(sides), channels, stem, 3)
+        self.res = ResBlock(len(sides), stem, stem, width)
+        self.time_mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.patches = Rearrange(patches, **sizes, **({"f": self.frames} if self.frames else {}))
+        _, times, places, features = self.patches(torch.zeros(self.frames or 1, stem, *sides)).shape
+        if times != max(clock, 1):
+            raise ValueError(f"expected patches with {max(clock, 1)} times, got {times} from {patches!r}")
+        self.to_token = nn.Linear(features, width)
+        self.position = nn.Parameter(0.1 * torch.randn(times, places, width))
+        self.queries = nn.Parameter(torch.randn(summary, width))
+        layer = nn.TransformerEncoderLayer(
+            width, 4, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.transformer = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, d_env))
+
+    def forward(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """Tokens (b, summary + clock, d_env) for z_t (b, *shape) at zero-based t (b,): first the summary, then the clock."""
+        if tuple(z_t.shape[1:]) != self.shape:
+            raise ValueError(f"expected z_t (b, {', '.join(map(str, self.shape))}), got {tuple(z_t.shape)}")
+        emb = self.time_mlp(time_embedding(t, self.width))                              # b w
+        x = z_t.flatten(0, 1) if self.frames else z_t                                   # (b f) c ...
+        h = self.res(self.conv_in(x), emb.repeat_interleave(self.frames or 1, dim=0))
+        h = self.to_token(self.patches(h)) + self.position                              # b k n w
+        times = h.shape[1]
+        queries = repeat(self.queries, "s w -> b s w", b=len(t))
+        h = torch.cat([queries, rearrange(h, "b k n w -> b (k n) w")], dim=1) + emb[:, None]
+        h = self.transformer(h)
+        tokens = h[:, : self.summary]
+        if self.clock:
+            clock = rearrange(h[:, self.summary :], "b (k n) w -> b k n w", k=times).mean(dim=2)
+            tokens = torch.cat([tokens, clock], dim=1)
+        return F.normalize(self.out(tokens), dim=-1) * self.d_env**0.5

@@ -1,0 +1,87 @@
+"""Joint generation: which stream sees which environment, and the loss that teaches it, L_Cross + λ L_Con."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from codi_minimal.prompts.bridging import clip_loss
+
+WIRINGS = ("others", "own", "pooled", "off")
+
+
+def wire(tokens: Mapping[str, Tensor], summary: int, wiring: str = "others") -> dict[str, Tensor | None]:
+    """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.3.
+
+    - "others": the tokens of all other streams (the paper). Clock tokens go only to streams that have a clock themselves.
+    - "own": a stream's own tokens, what the paper's public code does: streams learn nothing of each other.
+    - "pooled": one token for each other stream, the mean of its tokens.
+    - "off": nothing.
+
+    Args:
+        tokens: for each stream its tokens (b, summary [+ clock], d_env).
+        summary: how many of them, the first, are summary tokens.
+    """
+    if wiring not in WIRINGS:
+        raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, got {wiring!r}")
+    if wiring == "off":
+        return dict.fromkeys(tokens)
+    if wiring == "own":
+        return dict(tokens)
+    env: dict[str, Tensor | None] = {}
+    for name, own in tokens.items():
+        others = [tokens[other] for other in sorted(tokens) if other != name]  # sorted: the order of outputs is no input
+        if wiring == "pooled":
+            others = [F.normalize(x.mean(dim=1, keepdim=True), dim=-1) * x.shape[-1] ** 0.5 for x in others]
+        elif own.shape[1] == summary:
+            others = [x[:, :summary] for x in others]
+        env[name] = torch.cat(others, dim=1) if others else None
+    return env
+
+
+def contrastive_loss(x: Tensor, y: Tensor, logit_scale: Tensor, positives: Tensor | None = None) -> Tensor:
+    """L_Con between the tokens V_A(z_t^A) and V_B(z_t^B): token i of one is to match token i of the other.
+
+    The similarity of two samples is the mean cosine of their tokens, over those tokens that both streams have.
+    """
+    n = min(x.shape[1], y.shape[1])
+    x, y = (F.normalize(v[:, :n].flatten(1), dim=-1) for v in (x, y))
+    return clip_loss(x, y, logit_scale, positives)
+
+
+def joint_loss(
+    loss: Callable[..., Tensor],
+    denoisers: Mapping[str, Callable],
+    tokens: Mapping[str, Tensor],
+    env: Mapping[str, Tensor | None],
+    z0: Mapping[str, Tensor],
+    t: Tensor,
+    eps: Mapping[str, Tensor],
+    cond: Tensor,
+    logit_scale: Tensor,
+    lam: float,
+    positives: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """L = Σ_A L_Cross^A + λ L_Con for one pair (A, B). CoDi sect. 3.3.
+
+    L_Cross^A = ‖ε − ε_A(z_t^A, V_B(z_t^B), t, C)‖². Both streams are at the same t, as they are when they are sampled
+    side by side.
+
+    Args:
+        loss: `diffusion_loss` with its schedule and prediction filled in: (net, z0, t, eps, cond=, env=) → scalar.
+        denoisers, tokens, env, z0, eps: one for each of the two streams; `tokens` are V(z_t), `env` what `wire` made of them.
+        t: (b,) zero-based. cond: (b, d), the same prompt for both. positives: see `clip_loss`.
+    """
+    a, b = names = _pair(z0)
+    cross = {name: loss(denoisers[name], z0[name], t, eps[name], cond=cond, env=env[name]) for name in names}
+    con = contrastive_loss(tokens[a], tokens[b], logit_scale, positives)
+    total = sum(cross.values()) + lam * con
+    return {"loss": total, "contrastive": con, **{f"cross_{name}": value for name, value in cross.items()}}
+
+
+def _pair(streams: Mapping[str, Tensor] | Sequence[str]) -> tuple[str, str]:
+    names = tuple(streams)
+    if len(names) != 2:
+        raise ValueError(f"expected a pair of streams, got {names}")
+    return names

@@ -1,0 +1,1 @@
+"""Autoencoders (E_m, D_m): each modality's latent space."""

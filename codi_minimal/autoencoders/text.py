@@ -1,0 +1,136 @@
+"""The text autoencoder: a caption as a short sequence of latent vectors, after Optimus (Li et al. 2020)."""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from codi_minimal.autoencoders.base import Autoencoder
+from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
+
+
+class WordDropout(nn.Module):
+    """Hides a share of the words "b n" from the decoder while training, so that it must rely on the latent.
+
+    Bowman et al. 2016, section 3.1. No generator is needed: which places of a batch are hidden is fixed (a quasi-random
+    lattice), and which caption comes to which place is not, for batches are drawn at random.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, ids: Tensor) -> Tensor:
+        if not self.training:
+            return ids
+        row, column = torch.meshgrid(*(torch.arange(n, device=ids.device) for n in ids.shape), indexing="ij")
+        hidden = (row * 0.7548776662 + column * 0.5698402910) % 1 < self.share  # b n
+        return ids.masked_fill(hidden & (ids > UNK), UNK)
+
+
+class TextVAE(Autoencoder):
+    """A variational autoencoder whose encoder reads a caption at once and whose decoder writes it word by word.
+
+    reconstruction = -sum_n log p(w_n | w_<n, z), in nats a caption.
+
+    Paper: CoDi, section 3.2 (text); Optimus, section 3. Optimus pools a caption into one vector; here `l` learned
+    queries read beside its words, and the decoder attends to the `l` latent vectors (Optimus' "memory" scheme).
+
+    Args:
+        tokenizer: captions to word ids "b n" and back.
+        width: channels inside both transformers.
+        layers: blocks in each of them.
+        heads: attention heads.
+        latent: (c, l): channels and positions of the latent.
+        kl_weight: weight of the KL term, which is averaged over latent components.
+        word_dropout: share of the words hidden from the decoder in training, so that it must rely on the latent.
+    """
+
+    def __init__(
+        self,
+        tokenizer: WordTokenizer,
+        width: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        latent: tuple[int, int] = (8, 8),
+        kl_weight: float = 1.0,
+        word_dropout: float = 0.3,
+    ) -> None:
+        super().__init__(latent, kl_weight)
+        if width % heads:
+            raise ValueError(f"expected width to be a multiple of heads = {heads}, got {width}")
+        channels, positions = latent
+        self.tokenizer = tokenizer
+        self.word_dropout = WordDropout(word_dropout)
+
+        def vectors(n: int) -> nn.Embedding:
+            table = nn.Embedding(n, width)
+            nn.init.normal_(table.weight, std=width**-0.5)
+            return table
+
+        block = {"d_model": width, "nhead": heads, "dim_feedforward": 2 * width, "dropout": 0.0}
+        block |= {"activation": "gelu", "batch_first": True, "norm_first": True}
+        self.embedding = vectors(len(tokenizer))  # shared by encoder, decoder and output
+        self.encoder_positions, self.queries = vectors(tokenizer.length), vectors(positions)
+        self.encoder = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(**block), layers, nn.LayerNorm(width), enable_nested_tensor=False
+        )
+        self.to_moments = nn.Linear(width, 2 * channels)
+        self.from_latent = nn.Linear(channels, width)
+        self.latent_positions, self.decoder_positions = vectors(positions), vectors(tokenizer.length)
+        self.decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(**block), layers, nn.LayerNorm(width))
+
+    def posterior(self, captions: list[str]) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | w), each "b c l", before scaling.
+
+        Raises:
+            ValueError: if a caption is not a string, is empty or too long, or has no known word.
+        """
+        ids = self._ids(captions)
+        words = self.embedding(ids) + self.encoder_positions.weight  # b n d
+        queries = repeat(self.queries.weight, "l d -> b l d", b=len(ids))
+        padding = F.pad(ids == PAD, (queries.shape[1], 0))  # b l+n: queries are never padding
+        h = self.encoder(torch.cat([queries, words], dim=1), src_key_padding_mask=padding)
+        moments = self.to_moments(h[:, : queries.shape[1]])  # b l 2c
+        mean, logvar = rearrange(moments, "b l (two c) -> two b c l", two=2)
+        return mean, logvar.clamp(-12, 4)  # keeps exp() finite
+
+    def reconstruction(self, captions: list[str], z: Tensor) -> Tensor:
+        """Negative log-likelihood of the captions under unscaled latents z "b c l": nats a caption, a scalar."""
+        ids = self._ids(captions)
+        seen, target = self.word_dropout(ids[:, :-1]), ids[:, 1:]
+        logits = rearrange(self.logits(z, seen), "b n v -> b v n")
+        return F.cross_entropy(logits, target, ignore_index=PAD, reduction="sum") / len(ids)
+
+    def logits(self, z: Tensor, ids: Tensor) -> Tensor:
+        """Scores of the word that follows each prefix of `ids`.
+
+        Args:
+            z: unscaled latents, "b c l".
+            ids: words so far, BOS first, "b n".
+
+        Returns:
+            "b n v", v = len(tokenizer): entry n is for the word after ids[:, n].
+        """
+        n = ids.shape[1]
+        future = torch.ones(n, n, dtype=torch.bool, device=ids.device).triu(1)
+        memory = self.from_latent(rearrange(z, "b c l -> b l c")) + self.latent_positions.weight  # b l d
+        words = self.embedding(ids) + self.decoder_positions.weight[:n]  # b n d
+        h = self.decoder(words, memory, tgt_mask=future)  # b n d
+        return h @ self.embedding.weight.T  # b n v
+
+    @torch.no_grad()
+    def decode_raw(self, z: Tensor) -> list[str]:
+        """Captions of unscaled latents "b c l": the likeliest word at every step, until all captions have ended."""
+        ids = torch.full((len(z), 1), BOS, device=z.device)
+        ended = torch.zeros(len(z), dtype=torch.bool, device=z.device)
+        while ids.shape[1] < self.tokenizer.length and not ended.all():
+            scores = self.logits(z, ids)[:, -1]  # b v
+            scores[:, [PAD, BOS, UNK]] = -torch.inf  # a caption is made of words
+            word = scores.argmax(-1).masked_fill(ended, PAD)
+            ids = torch.cat([ids, rearrange(word, "b -> b 1")], dim=1)
+            ended |= word == EOS
+        return self.tokenizer.decode(ids)
+
+    def _ids(self, captions: list[str]) -> Tensor:
+        return self.tokenizer.encode(captions).to(self.scale_factor.device)

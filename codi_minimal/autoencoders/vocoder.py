@@ -1,0 +1,161 @@
+"""From log-mel spectrogram back to waveform: Griffin–Lim, which is fixed, and a network that learns it (after Vocos)."""
+
+import torch
+import torchaudio.functional as AF
+from einops import rearrange
+from torch import Tensor, nn
+
+from codi_minimal.autoencoders.mel import HOP_LENGTH, N_FFT, N_MELS, SAMPLES, WIN_LENGTH, LogMel, check_log_mel
+
+
+class GriffinLim(nn.Module):
+    """Phase by alternating projections: the sound whose magnitude spectrogram comes close to what the mel bands say.
+
+    Griffin & Lim 1984, in the fast version of Perraudin et al. 2013. Elsewhere: torchaudio `functional.griffinlim`.
+    Deterministic: the phase starts at zero. It needs no training, and so it is the vocoder's baseline.
+
+    Args:
+        iterations: projections to and fro.
+        momentum: of the fast version, in [0, 1).
+    """
+
+    def __init__(self, iterations: int = 32, momentum: float = 0.99) -> None:
+        super().__init__()
+        self.iterations, self.momentum = iterations, momentum
+        filters = LogMel().filters  # m k
+        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("inverse", torch.linalg.pinv(filters), persistent=False)  # k m
+        self.register_buffer("window", torch.hann_window(WIN_LENGTH), persistent=False)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Log-mel "b 1 m n" to waveform "b s" in [-1, 1], 8 kHz.
+
+        Raises:
+            ValueError: if the log-mel is not of shape (b, 1, 64, 64).
+        """
+        magnitude = self.spectrogram(LogMel.magnitude(log_mel))  # b k n
+        magnitude = torch.cat([magnitude, magnitude[..., -1:]], dim=-1)  # b k n+1: the frame that LogMel leaves out
+        waveform = AF.griffinlim(
+            magnitude, self.window, N_FFT, HOP_LENGTH, WIN_LENGTH, 1.0, self.iterations, self.momentum, SAMPLES, False
+        )
+        return waveform.clamp(-1, 1)
+
+    def spectrogram(self, mel: Tensor, steps: int = 20) -> Tensor:
+        """Mel magnitudes "b m n" to linear magnitudes "b k n": non-negative S with filters @ S close to `mel`.
+
+        From the clamped pseudo-inverse, multiplicative updates (Lee & Seung 2001): S <- S * F^T mel / F^T F S.
+        """
+        spectrum = (self.inverse @ mel).clamp_min(1e-6)
+        target = self.filters.T @ mel
+        for _ in range(steps):
+            spectrum = spectrum * target / (self.filters.T @ (self.filters @ spectrum)).clamp_min(1e-12)
+        return spectrum
+
+
+class ConvNeXtBlock(nn.Module):
+    """x + gamma * MLP(LayerNorm(depthwise(x))) along time, "b c n" (Liu et al. 2022, section 2; 1-D as in Vocos)."""
+
+    def __init__(self, width: int, expansion: int, kernel: int = 7) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
+        self.gamma = nn.Parameter(torch.full((width,), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = rearrange(self.depthwise(x), "b c n -> b n c")
+        return x + rearrange(self.gamma * self.mlp(self.norm(h)), "b n c -> b c n")
+
+
+class Vocoder(nn.Module):
+    """A network that says magnitude and phase of every time-frequency bin; the inverse STFT makes the waveform of them.
+
+    waveform = iSTFT(exp(m) * (cos p + i sin p)), with m and (cos p, sin p) the network's at 257 bins x 65 frames.
+
+    Siuzdak 2023 ("Vocos"), sections 3.2 and 3.3, without the adversarial losses: `vocoder_loss` instead. All of the
+    network runs at the mel's frame rate, so it is fast: no transposed convolution ever sees samples.
+
+    Args:
+        width: channels.
+        blocks: ConvNeXt blocks.
+        expansion: hidden channels of a block, in widths.
+    """
+
+    def __init__(self, width: int = 160, blocks: int = 5, expansion: int = 2) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(N_MELS, width, 7, padding=3)
+        self.stem_norm = nn.LayerNorm(width)
+        self.blocks = nn.Sequential(*(ConvNeXtBlock(width, expansion) for _ in range(blocks)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, 3 * (N_FFT // 2 + 1))
+        nn.init.constant_(self.head.bias[: N_FFT // 2 + 1], -3.0)  # starts quiet: most of a sound is silence
+        self.register_buffer("window", torch.hann_window(N_FFT), persistent=False)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Log-mel "b 1 m n" to waveform "b s" in [-1, 1], 8 kHz.
+
+        Raises:
+            ValueError: if the log-mel is not of shape (b, 1, 64, 64).
+        """
+        check_log_mel(log_mel)
+        x = rearrange(log_mel, "b 1 m n -> b m n")
+        x = torch.cat([x, x[..., -1:]], dim=-1)  # b m n+1: the frame that LogMel leaves out
+        h = rearrange(self.stem(x), "b c n -> b n c")
+        h = self.blocks(rearrange(self.stem_norm(h), "b n c -> b c n"))
+        h = self.head(self.norm(rearrange(h, "b c n -> b n c")))  # b n+1 3k
+        return self.synthesise(*rearrange(h, "b n (three k) -> three b k n", three=3))
+
+    def synthesise(self, log_magnitude: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        """The inverse STFT of what the head says, each "b k n": waveform "b s".
+
+        (cosine, sine) is a direction of any length: it is brought to the unit circle, so that no phase ever wraps.
+        """
+        magnitude = log_magnitude.exp().clamp_max(1e2)  # Vocos' safeguard: no bin of sound in [-1, 1] is louder
+        length = (cosine.square() + sine.square() + 1e-12).sqrt()
+        spectrum = torch.complex(magnitude * cosine / length, magnitude * sine / length)
+        waveform = torch.istft(spectrum, N_FFT, HOP_LENGTH, N_FFT, self.window, center=True, length=SAMPLES)
+        return waveform.clamp(-1, 1)
+
+
+RESOLUTIONS = (128, 256, 512)  # samples a window: 16, 32 and 64 ms
+
+
+def stft_distance(x: Tensor, x_hat: Tensor, resolutions: tuple[int, ...] = RESOLUTIONS) -> Tensor:
+    """Multi-resolution STFT distance of waveforms "b s", a scalar; 0 if and only if all magnitudes agree.
+
+    Per resolution: || S - S_hat ||_F / || S ||_F + mean |log S - log S_hat| (spectral convergence and log magnitude),
+    Yamamoto et al. 2020 (Parallel WaveGAN), section 2.2. S is clamped to 0.05 before the logarithm: noise of
+    sigma 0.002, the world's silence, lies below it and need not be matched bin by bin.
+    """
+    total = x.new_zeros(())
+    for n_fft in resolutions:
+        window = torch.hann_window(n_fft, device=x.device)
+        true, fake = (
+            torch.stft(w, n_fft, n_fft // 4, window=window, return_complex=True).abs() for w in (x, x_hat)
+        )  # b k n
+        convergence = torch.linalg.norm(true - fake) / torch.linalg.norm(true).clamp_min(1e-8)
+        log_magnitude = (true.clamp_min(0.05).log() - fake.clamp_min(0.05).log()).abs().mean()
+        total = total + convergence + log_magnitude
+    return total / len(resolutions)
+
+
+def vocoder_loss(x: Tensor, x_hat: Tensor, mel_weight: float = 2.0) -> dict[str, Tensor]:
+    """mel_weight * | LogMel(x) - LogMel(x_hat) |_1 + the multi-resolution STFT distance.
+
+    Args:
+        x: true waveforms, "b s".
+        x_hat: the vocoder's, of the same shape.
+        mel_weight: weight of the first term.
+
+    Returns:
+        Scalars: "loss", "mel", "stft".
+
+    Raises:
+        ValueError: if the two shapes differ.
+    """
+    if x.shape != x_hat.shape:
+        raise ValueError(f"expected two waveforms of one shape, got {tuple(x.shape)} and {tuple(x_hat.shape)}")
+    mel = LogMel().to(x.device)
+    mel_error = (mel(x) - mel(x_hat)).abs().mean()
+    stft_error = stft_distance(x, x_hat)
+    return {"loss": mel_weight * mel_error + stft_error, "mel": mel_error, "stft": stft_error}

@@ -1,0 +1,163 @@
+"""Weights on disk: safetensors and JSON, never a pickle, and never half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+FORMAT_VERSION = 1
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Writes a file that is, at any moment and after any crash, either the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may keep the new name and lose the bytes behind it
+    os.replace(temporary, path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Writes tensors of any device, layout or sharing as one safetensors file, atomically."""
+    # clones: safetensors refuses two names for one storage, and views of it
+    plain = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+    atomic_write(path, safetensors.torch.save(plain, metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Reads a safetensors file to the CPU: its tensors, and its metadata.
+
+    Raises:
+        ValueError: there is no such file, or it is a pickle, cut short, or not safetensors.
+    """
+    if path.suffix in PICKLES:
+        raise ValueError(f"expected safetensors; {path} is a pickle, which can run code when it is read")
+    if not path.is_file():
+        raise ValueError(f"expected a safetensors file; {path} does not exist")
+    with open(path, "rb") as file:
+        start = file.read(9)  # the header's length in 8 bytes, and its brace
+    if start[8:] != b"{" and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
+        raise ValueError(f"expected safetensors; {path} is a pickle, which can run code when it is read")
+    try:
+        with safe_open(path, "pt") as file:
+            # clones: the tensors would otherwise be views of the file, which may change under them
+            return {name: file.get_tensor(name).clone() for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"expected whole safetensors; {path} is cut short or corrupt ({error})") from error
+
+
+def save_folder(
+    folder: str | Path, tensors: Mapping[str, Tensor], config: dict, dtype: str | None = None
+) -> None:
+    """Writes a checkpoint: model.safetensors and config.json.
+
+    Args:
+        folder: made if it is missing.
+        tensors: name -> tensor.
+        config: whatever JSON can hold.
+        dtype: None keeps each tensor's; "float16" halves the size of those of floating point.
+
+    Raises:
+        ValueError: another dtype, or a number that float16 cannot hold.
+    """
+    if dtype not in (None, "float16"):
+        raise ValueError(f"expected dtype None or 'float16'; got {dtype!r}")
+    if dtype == "float16":
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and (tensor.abs() > torch.finfo(torch.float16).max).any():
+                raise ValueError(f"expected numbers within float16's ±65504; {name} goes beyond them")
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+    text = json.dumps({"format_version": FORMAT_VERSION, "config": config}, indent=2, ensure_ascii=False)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / WEIGHTS, tensors)
+    atomic_write(folder / CONFIG, f"{text}\n".encode())
+
+
+def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """Reads what `save_folder` wrote: tensors (floating point ones as float32, on the CPU) and config.
+
+    Raises:
+        ValueError: the folder or a file is missing, broken, a pickle, or of another format version.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        if folder.is_file() and folder.suffix in PICKLES:
+            read_tensors(folder)  # says why it is refused
+        raise ValueError(f"expected a folder with {WEIGHTS} and {CONFIG}; {folder} is no folder")
+    if not (folder / WEIGHTS).exists():
+        pickles = [p.name for p in sorted(folder.iterdir()) if p.suffix in PICKLES]
+        if pickles:
+            raise ValueError(
+                f"expected {WEIGHTS} in {folder}; got {', '.join(pickles)}, a pickle, "
+                "which can run code when it is read"
+            )
+        raise ValueError(f"expected {WEIGHTS} in {folder}; it does not exist")
+    content = read_json(folder / CONFIG)
+    version, config = content.get("format_version"), content.get("config")
+    if version != FORMAT_VERSION:
+        raise ValueError(f"expected format_version {FORMAT_VERSION} in {folder / CONFIG}; got {version!r}")
+    if not isinstance(config, dict):
+        raise ValueError(f"expected an object named config in {folder / CONFIG}; got {config!r}")
+    tensors, _ = read_tensors(folder / WEIGHTS)
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, config
+
+
+def read_json(path: Path) -> dict:
+    """Reads a file that holds one JSON object.
+
+    Raises:
+        ValueError: there is no such file, or it holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"expected a JSON file; {path} does not exist") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"expected JSON; {path} is broken ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a JSON object in {path}; got a {type(content).__name__}")
+    return content
+
+
+@torch.no_grad()
+def copy_named(target: Mapping[str, Tensor], source: Mapping[str, Tensor], what: str = "the module") -> None:
+    """Copies tensors by name, in place; nothing is copied unless all names and shapes agree.
+
+    Raises:
+        ValueError: listing the names that are missing, unexpected, or of another shape.
+    """
+    shapes = [
+        f"{k} (expected {tuple(target[k].shape)}, got {tuple(source[k].shape)})"
+        for k in target
+        if k in source and target[k].shape != source[k].shape
+    ]
+    problems = {
+        "missing": [k for k in target if k not in source],
+        "unexpected": [k for k in source if k not in target],
+        "of another shape": shapes,
+    }
+    if any(problems.values()):
+        listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
+        raise ValueError(f"expected the tensors of {what}; {listed}")
+    for name, tensor in source.items():
+        target[name].copy_(tensor)
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Loads a whole state into a module, in place, whatever its device.
+
+    Raises:
+        ValueError: listing the names that are missing, unexpected, or of another shape.
+    """
+    copy_named(module.state_dict(), tensors, type(module).__name__)

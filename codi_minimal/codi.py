@@ -1,0 +1,233 @@
+"""CoDi: a dict of modalities that are prompted in any combination and generated in any combination, side by side."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from codi_minimal.alignment import WIRINGS, wire
+from codi_minimal.config import Config
+from codi_minimal.device import best_device
+from codi_minimal.diffusion import Schedule, guided, make_sampler
+from codi_minimal.checkpoint import load_folder, load_into, save_folder
+from codi_minimal.modality import Modality, build_modalities
+from codi_minimal.prompts import mix
+
+SHIPPED = Path(__file__).parent / "weights" / "small"
+DEFAULTS = {"steps": 25, "guidance": 3.0, "sampler": "ddim"}
+
+
+class CoDi(nn.Module):
+    """Composable Diffusion (Tang et al. 2023): any subset of the modalities in, any subset out.
+
+    Args:
+        config: sizes. vocabulary: the words that captions are made of.
+
+    >>> from codi_minimal.config import preset
+    >>> sorted(CoDi(preset("tiny"), ["seven"]).modalities)
+    ['audio', 'image', 'text', 'video']
+    """
+
+    def __init__(self, config: Config, vocabulary: Sequence[str]):
+        super().__init__()
+        self.config = config
+        self.vocabulary = list(vocabulary)
+        self.modalities: Mapping[str, Modality] = nn.ModuleDict(build_modalities(config.model, vocabulary))
+        self.schedule = Schedule(config.model.schedule, config.model.T)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def modality(self, name: str) -> Modality:
+        """The record of that name; ValueError lists the names there are."""
+        if name not in self.modalities:
+            raise ValueError(f"expected a modality out of {', '.join(self.modalities)}, got {name!r}")
+        return self.modalities[name]
+
+    # ---- prompts ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode_prompt(self, name: str, value: Any) -> Tensor:
+        """C_m(y): embeddings (b, d) of unit norm of one item or a batch of modality `name`."""
+        m = self.modality(name)
+        return m.prompt(self._to_device(m.data.batch(value)))
+
+    @torch.no_grad()
+    def condition(self, prompts: Mapping[str, Any], weights: Mapping[str, float] | None = None) -> Tensor | None:
+        """C = Σ_i w_i C_i(y_i) (b, d) over all prompts; None where there are none. CoDi sect. 3.2.
+
+        A modality's weight is shared by its prompts; batches of one are broadcast.
+        """
+        weights = dict(weights or {})
+        if unknown := set(weights) - set(prompts):
+            raise ValueError(f"expected weights only for prompts that are given ({', '.join(prompts)}), got {sorted(unknown)}")
+        embeddings, w = [], []
+        for name in sorted(prompts):
+            batches = self.modality(name).data.prompts(prompts[name])
+            embeddings += [self.encode_prompt(name, batch) for batch in batches]
+            w += [weights.get(name, 1.0) / len(batches)] * len(batches)
+        return mix(embeddings, w) if embeddings else None
+
+    # ---- generation ---------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: Mapping[str, Any] | None = None,
+        outputs: Sequence[str] = ("image",),
+        weights: Mapping[str, float] | None = None,
+        guidance: float | Mapping[str, float] = DEFAULTS["guidance"],
+        steps: int | Mapping[str, int] = DEFAULTS["steps"],
+        sampler: str = DEFAULTS["sampler"],
+        joint: bool = True,
+        num_samples: int = 1,
+        seed: int = 0,
+        noise: Mapping[str, Tensor] | None = None,
+        wiring: str = "others",
+        env_guidance: str = "with",
+        progress: bool = False,
+    ) -> dict[str, Any]:
+        """Any to any: denoise all `outputs` side by side, each attending to the others' environment at every step.
+
+        Args:
+            prompts: for any subset of the modalities one item, a batch, or (a list of batches) several prompts.
+            outputs: any non-empty subset of the modalities.
+            weights: of the prompts' modalities; normalised.
+            guidance, steps: one number, or one for each output.
+            sampler: "ddim", "dpm-solver++" or "ddpm".
+            joint: False generates each output by itself.
+            num_samples: samples a prompt (next to each other in the batch); without prompts, the batch.
+            seed: initial noise comes from it and the modality's name alone.
+            noise: initial latents z_T of some outputs, (b, *latent_shape).
+            wiring: which environment a stream sees; see `alignment.wire`.
+            env_guidance: "drop": guidance amplifies the environment along with the prompt; see `diffusion.guided`.
+
+        Returns:
+            A dict: image (b, 3, 32, 32) and video (b, 8, 3, 32, 32) in [0, 1], audio (b, 8192) in [−1, 1], text b strings.
+        """
+        latents = self.generate_latents(
+            prompts, outputs, weights, guidance, steps, sampler, joint, num_samples, seed, noise, wiring, env_guidance, progress
+        )
+        return {name: self.modalities[name].autoencoder.decode(z) for name, z in latents.items()}
+
+    @torch.no_grad()
+    def generate_latents(
+        self, prompts, outputs, weights, guidance, steps, sampler, joint, num_samples, seed, noise, wiring, env_guidance, progress
+    ) -> dict[str, Tensor]:
+        """`generate` without the last decoding: z_0 (b, *latent_shape) of each output."""
+        names = self._outputs(outputs)
+        if not isinstance(num_samples, int) or num_samples < 1:
+            raise ValueError(f"num_samples: expected an integer of at least 1, got {num_samples!r}")
+        if wiring not in WIRINGS:
+            raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, got {wiring!r}")
+        cond = self.condition(prompts or {}, weights)
+        cond = None if cond is None else cond.repeat_interleave(num_samples, dim=0)
+        b = num_samples if cond is None else len(cond)
+        z = self._initial_noise(names, b, seed, noise or {})
+        samplers = {
+            name: make_sampler(sampler, self.schedule, n, self.config.model.prediction)
+            for name, n in _per_output("steps", steps, names).items()
+        }
+        scales = _per_output("guidance", guidance, names)
+        if any(not math.isfinite(g) for g in scales.values()):
+            raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
+        nets = {name: guided(self.modalities[name].denoiser, scales[name], env_guidance) for name in names}
+        state: dict[str, Any] = dict.fromkeys(names)
+        taken = dict.fromkeys(names, 0)
+        draws = {name: self._generator(seed + 1, name) for name in names}  # for stochastic samplers
+
+        ticks = max(len(s.timesteps) for s in samplers.values())
+        for tick in tqdm(range(1, ticks + 1), desc="denoising", disable=not progress):
+            t = {n: torch.full((b,), samplers[n].timesteps[min(taken[n], len(samplers[n].timesteps) - 1)], device=self.device) for n in names}
+            env = self._environment(z, t, joint, wiring)
+            for name in names:
+                # streams with fewer steps rest at some ticks, so that all go through time at the same pace
+                if taken[name] * ticks >= tick * len(samplers[name].timesteps):
+                    continue
+                out = nets[name](z[name], t[name], cond, env[name])
+                fresh = None
+                if samplers[name].stochastic:
+                    fresh = torch.randn(z[name].shape, generator=draws[name]).to(self.device)
+                z[name], state[name] = samplers[name].step(taken[name], z[name], out, fresh, state[name])
+                taken[name] += 1
+        return z
+
+    def _environment(self, z, t, joint: bool, wiring: str) -> dict[str, Tensor | None]:
+        if not joint or len(z) == 1:
+            return dict.fromkeys(z)
+        tokens = {name: self.modalities[name].environment(z[name], t[name]) for name in z}
+        return wire(tokens, self.config.model.summary, wiring)
+
+    def _outputs(self, outputs: Sequence[str]) -> list[str]:
+        names = [outputs] if isinstance(outputs, str) else list(outputs)
+        if not names:
+            raise ValueError(f"outputs: expected at least one modality out of {', '.join(self.modalities)}, got none")
+        if len(set(names)) != len(names):
+            raise ValueError(f"outputs: expected each modality once, got {names}")
+        return [self.modality(name).name for name in names]
+
+    def _generator(self, seed: int, name: str) -> torch.Generator:
+        # seeded by the name, too: asking for one output more leaves the noise of the others alone
+        return torch.Generator().manual_seed((seed * 1_000_003 + zlib.crc32(name.encode())) % 2**63)
+
+    def _initial_noise(self, names: list[str], b: int, seed: int, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if unknown := set(given) - set(names):
+            raise ValueError(f"noise: expected latents only for outputs ({', '.join(names)}), got {sorted(unknown)}")
+        z = {}
+        for name in names:
+            shape = (b, *self.modalities[name].latent_shape)
+            x = given.get(name)
+            if x is None:
+                x = torch.randn(shape, generator=self._generator(seed, name))
+            elif tuple(x.shape) != shape:
+                raise ValueError(f"noise: expected {shape} for {name}, got {tuple(x.shape)}")
+            z[name] = x.to(self.device)
+        return z
+
+    def _to_device(self, batch):
+        return batch.to(self.device) if isinstance(batch, Tensor) else batch
+
+    # ---- files --------------------------------------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | Path, dtype: str | None = None) -> None:
+        """Write model.safetensors and config.json; dtype "float16" halves the weights."""
+        save_folder(folder, self.state_dict(), {"config": self.config.to_dict(), "vocabulary": self.vocabulary}, dtype)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path | None = None, device: str | None = None) -> CoDi:
+        """The checkpoint that ships, or one in a folder, or one on the hub ("user/name"); only safetensors and JSON are read."""
+        tensors, saved = load_folder(SHIPPED if folder is None else _local(folder))
+        if not isinstance(saved, dict) or not {"config", "vocabulary"} <= set(saved):
+            raise ValueError(f"expected config.json with the keys config and vocabulary, got {sorted(saved)}")
+        model = cls(Config.from_dict(saved["config"]), saved["vocabulary"])
+        load_into(model, tensors)
+        return model.to(best_device(device)).eval()
+
+
+def _per_output(what: str, value: Any, names: list[str]) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(names, value)
+    if missing := set(names) - set(value):
+        raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
+    return {name: value[name] for name in names}
+
+
+def _local(folder: str | Path) -> Path:
+    """A folder as it is, or the download of a hub id of the form "user/name"."""
+    path = Path(folder)
+    if path.exists() or str(folder).count("/") != 1 or str(folder).startswith((".", "/")):
+        return path
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(folder), allow_patterns=["*.safetensors", "*.json"]))
+    except Exception as error:  # the hub's errors are many, and all mean that there is no such checkpoint here
+        raise ValueError(f"expected a folder or a hub id that can be reached, got {str(folder)!r}: {error}") from error

@@ -1,0 +1,128 @@
+"""Pairs: what a learning step may see. Two modalities, from a share of the data of their own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from .captions import describe
+from .scenes import ATTRIBUTES_OF, RENDERERS, Scene, draw
+from .sources import Source
+
+PAIRINGS = (("text", "image"), ("text", "audio"), ("text", "video"), ("audio", "video"))
+GLYPH_SHARES = {("text", "image"): 0.4, ("text", "video"): 0.4, ("audio", "video"): 0.2}
+RECORDING_SHARES = {("text", "audio"): 0.85, ("audio", "video"): 0.15}
+_VOICE = {("text", "audio"): 0.5}  # how often a digit's caption speaks of a voice; elsewhere the usual
+_MASKABLE = ("colour", "motion", "onset")
+Index: TypeAlias = slice | list[int] | Tensor
+
+
+class Pairs:
+    """Draws of one pairing, from its own disjoint share of glyphs and recordings.
+
+    Args:
+        source: handwriting and voices.
+        pairing: one of PAIRINGS, in either order.
+        seed: of the split into shares; the same for all pairings that are to be disjoint.
+
+    Raises:
+        ValueError: on any other pairing, or anything but two names.
+    """
+
+    def __init__(self, source: Source, pairing: Sequence[str], seed: int = 0) -> None:
+        known = next((p for p in PAIRINGS if len(pairing) == 2 and sorted(p) == sorted(pairing)), None)
+        if known is None:
+            raise ValueError(f"expected one of the pairings {PAIRINGS}, got {tuple(pairing)}")
+        self.pairing = known
+        self._source = source
+        generator = torch.Generator().manual_seed(seed)
+        self.glyphs = shares(source.digits, GLYPH_SHARES, generator).get(known)
+        self.recordings = shares(source.spoken, RECORDING_SHARES, generator).get(known)
+
+    def draw(self, n: int, generator: torch.Generator) -> Drawn:
+        """n pairs."""
+        scene = draw(self._source, n, generator, self.glyphs, self.recordings)
+        shown = {name for m in self.pairing if m in RENDERERS for name in ATTRIBUTES_OF[m]}
+        hidden = {name: torch.full_like(scene.digit, -1) for name in _MASKABLE if name not in shown}
+        return Drawn(self._source, replace(scene, **hidden), self.pairing)
+
+
+class Drawn:
+    """Scenes seen through the two modalities of a pairing, and no third."""
+
+    def __init__(self, source: Source, scene: Scene, pairing: tuple[str, str]) -> None:
+        self.pairing = pairing
+        self._source = source
+        self._scene = scene
+
+    def __len__(self) -> int:
+        return len(self._scene)
+
+    def render(self, name: str, idx: Index | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """One of the two modalities; audio needs the generator.
+
+        Raises:
+            ValueError: if the pairing has no such modality, or it is text (see ``captions``).
+        """
+        if name not in self.pairing or name not in RENDERERS:
+            expected = tuple(m for m in self.pairing if m in RENDERERS)
+            raise ValueError(f"expected one of {expected} of the pairing {self.pairing}, got {name!r}")
+        return RENDERERS[name](self._source, self._at(idx), generator)
+
+    def captions(self, rng: random.Random, idx: Index | None = None) -> list[str]:
+        """Fresh captions: each says a random subset of what the other modality can show.
+
+        Raises:
+            ValueError: if the pairing has no text.
+        """
+        if "text" not in self.pairing:
+            raise ValueError(f"expected a pairing with text, got {self.pairing}")
+        (other,) = set(self.pairing) - {"text"}
+        sayable = [name for name in ATTRIBUTES_OF["text"] if name in ATTRIBUTES_OF[other]]
+        voice = {"voice": _VOICE[self.pairing]} if self.pairing in _VOICE else {}
+        return describe(self._at(idx), sayable, rng, **voice)
+
+    def batch(self, idx: Index, rng: random.Random, generator: torch.Generator) -> dict[str, Any]:
+        """What a learning step sees: exactly two modalities, by name."""
+        return {
+            name: self.render(name, idx, generator) if name in RENDERERS else self.captions(rng, idx)
+            for name in self.pairing
+        }
+
+    def _at(self, idx: Index | None) -> Scene:
+        return self._scene if idx is None else self._scene[idx]
+
+
+def unpaired(source: Source, name: str, n: int, generator: torch.Generator) -> Any:
+    """n samples of one modality alone, from all of the source: for autoencoders, which need no pair.
+
+    Raises:
+        ValueError: on an unknown modality.
+    """
+    if name not in ATTRIBUTES_OF:
+        raise ValueError(f"expected a modality of {tuple(ATTRIBUTES_OF)}, got {name!r}")
+    scene = draw(source, n, generator, torch.arange(len(source.digits)), torch.arange(len(source.spoken)))
+    if name in RENDERERS:
+        return RENDERERS[name](source, scene, generator)
+    rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+    return describe(scene, ATTRIBUTES_OF[name], rng)
+
+
+def shares(
+    labels: Tensor, fractions: Mapping[tuple[str, str], float], generator: torch.Generator
+) -> dict[tuple[str, str], Tensor]:
+    """Disjoint indices for each pairing, every digit split in the same proportions."""
+    parts: dict[tuple[str, str], list[Tensor]] = {pairing: [] for pairing in fractions}
+    bounds = torch.tensor([0.0, *fractions.values()], dtype=torch.float64).cumsum(0)
+    for digit in labels.unique():
+        of_digit = (labels == digit).nonzero()[:, 0]
+        of_digit = of_digit[torch.randperm(len(of_digit), generator=generator)]
+        cuts = (bounds * len(of_digit)).round().long().tolist()
+        for (_, indices), start, end in zip(parts.items(), cuts, cuts[1:], strict=False):
+            indices.append(of_digit[start:end])
+    return {pairing: torch.cat(indices).sort().values for pairing, indices in parts.items()}

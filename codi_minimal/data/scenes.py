@@ -1,0 +1,189 @@
+"""Scenes: what happens, and how each modality shows it. Rules and numbers of the Talking Digits world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from einops import einsum, rearrange
+from torch import Tensor
+
+from .sources import Source
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COLOURS = {
+    "red": (1.0, 0.15, 0.15),
+    "green": (0.15, 0.9, 0.25),
+    "blue": (0.25, 0.4, 1.0),
+    "yellow": (1.0, 0.9, 0.2),
+    "magenta": (1.0, 0.3, 0.9),
+    "cyan": (0.2, 0.95, 0.95),
+    "orange": (1.0, 0.55, 0.1),
+    "white": (1.0, 1.0, 1.0),
+}
+MOTIONS = ("left", "right", "up", "down", "growing", "shrinking")
+ONSETS = (1, 2, 3, 4)
+ATTRIBUTES_OF = {
+    "text": ("digit", "colour", "motion"),
+    "image": ("digit", "colour"),
+    "audio": ("digit", "onset"),
+    "video": ("digit", "colour", "motion", "onset"),
+}
+
+CANVAS, FRAMES, SAMPLES = 32, 8, 8192
+SAMPLES_PER_ONSET = 1000
+SILENCE = 0.002  # standard deviation of the noise where nobody speaks
+VIDEO_WIDTH = 22.0
+_STEP = 1.5 * torch.tensor([[-1.0, 0], [1, 0], [0, -1], [0, 1], [0, 0], [0, 0]])  # px a frame (x, y)
+_GROWTH = torch.tensor([1.0, 1, 1, 1, 1.07, 1 / 1.09])  # factor on the width, a frame
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A batch of scenes: attributes as indices (-1: not given) and the nuisance that renders need.
+
+    ``digit``, ``colour``, ``motion`` index DIGITS, COLOURS, MOTIONS; ``onset`` is the frame itself, 1 … 4;
+    ``glyph`` and ``recording`` index the source; ``width`` (px) is the image's glyph; ``centre`` "b 2" is the
+    glyph's offset from the canvas centre, (x, y) in px.
+    """
+
+    digit: Tensor
+    colour: Tensor
+    motion: Tensor
+    onset: Tensor
+    glyph: Tensor
+    recording: Tensor
+    width: Tensor
+    centre: Tensor
+
+    def __len__(self) -> int:
+        return len(self.digit)
+
+    def __getitem__(self, idx: int | slice | list[int] | Tensor) -> Scene:
+        idx = [idx] if isinstance(idx, int) else idx
+        return Scene(**{f.name: getattr(self, f.name)[idx] for f in fields(self)})
+
+    def words(self) -> list[dict[str, str]]:
+        """What a text may say of each scene, in words."""
+        names = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}
+        rows = zip(*(getattr(self, key).tolist() for key in names), strict=True)
+        return [{key: names[key][i] for key, i in zip(names, row, strict=True) if i >= 0} for row in rows]
+
+
+def draw(
+    source: Source,
+    n: int,
+    generator: torch.Generator,
+    glyphs: Tensor | None = None,
+    recordings: Tensor | None = None,
+) -> Scene:
+    """n scenes, every attribute uniform, with a glyph and a recording of the digit drawn.
+
+    Args:
+        glyphs: indices into the source to draw from; None draws no glyph.
+        recordings: the same for recordings.
+
+    Raises:
+        ValueError: if a digit drawn has no glyph or recording among the indices.
+    """
+
+    def integers(high: int) -> Tensor:
+        return torch.randint(high, (n,), generator=generator)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(shape, generator=generator)
+
+    digit = integers(len(DIGITS))
+    return Scene(
+        digit=digit,
+        colour=integers(len(COLOURS)),
+        motion=integers(len(MOTIONS)),
+        onset=integers(len(ONSETS)) + ONSETS[0],
+        glyph=_pick(digit, source.digits, glyphs, generator),
+        recording=_pick(digit, source.spoken, recordings, generator),
+        width=uniform(20, 24, n),
+        centre=uniform(-2, 2, n, 2),
+    )
+
+
+def render_image(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
+    """The image of each scene, "b 3 32 32" in [0, 1]. Deterministic: the generator is not used."""
+    grey = _paste(_glyphs(source, scene), scene.width[:, None], scene.centre[:, None])
+    return rearrange(_paint(grey, scene.colour), "b 1 c h w -> b c h w")
+
+
+def render_video(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
+    """The video of each scene, "b 8 3 32 32" in [0, 1], 8 frames a second. Deterministic.
+
+    k = max(0, frame - onset + 1) frames moved: centre + 1.5 k px, or width 22 · 1.07^k, or 22 / 1.09^k.
+    """
+    moved = (torch.arange(FRAMES) - scene.onset[:, None] + 1).clamp(min=0)  # b f
+    centre = scene.centre[:, None] + moved[..., None] * _STEP[scene.motion][:, None]  # b f 2
+    width = VIDEO_WIDTH * _GROWTH[scene.motion][:, None] ** moved  # b f
+    return _paint(_paste(_glyphs(source, scene), width, centre), scene.colour)
+
+
+def render_audio(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
+    """The sound of each scene, "b 8192" in [-1, 1] at 8 kHz: the recording from onset · 1000, else silence.
+
+    Raises:
+        ValueError: without a generator (silence is noise), or if the scene has no recording.
+    """
+    if generator is None:
+        raise ValueError("expected a torch.Generator for the noise of silence, got None")
+    _require(scene.recording, "recording")
+    sound = SILENCE * torch.randn(len(scene), SAMPLES, generator=generator)
+    starts = (SAMPLES_PER_ONSET * scene.onset).tolist()
+    for row, start, recording in zip(sound, starts, scene.recording.tolist(), strict=True):
+        heard = min(int(source.lengths[recording]), SAMPLES - start)
+        row[start : start + heard] = source.recordings[recording, :heard]
+    return sound
+
+
+RENDERERS: dict[str, Callable[[Source, Scene, torch.Generator | None], Tensor]] = {
+    "image": render_image,
+    "audio": render_audio,
+    "video": render_video,
+}
+
+
+def _pick(digit: Tensor, labels: Tensor, pool: Tensor | None, generator: torch.Generator) -> Tensor:
+    """For each digit, one index of the pool with that label; -1 without a pool."""
+    if pool is None:
+        return torch.full_like(digit, -1)
+    pool = pool[labels[pool].argsort(stable=True)]
+    count = labels[pool].bincount(minlength=len(DIGITS))
+    if (count[digit] == 0).any():
+        missing = [DIGITS[i] for i in digit.unique().tolist() if count[i] == 0]
+        raise ValueError(f"expected at least one of every digit to draw from, got none of {missing}")
+    within = (torch.rand(len(digit), generator=generator, dtype=torch.float64) * count[digit]).long()
+    return pool[(count.cumsum(0) - count)[digit] + within]
+
+
+def _glyphs(source: Source, scene: Scene) -> Tensor:
+    _require(scene.glyph, "glyph")
+    return source.glyphs[scene.glyph].float() / 255
+
+
+def _require(index: Tensor, what: str) -> None:
+    if (index < 0).any():
+        raise ValueError(f"expected scenes with a {what}, got scenes drawn without one")
+
+
+def _paste(glyph: Tensor, width: Tensor, centre: Tensor) -> Tensor:
+    """Bilinear scaling of glyphs "b i j", zero outside, to width "b f" px at centre "b f 2": "b f h w".
+
+    Scaling along the axes is separable, so a frame is R_y G R_xᵀ with R the hat weights of the interpolation.
+    """
+    size = glyph.shape[-1]
+    pixel = torch.arange(CANVAS) + 0.5 - CANVAS / 2
+    at = (pixel - centre[..., None]) * (size / width)[..., None, None] + (size - 1) / 2  # b f xy pixel
+    weight = (1 - (at[..., None] - torch.arange(size)).abs()).clamp(min=0)  # b f xy pixel size
+    rows = einsum(weight[:, :, 1], glyph, "b f h i, b i j -> b f h j")
+    return einsum(rows, weight[:, :, 0], "b f h j, b f w j -> b f h w")
+
+
+def _paint(grey: Tensor, colour: Tensor) -> Tensor:
+    rgb = torch.tensor(list(COLOURS.values()))[colour]
+    return einsum(grey, rgb, "b f h w, b c -> b f c h w").clamp(0, 1)  # rounding may pass 1 by an ulp

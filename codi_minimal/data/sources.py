@@ -1,0 +1,179 @@
+"""Where handwriting and voices come from: a folder, the public hub, or a built-in sample."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from . import sample
+
+HUB = {"mnist": "ylecun/mnist", "fsdd": "mteb/free-spoken-digit-dataset"}
+RATE, WINDOW, PEAK, LONGEST = 8000, 128, 0.8, 8192
+_SPLITS = ("train", "test")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Handwriting and voices of one split.
+
+    ``glyphs`` uint8 "n 28 28" with ``digits`` "n"; ``recordings`` float32 "m l", l <= 8192, trimmed, peak
+    0.8, zero past ``lengths`` "m", with ``spoken`` digit and ``speakers`` "m". ``name`` says which source.
+    """
+
+    glyphs: Tensor
+    digits: Tensor
+    recordings: Tensor
+    lengths: Tensor
+    spoken: Tensor
+    speakers: Tensor
+    name: str
+
+
+def load(data: str | Path | None = None, split: str = "train", hub: bool = True) -> Source:
+    """Handwriting and voices: from the folder given, else the public hub, else the built-in sample.
+
+    Args:
+        data: folder with mnist-{train,test}.parquet and fsdd-{train,test}.parquet; default: $CODI_DATA.
+        split: "train" or "test".
+        hub: try the hub when no folder is given (never with HF_HUB_OFFLINE set).
+
+    Raises:
+        ValueError: on an unknown split, or a missing or unreadable file in the folder given.
+    """
+    if split not in _SPLITS:
+        raise ValueError(f"expected a split of {_SPLITS}, got {split!r}")
+    folder = data or os.environ.get("CODI_DATA")
+    if folder:
+        return _from_folder(Path(folder), split)
+    if hub and os.environ.get("HF_HUB_OFFLINE", "0").upper() not in ("1", "ON", "YES", "TRUE"):
+        try:
+            return _from_hub(split)
+        except Exception as error:  # no network, a moved data set, a full disk: the sample works without any
+            _log.warning("the hub's data cannot be had (%s); using the built-in sample", type(error).__name__)
+    return _from_sample(split)
+
+
+def trim(wave: np.ndarray) -> np.ndarray:
+    """A recording from where its voice starts, peak 0.8, at most 8192 samples.
+
+    It starts at the first whole 128-sample window whose RMS passes a tenth of its loudest window's.
+
+    Raises:
+        ValueError: if the recording is not one channel, has no whole window, or is silent.
+    """
+    if wave.ndim != 1 or len(wave) < WINDOW or not np.abs(wave).max() > 0:
+        raise ValueError(f"expected a voice on one channel, {WINDOW} samples or more, got shape {wave.shape}")
+    windows = wave[: len(wave) // WINDOW * WINDOW].reshape(-1, WINDOW)
+    rms = np.sqrt((windows.astype(np.float64) ** 2).mean(1))
+    voice = wave[WINDOW * int((rms > rms.max() / 10).argmax()) :]
+    return (PEAK * voice / np.abs(voice).max()).astype(np.float32)[:LONGEST]
+
+
+def _from_folder(folder: Path, split: str) -> Source:
+    columns = {}
+    for name, expected in (("mnist", "image, label"), ("fsdd", "audio, label, speaker")):
+        path = folder / f"{name}-{split}.parquet"
+        if not path.is_file():
+            raise ValueError(f"expected {path.name} (parquet with {expected}) in the data folder, got none")
+        try:
+            columns[name] = _DECODERS[name](_read_parquet(path))
+        except Exception as error:
+            raise ValueError(f"expected {path.name} to be parquet with {expected}, got: {error}") from error
+    return _source(*columns["mnist"], *columns["fsdd"], name="folder")
+
+
+def _from_hub(split: str) -> Source:
+    from datasets import load_dataset
+    from huggingface_hub import HfApi
+
+    for repo in HUB.values():  # asked first, with a short timeout: a download would retry for minutes
+        HfApi().dataset_info(repo, timeout=5)
+    rows = {name: load_dataset(repo, split=split) for name, repo in HUB.items()}
+    return _source(*_glyph_columns(rows["mnist"]), *_voice_columns(rows["fsdd"]), name="hub")
+
+
+def _from_sample(split: str) -> Source:
+    return _source(*sample.handwriting(split), *sample.voices(split), name="built-in sample")
+
+
+def _read_parquet(path: Path) -> Any:
+    from datasets import Dataset
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    quiet = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        with tempfile.TemporaryDirectory() as cache:
+            return Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True)
+    finally:
+        if not quiet:
+            enable_progress_bars()
+
+
+def _glyph_columns(rows: Any) -> tuple[np.ndarray, Iterable[int]]:
+    from datasets import Image
+    from PIL import Image as Pillow
+
+    rows = rows.cast_column("image", Image(decode=False))
+    glyphs = np.stack([np.asarray(Pillow.open(io.BytesIO(cell["bytes"]))) for cell in rows["image"]])
+    if glyphs.shape[1:] != (28, 28) or glyphs.dtype != np.uint8:
+        raise ValueError(f"images of {glyphs.shape[1:]} {glyphs.dtype}, not 28x28 grey")
+    return glyphs, rows["label"]
+
+
+def _voice_columns(rows: Any) -> tuple[list[np.ndarray], Iterable[int], list[str]]:
+    import soundfile
+    from datasets import Audio
+
+    rows = rows.cast_column("audio", Audio(decode=False))
+    waves = []
+    for cell in rows["audio"]:
+        wave, rate = soundfile.read(io.BytesIO(cell["bytes"]), dtype="float32")
+        if rate != RATE:
+            raise ValueError(f"a recording at {rate} Hz, not {RATE}")
+        waves.append(wave)
+    if "speaker" in rows.column_names:
+        return waves, rows["label"], list(rows["speaker"])
+    # FSDD names its files digit_speaker_take.wav; copies without the column keep the name
+    names = [Path(cell["path"] or "").stem.split("_") for cell in rows["audio"]]
+    return waves, rows["label"], [parts[1] if len(parts) == 3 else "unknown" for parts in names]
+
+
+_DECODERS = {"mnist": _glyph_columns, "fsdd": _voice_columns}
+
+
+def _source(
+    glyphs: np.ndarray,
+    digits: Iterable[int],
+    waves: list[np.ndarray],
+    spoken: Iterable[int],
+    speakers: list[str],
+    name: str,
+) -> Source:
+    voices = [torch.from_numpy(trim(wave)) for wave in waves]
+    number = {speaker: i for i, speaker in enumerate(sorted(set(speakers)))}
+    source = Source(
+        glyphs=torch.from_numpy(glyphs),
+        digits=torch.tensor(list(digits)),
+        recordings=pad_sequence(voices, batch_first=True),
+        lengths=torch.tensor([len(voice) for voice in voices]),
+        spoken=torch.tensor(list(spoken)),
+        speakers=torch.tensor([number[speaker] for speaker in speakers]),
+        name=name,
+    )
+    for labels in (source.digits, source.spoken):
+        if not 0 <= int(labels.min()) <= int(labels.max()) <= 9:
+            raise ValueError(f"expected labels 0 … 9, got {int(labels.min())} … {int(labels.max())}")
+    return source

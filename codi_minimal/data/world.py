@@ -1,0 +1,32 @@
+"""The whole world at once, for evaluation only: no learning step may see more than a pair (see ``pairs``)."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from .captions import describe
+from .scenes import ATTRIBUTES_OF, RENDERERS, Scene, draw
+from .sources import Source
+
+
+class World:
+    """Scenes with all four modalities rendered, from all of a source."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Scene, dict[str, Any]]:
+        """n scenes, and their text, image, audio and video.
+
+        Each text says a random non-empty subset of digit, colour and motion (``captions.parse`` says which;
+        ``Scene.words`` gives all of them).
+        """
+        source = self.source
+        scene = draw(source, n, generator, torch.arange(len(source.digits)), torch.arange(len(source.spoken)))
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        texts = describe(scene, ATTRIBUTES_OF["text"], rng)
+        renders = {name: render(source, scene, generator) for name, render in RENDERERS.items()}
+        return scene, {"text": texts, **renders}

@@ -1,0 +1,120 @@
+"""The U-Net ε_m that all four denoisers are: over time steps, a condition, and the environment of other streams."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from codi_minimal.denoisers.blocks import ResBlock, TransformerBlock, conv, time_embedding
+
+
+class Stage(nn.Module):
+    """Residual block, then a slot for what video adds, then attention. The slots are modules h → h or None."""
+
+    def __init__(self, dims: int, c_in: int, c_out: int, embed: int, context: int):
+        super().__init__()
+        self.res = ResBlock(dims, c_in, c_out, embed)
+        self.temporal: nn.Module | None = None
+        self.transformer = TransformerBlock(c_out, context)
+        self.channels = c_out
+
+    def forward(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
+        h = self.res(x, emb)
+        if self.temporal is not None:
+            h = self.temporal(h)
+        return self.transformer(h, context, env)
+
+
+class UNet(nn.Module):
+    """ε_m(z_t, t, C, V): predicts v (or ε) of a latent "b c l" or "b c h w". CoDi sect. 3.1; LDM; Ho et al. 2020, app. B.
+
+    The condition C (b, d) enters twice, added to the time embedding and as `tokens` tokens to attend to, for attention
+    over a single token would be a constant. A row of zeros in C means "no prompt", for classifier-free guidance.
+
+    Args:
+        shape: latent shape (c, l) or (c, h, w).
+        d: dimension of the prompt space.
+        widths: channels at each resolution, each half of the one before.
+        depth: stages a resolution on the way down; one more on the way up.
+        embed: width of the time embedding. tokens: number of condition tokens, each `embed` wide.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        d: int = 128,
+        widths: Sequence[int] = (64, 96),
+        depth: int = 1,
+        embed: int = 160,
+        tokens: int = 4,
+    ):
+        super().__init__()
+        channels, *sides = shape
+        if any(side % 2 ** (len(widths) - 1) for side in sides):
+            raise ValueError(f"expected sides divisible by {2 ** (len(widths) - 1)} for {len(widths)} resolutions, got {tuple(sides)}")
+        dims = len(sides)
+        self.shape, self.d, self.embed, self.tokens = tuple(shape), d, embed, tokens
+        self.time_mlp = nn.Sequential(nn.Linear(embed, embed), nn.SiLU(), nn.Linear(embed, embed))
+        self.cond_mlp = nn.Sequential(nn.Linear(d, embed), nn.SiLU(), nn.Linear(embed, embed))
+        self.cond_tokens = nn.Linear(d, tokens * embed)
+
+        width = widths[0]
+        self.conv_in = conv(dims, channels, width, 3)
+        self.position = nn.Parameter(torch.zeros(width, *sides))  # onset and pitch are places, and convolutions know few
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        skips, c = [width], width
+        for level, w in enumerate(widths):
+            for _ in range(depth):
+                self.down.append(Stage(dims, c, w, embed, embed))
+                c = w
+                skips.append(c)
+            if level < len(widths) - 1:
+                self.down.append(conv(dims, c, c, 3, stride=2))
+                skips.append(c)
+        self.middle = Stage(dims, c, c, embed, embed)
+        for level, w in reversed(list(enumerate(widths))):
+            for _ in range(depth + 1):
+                self.up.append(Stage(dims, c + skips.pop(), w, embed, embed))
+                c = w
+            if level:
+                self.up.append(conv(dims, c, c, 3))
+        self.out = nn.Sequential(nn.GroupNorm(8, c), nn.SiLU(), conv(dims, c, channels, 3))
+        nn.init.zeros_(self.out[-1].weight)
+        nn.init.zeros_(self.out[-1].bias)
+
+    @property
+    def stages(self) -> list[Stage]:
+        """All stages from first to last: where `temporal` and `transformer.environment` can be filled."""
+        return [m for m in self.modules() if isinstance(m, Stage)]
+
+    def embed_condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Embedding (b, embed) and condition tokens (b, tokens, embed) of zero-based t (b,) and C (b, d) or None."""
+        cond = t.new_zeros((len(t), self.d), dtype=self.position.dtype) if cond is None else cond
+        if tuple(cond.shape) != (len(t), self.d):
+            raise ValueError(f"expected a condition ({len(t)}, {self.d}), got {tuple(cond.shape)}")
+        c = cond * self.d**0.5  # unit norm → unit variance a component
+        emb = self.time_mlp(time_embedding(t, self.embed)) + self.cond_mlp(c)
+        return emb, rearrange(self.cond_tokens(c), "b (n e) -> b n e", n=self.tokens)
+
+    def forward(self, z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:
+        """The prediction (b, *shape) for z_t (b, *shape) at t (b,), given C (b, d) and the environment (b, n, d_env)."""
+        if tuple(z_t.shape[1:]) != self.shape or t.shape != z_t.shape[:1]:
+            raise ValueError(f"expected z_t (b, {', '.join(map(str, self.shape))}) and t (b,), got {tuple(z_t.shape)}, {tuple(t.shape)}")
+        return self.trunk(z_t, *self.embed_condition(t, cond), env)
+
+    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
+        """The U itself: down, middle, up with skips."""
+        h = self.conv_in(x) + self.position
+        skips = [h]
+        for layer in self.down:
+            h = layer(h, emb, context, env) if isinstance(layer, Stage) else layer(h)
+            skips.append(h)
+        h = self.middle(h, emb, context, env)
+        for layer in self.up:
+            if isinstance(layer, Stage):
+                h = layer(torch.cat([h, skips.pop()], dim=1), emb, context, env)
+            else:
+                h = layer(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+        return self.out(h)

@@ -1,0 +1,78 @@
+"""The video denoiser: the image U-Net on every frame, with temporal attention and latent shift between frames."""
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from codi_minimal.denoisers.blocks import Attention, zero
+from codi_minimal.denoisers.unet import UNet
+
+
+def latent_shift(x: Tensor, chunks: int = 8) -> Tensor:
+    """Delay channel chunk i of "b f c h w" by i frames; what has no past is zero. CoDi sect. 3.1, with k = `chunks`.
+
+    y[:, τ, chunk i] = x[:, τ − i, chunk i]: every frame sees a slice of each of the frames before it.
+    """
+    if x.ndim != 5 or x.shape[2] % chunks:
+        raise ValueError(f"expected (b, f, c, h, w) with c divisible by {chunks}, got {tuple(x.shape)}")
+    shifted = []
+    for i, chunk in enumerate(x.chunk(chunks, dim=2)):
+        past = torch.zeros_like(chunk[:, :i])
+        shifted.append(torch.cat([past, chunk[:, : x.shape[1] - i]], dim=1))
+    return torch.cat(shifted, dim=2)
+
+
+class Temporal(nn.Module):
+    """What lets frames see each other: h + conv(latent_shift(norm(h))), then attention over the frames at each place.
+
+    Both residuals end in a layer that starts at zero, so that a video U-Net starts as the image U-Net frame by frame.
+    """
+
+    def __init__(self, channels: int, frames: int, chunks: int = 8):
+        super().__init__()
+        self.frames, self.chunks = frames, chunks
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.shifted = zero(nn.Conv2d(channels, channels, 1))
+        self.norm2 = nn.LayerNorm(channels)
+        self.frame = nn.Parameter(torch.zeros(frames, channels))
+        nn.init.normal_(self.frame, std=0.5)
+        self.attention = Attention(channels)
+
+    def forward(self, h: Tensor) -> Tensor:
+        f, (_, _, height, width) = self.frames, h.shape
+        shifted = latent_shift(rearrange(self.norm1(h), "(b f) c h w -> b f c h w", f=f), self.chunks)
+        h = h + self.shifted(rearrange(shifted, "b f c h w -> (b f) c h w"))
+        x = rearrange(h, "(b f) c h w -> (b h w) f c", f=f)
+        x = self.attention(self.norm2(x) + self.frame)
+        return h + rearrange(x, "(b h w) f c -> (b f) c h w", h=height, w=width)
+
+
+class VideoUNet(UNet):
+    """ε_video over latents "b f c h w": an image `UNet` with `Temporal` in every stage. CoDi sect. 3.1.
+
+    Args:
+        shape: latent shape (f, c, h, w).
+        chunks: k of the latent shift. The others: as in `UNet`.
+    """
+
+    def __init__(self, shape: Sequence[int], chunks: int = 8, **unet):
+        frames, *frame_shape = shape
+        super().__init__(frame_shape, **unet)
+        self.frames = frames
+        self.shape = tuple(shape)
+        for stage in self.stages:
+            stage.temporal = Temporal(stage.channels, frames, chunks)
+
+    def start_from(self, image: UNet) -> None:
+        """Take over the weights of a trained image denoiser of the same sizes."""
+        missing, unexpected = self.load_state_dict(image.state_dict(), strict=False)
+        if unexpected or any(".temporal." not in name for name in missing):
+            raise ValueError(f"expected an image U-Net of the same sizes; missing {missing}, unexpected {unexpected}")
+
+    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
+        f = self.frames
+        emb, context = repeat(emb, "b e -> (b f) e", f=f), repeat(context, "b n e -> (b f) n e", f=f)
+        v = super().trunk(rearrange(x, "b f c h w -> (b f) c h w"), emb, context, env)
+        return rearrange(v, "(b f) c h w -> b f c h w", f=f)

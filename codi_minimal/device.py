@@ -1,0 +1,68 @@
+"""Where tensors live, and where randomness comes from."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+def best_device(name: str | None = None) -> torch.device:
+    """The device asked for, or the fastest there is: CUDA, then MPS, then the CPU.
+
+    Args:
+        name: "cpu", "mps", "cuda", "cuda:1", …; None chooses.
+
+    Raises:
+        ValueError: the name is none of these, or this computer has no such device.
+
+    >>> best_device("cpu")
+    device(type='cpu')
+    """
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if name is None:
+        return torch.device(available[0])
+    if name not in available:
+        raise ValueError(f"expected one of the devices available here, {available}; got {name!r}")
+    return torch.device(name)
+
+
+def seed_generator(seed: int) -> torch.Generator:
+    """A generator on the CPU, so that one seed draws the same numbers whatever the device.
+
+    Args:
+        seed: 0 <= seed < 2**63.
+
+    Raises:
+        ValueError: the seed is out of range, or not an integer.
+
+    >>> bool(torch.randn((), generator=seed_generator(7)) == torch.randn((), generator=seed_generator(7)))
+    True
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise ValueError(f"expected a seed that is an integer in [0, 2**63); got {seed!r}")
+    return torch.Generator().manual_seed(seed)
+
+
+def step_seed(seed: int, i: int, stream: str = "") -> int:
+    """The seed of step i of a run: a hash of all three, in [0, 2**63), so that a step needs no earlier one.
+
+    >>> step_seed(0, 1) == step_seed(0, 1), step_seed(0, 1) == step_seed(1, 0)
+    (True, False)
+    """
+    digest = hashlib.blake2b(f"{seed}/{i}/{stream}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def seed_global(seed: int, device: torch.device) -> None:
+    """Seeds the generators that `nn.Dropout` on this device draws from: they cannot be given as arguments.
+
+    `torch.manual_seed` would seed every other device too, which costs more than a small step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        getattr(torch, device.type).manual_seed(seed)

@@ -1,0 +1,95 @@
+"""The diffusion loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from einops import reduce
+from torch import Tensor
+
+from codi_minimal.diffusion.process import check_prediction, check_same_shape, q_sample, snr, velocity
+from codi_minimal.diffusion.schedule import Schedule
+
+
+def target(schedule: Schedule, z0: Tensor, t: Tensor, eps: Tensor, prediction: str = "v") -> Tensor:
+    """What the network is to output: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z0.
+
+    Args:
+        z0, eps: "b ...".
+        t: "b", zero-based.
+        prediction: "v" or "epsilon".
+
+    Returns:
+        "b ...".
+
+    Raises:
+        ValueError: on an unknown prediction, shapes that differ, or t out of range.
+    """
+    check_prediction(prediction)
+    check_same_shape(z0=z0, eps=eps)
+    alpha, sigma = schedule.alpha_sigma(t, z0)
+    return velocity(z0, eps, alpha, sigma) if prediction == "v" else eps
+
+
+def min_snr_weight(schedule: Schedule, t: Tensor, gamma: float, prediction: str = "v") -> Tensor:
+    """min(SNR, gamma) / (SNR + 1) for v, min(SNR, gamma) / SNR for eps (Hang et al. 2023, sect. 3.4).
+
+    It weights the error in z0 by min(SNR, gamma): the squared error in v is SNR + 1 times the one in z0,
+    that in eps SNR times.
+
+    Returns:
+        "b".
+    """
+    check_prediction(prediction)
+    if not gamma > 0:
+        raise ValueError(f"min_snr_gamma: expected a positive number or None, got {gamma!r}")
+    ratio = snr(schedule, t)
+    return ratio.clamp(max=gamma) / (ratio + 1 if prediction == "v" else ratio)
+
+
+def diffusion_loss(
+    net: Callable[..., Tensor],
+    z0: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    schedule: Schedule,
+    cond: Tensor | None = None,
+    env: Tensor | None = None,
+    prediction: str = "v",
+    min_snr_gamma: float | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """L_D = mean ‖target - net(z_t, t, cond, env)‖² (CoDi, sect. 3.1; DDPM, eq. 14).
+
+    The paper's target is eps. With v the error is the same up to a weight: ‖eps - ê‖² = alpha_bar ‖v - v̂‖².
+    With `env` it is the first term of CoDi's L_Cross (sect. 3.4).
+
+    Args:
+        net: callable net(z_t, t, cond, env) -> "b ...".
+        z0: clean latents, "b ...".
+        t: "b", zero-based, 0 … T-1.
+        eps: unit Gaussian noise, "b ...".
+        cond: prompt embeddings "b d", or None.
+        env: the other streams' tokens "b n d_env", or None.
+        prediction: what the network outputs, "v" or "epsilon".
+        min_snr_gamma: None for no weight; 5.0 is usual.
+        reduction: "mean" for a scalar, "none" for one loss a sample, "b".
+
+    Raises:
+        ValueError: on unknown names, shapes that differ, t out of range, or a network that changes the shape.
+
+    >>> import torch
+    >>> z0, eps, t = torch.zeros(2, 3), torch.ones(2, 3), torch.tensor([0, 9])
+    >>> net = lambda z_t, t, cond, env: 0 * z_t
+    >>> diffusion_loss(net, z0, t, eps, Schedule("cosine", 10), prediction="epsilon")
+    tensor(1.)
+    """
+    if reduction not in ("mean", "none"):
+        raise ValueError(f"reduction: expected 'mean' or 'none', got {reduction!r}")
+    wanted = target(schedule, z0, t, eps, prediction)
+    output = net(q_sample(schedule, z0, t, eps), t, cond, env)
+    check_same_shape(output=output, target=wanted)
+    loss = reduce((output - wanted).square(), "b ... -> b", "mean")
+    if min_snr_gamma is not None:
+        loss = loss * min_snr_weight(schedule, t, min_snr_gamma, prediction).to(loss.dtype)
+    return loss.mean() if reduction == "mean" else loss

@@ -1,0 +1,117 @@
+"""The forward process, its posterior, and the three names for one prediction: z0, eps, v.
+
+In conversions alpha = sqrt(alpha_bar) and sigma = sqrt(1 - alpha_bar): numbers, or tensors that broadcast
+over z_t (`Schedule.alpha_sigma`).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from codi_minimal.diffusion.schedule import Schedule
+
+PREDICTIONS = ("v", "epsilon")
+
+
+def check_prediction(prediction: str) -> None:
+    """Raises ValueError unless the name is "v" or "epsilon"."""
+    if prediction not in PREDICTIONS:
+        raise ValueError(f"prediction: expected one of {PREDICTIONS}, got {prediction!r}")
+
+
+def check_same_shape(**tensors: Tensor) -> None:
+    """Raises ValueError unless all shapes agree: broadcasting would hide a mistake."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"expected tensors of one shape, got {shapes}")
+
+
+def q_sample(schedule: Schedule, z0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """z_t = sqrt(alpha_bar[t]) z0 + sqrt(1 - alpha_bar[t]) eps (DDPM, eq. 4; CoDi, sect. 3.1).
+
+    Elsewhere: diffusers `scheduler.add_noise`.
+
+    Args:
+        z0: clean latents, "b ...".
+        t: "b", zero-based, 0 … T-1.
+        eps: unit Gaussian noise, "b ...".
+
+    Returns:
+        z_t, "b ...".
+
+    Raises:
+        ValueError: on shapes that differ, or t out of range.
+
+    >>> import torch
+    >>> z0, eps = torch.ones(2, 3), torch.zeros(2, 3)
+    >>> q_sample(Schedule("linear", 1000), z0, torch.tensor([0, 999]), eps)[:, 0]
+    tensor([0.9999, 0.0064])
+    """
+    check_same_shape(z0=z0, eps=eps)
+    alpha, sigma = schedule.alpha_sigma(t, z0)
+    return alpha * z0 + sigma * eps
+
+
+def posterior(schedule: Schedule, z0: Tensor, z_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of q(z_{t-1} | z_t, z0) (DDPM, eq. 6–7); at t = 0 they are z0 and 0.
+
+    Elsewhere: improved-diffusion `q_posterior_mean_variance`.
+
+    Args:
+        z0, z_t: "b ...".
+        t: "b", zero-based.
+
+    Returns:
+        mean "b ...", variance "b 1 …".
+
+    Raises:
+        ValueError: on shapes that differ, or t out of range.
+    """
+    check_same_shape(z0=z0, z_t=z_t)
+    mean = schedule.at("posterior_z0", t, z0) * z0 + schedule.at("posterior_zt", t, z0) * z_t
+    return mean, schedule.at("posterior_variance", t, z0)
+
+
+def snr(schedule: Schedule, t: Tensor) -> Tensor:
+    """Signal-to-noise ratio alpha_bar[t] / (1 - alpha_bar[t]): "b" -> "b"."""
+    return schedule.at("snr", t, schedule.snr.new_empty(t.shape))
+
+
+def velocity(z0: Tensor, eps: Tensor, alpha, sigma) -> Tensor:
+    """v = alpha eps - sigma z0 (Salimans & Ho 2022, sect. 4).
+
+    Elsewhere: diffusers `scheduler.get_velocity`.
+    """
+    return alpha * eps - sigma * z0
+
+
+def to_z0(prediction: str, output: Tensor, z_t: Tensor, alpha, sigma) -> Tensor:
+    """z0 = alpha z_t - sigma v, or (z_t - sigma eps) / alpha.
+
+    From v it is well conditioned at any t; from eps it divides by alpha, 5e-5 at the end of "cosine".
+
+    Args:
+        prediction: what `output` is, "v" or "epsilon".
+        output: the network's, "b ...".
+        z_t: what the network saw, "b ...".
+
+    Raises:
+        ValueError: on an unknown prediction or shapes that differ.
+    """
+    check_prediction(prediction)
+    check_same_shape(output=output, z_t=z_t)
+    return alpha * z_t - sigma * output if prediction == "v" else (z_t - sigma * output) / alpha
+
+
+def to_eps(prediction: str, output: Tensor, z_t: Tensor, alpha, sigma) -> Tensor:
+    """eps = alpha v + sigma z_t, or the output itself.  Arguments and errors as `to_z0`."""
+    check_prediction(prediction)
+    check_same_shape(output=output, z_t=z_t)
+    return alpha * output + sigma * z_t if prediction == "v" else output
+
+
+def to_v(prediction: str, output: Tensor, z_t: Tensor, alpha, sigma) -> Tensor:
+    """v = (eps - sigma z_t) / alpha, or the output itself.  Arguments and errors as `to_z0`."""
+    check_prediction(prediction)
+    check_same_shape(output=output, z_t=z_t)
+    return output if prediction == "v" else (output - sigma * z_t) / alpha

@@ -1,0 +1,144 @@
+"""Noise schedules: how much of the data is left after t steps of noising."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from einops import repeat
+from torch import Tensor, nn
+
+BETA_MAX = 0.999  # Nichol & Dhariwal's cap: keeps alpha_bar[T-1] above zero, so every quotient is finite
+
+
+def _check_length(T: int) -> None:
+    if not isinstance(T, int) or isinstance(T, bool) or T < 2:
+        raise ValueError(f"T: expected an integer of at least 2, got {T!r}")
+
+
+def linear(T: int) -> Tensor:
+    """Betas linear in t: 1e-4 … 0.02 at T = 1000, times 1000 / T elsewhere (DDPM, sect. 4).
+
+    Elsewhere: diffusers `beta_schedule="linear"`.
+
+    Returns:
+        "T", float64, in (0, 0.999].
+    """
+    _check_length(T)
+    scale = 1000 / T  # the same total noise whatever T
+    return torch.linspace(1e-4, 0.02, T, dtype=torch.float64, device="cpu").mul(scale).clamp(max=BETA_MAX)
+
+
+def scaled_linear(T: int) -> Tensor:
+    """Betas whose square root is linear in t: 0.00085 … 0.012 at T = 1000 (Stable Diffusion's).
+
+    Elsewhere: diffusers `beta_schedule="scaled_linear"`; the public CoDi code names it "linear".
+
+    Returns:
+        "T", float64, in (0, 0.999].
+    """
+    _check_length(T)
+    scale = 1000 / T
+    roots = torch.linspace(0.00085**0.5, 0.012**0.5, T, dtype=torch.float64, device="cpu")
+    return roots.square().mul(scale).clamp(max=BETA_MAX)
+
+
+def cosine(T: int, s: float = 0.008) -> Tensor:
+    """alpha_bar(u) = cos²(((u + s) / (1 + s)) π / 2), u = t / T (Nichol & Dhariwal 2021, eq. 17).
+
+    Elsewhere: diffusers `beta_schedule="squaredcos_cap_v2"`.
+
+    Returns:
+        "T", float64, in (0, 0.999].
+    """
+    _check_length(T)
+    u = torch.arange(T + 1, dtype=torch.float64, device="cpu") / T
+    alpha_bar = torch.cos((u + s) / (1 + s) * math.pi / 2).square()
+    return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=BETA_MAX)
+
+
+SCHEDULES = {"linear": linear, "scaled_linear": scaled_linear, "cosine": cosine}
+
+
+def posterior_coefficients(alpha_bar_t, alpha_bar_s):
+    """Coefficients of q(z_s | z_t, z0), s < t (DDPM, eq. 6–7, for any gap between s and t).
+
+    mean = c_z0 z0 + c_zt z_t.  s = t - 1 gives DDPM's own; a larger gap gives the respaced chain's.
+
+    Args:
+        alpha_bar_t, alpha_bar_s: numbers or tensors of one shape, alpha_bar_t < alpha_bar_s <= 1.
+
+    Returns:
+        c_z0, c_zt, variance.
+    """
+    alpha_ts = alpha_bar_t / alpha_bar_s
+    c_z0 = alpha_bar_s**0.5 * (1 - alpha_ts) / (1 - alpha_bar_t)
+    c_zt = alpha_ts**0.5 * (1 - alpha_bar_s) / (1 - alpha_bar_t)
+    variance = (1 - alpha_bar_s) / (1 - alpha_bar_t) * (1 - alpha_ts)
+    return c_z0, c_zt, variance
+
+
+class Schedule(nn.Module):
+    """A noise schedule's tables, indexed by a zero-based t.
+
+    z_t = sqrt(alpha_bar[t]) z0 + sqrt(1 - alpha_bar[t]) eps  (DDPM, eq. 4).  t = 0 is one step of noise.
+    Each table is computed in float64, then stored as a non-persistent buffer of `dtype`.
+    Elsewhere: diffusers `scheduler.betas`, `scheduler.alphas_cumprod`.
+
+    Args:
+        name: "linear", "scaled_linear" or "cosine".
+        T: number of noising steps.
+        dtype: of the buffers; float64 is for tests.
+
+    Raises:
+        ValueError: on an unknown name, or T < 2.
+
+    >>> schedule = Schedule("cosine", 1000)
+    >>> alpha, sigma = schedule.alpha_sigma(torch.tensor([0, 999]), torch.zeros(2, 4, 8, 8))
+    >>> alpha.shape, bool(alpha[0] > 0.99), bool(sigma[1] > 0.99)
+    (torch.Size([2, 1, 1, 1]), True, True)
+    """
+
+    def __init__(self, name: str = "cosine", T: int = 1000, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        if name not in SCHEDULES:
+            raise ValueError(f"schedule: expected one of {sorted(SCHEDULES)}, got {name!r}")
+        self.name, self.T = name, T
+        beta = SCHEDULES[name](T)
+        alpha_bar = self.exact_alpha_bar()
+        alpha_bar_prev = torch.cat([torch.ones_like(alpha_bar[:1]), alpha_bar[:-1]])
+        posterior_z0, posterior_zt, posterior_variance = posterior_coefficients(alpha_bar, alpha_bar_prev)
+        tables = {
+            "beta": beta,
+            "alpha_bar": alpha_bar,
+            "sqrt_alpha_bar": alpha_bar.sqrt(),
+            "sqrt_one_minus_alpha_bar": (1 - alpha_bar).sqrt(),
+            "snr": alpha_bar / (1 - alpha_bar),
+            "posterior_z0": posterior_z0,
+            "posterior_zt": posterior_zt,
+            "posterior_variance": posterior_variance,
+        }
+        for key, table in tables.items():
+            self.register_buffer(key, table.to(dtype), persistent=False)
+
+    def exact_alpha_bar(self) -> Tensor:
+        """alpha_bar[t] = Π_{s <= t} (1 - beta[s]): "T", float64, on the CPU, wherever the buffers are."""
+        return torch.cumprod(1 - SCHEDULES[self.name](self.T), dim=0)
+
+    def at(self, table: str, t: Tensor, like: Tensor) -> Tensor:
+        """table[t], shaped "b 1 1 …" to broadcast over `like`, in its dtype.
+
+        Raises:
+            ValueError: if t is not an integer tensor "b" of like's batch, within 0 … T-1.
+        """
+        if t.dtype not in (torch.int64, torch.int32) or t.shape != like.shape[:1]:
+            raise ValueError(f"t: expected integers of shape ({len(like)},), got {t.dtype} {tuple(t.shape)}")
+        # a negative index would wrap around and noise with the wrong level, in silence
+        if t.numel() and (int(t.min()) < 0 or int(t.max()) >= self.T):
+            raise ValueError(f"t: expected values in 0 … {self.T - 1}, got {int(t.min())} … {int(t.max())}")
+        ones = " ".join(["1"] * (like.ndim - 1))
+        return repeat(getattr(self, table)[t].to(like.dtype), f"b -> b {ones}")
+
+    def alpha_sigma(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(alpha_bar[t]) and sqrt(1 - alpha_bar[t]), shaped to broadcast over `like`."""
+        return self.at("sqrt_alpha_bar", t, like), self.at("sqrt_one_minus_alpha_bar", t, like)

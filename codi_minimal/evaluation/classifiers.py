@@ -1,0 +1,92 @@
+"""The judges: two small networks that say which digit is shown or spoken, whatever the colour, place or voice."""
+
+import torch
+from einops import rearrange
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from codi_minimal.autoencoders.mel import LogMel
+
+DIGITS = 10
+WEIGHTS = "judges.safetensors"
+
+
+class DigitNet(nn.Module):
+    """A four-layer CNN: a picture of one channel to a digit.
+
+    The maximum over places is what makes it indifferent to position; `rows` keeps some rows of the picture apart, for
+    high and low bands of a spectrogram are not the same thing.
+    """
+
+    def __init__(self, rows: int = 1, dropout: float = 0.2, widths: tuple[int, ...] = (1, 16, 32, 64, 64)):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for c_in, c_out in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(), nn.MaxPool2d(2)]
+        self.body = nn.Sequential(*layers[:-1], nn.AdaptiveMaxPool2d((rows, 1)), nn.Flatten())
+        self.neck = nn.Sequential(nn.Linear(widths[-1] * rows, 64), nn.ReLU())
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(64, DIGITS))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits "b k" and the features under them "b d", d = 64, of pictures x "b 1 h w"."""
+        features = self.neck(self.body(x))
+        return self.head(features), features
+
+
+class Judges(nn.Module):
+    """Both classifiers with what they look at; each method gives (logits "b k", features "b d")."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image_net = DigitNet()
+        self.audio_net = DigitNet(rows=4)
+        self.log_mel = LogMel()
+
+    def image(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Digit of images "b 3 h w": the brightest channel is the ink, so the colour does not matter."""
+        return self.image_net(x.amax(1, keepdim=True))
+
+    def video(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Digit of clips "b f 3 h w": the mean of its frames' log-probabilities.
+
+        Features, "b 2d": the mean over frames, and the last frame's less the first's (what the motion did).
+        """
+        logits, features = self.image(rearrange(x, "b f c h w -> (b f) c h w"))
+        logits = rearrange(logits.log_softmax(-1), "(b f) k -> b f k", b=len(x)).mean(1)
+        features = rearrange(features, "(b f) d -> b f d", b=len(x))
+        return logits, torch.cat([features.mean(1), features[:, -1] - features[:, 0]], 1)
+
+    def audio(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Digit spoken in waveforms "b s", by their log-mel spectrogram."""
+        return self.audio_net(self.log_mel(x))
+
+    @torch.no_grad()
+    def look(self, name: str, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(logits, features) of a batch of the modality `name`, in pieces that fit a small memory.
+
+        Values that are not finite are looked at as zeros: garbage is judged, not refused.
+        """
+        looks = {"image": self.image, "audio": self.audio, "video": self.video}
+        if name not in looks:
+            raise ValueError(f"expected a modality with a classifier, one of {sorted(looks)}, got {name!r}")
+        parts = [looks[name](part) for part in torch.nan_to_num(x, 0.0, 0.0, 0.0).split(256)]
+        return torch.cat([logits for logits, _ in parts]), torch.cat([features for _, features in parts])
+
+    def save(self, path: str) -> None:
+        """Write the weights in half precision, safetensors."""
+        save_file({k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()}, path)
+
+    @classmethod
+    def load(cls, path: str) -> "Judges":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if the file is missing, truncated, or not these networks'.
+        """
+        judges = cls()
+        try:
+            judges.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise ValueError(f"expected the judges' weights at {path}, as `train_classifiers` writes them: {error}") from error
+        return judges.eval()

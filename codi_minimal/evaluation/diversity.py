@@ -1,0 +1,42 @@
+"""What a prompt leaves open must stay open: entropy of open attributes, and variety within a digit."""
+
+from math import log
+
+import torch
+from torch import Tensor
+
+
+def normalised_entropy(values: Tensor, classes: int) -> float:
+    """Entropy of the values read, over its maximum: 1 is as varied as can be, 0 is always the same.
+
+    H = (-Σ p̂ log p̂ + (K - 1) / 2n) / log K: the second term takes away the bias of counting few samples (Miller 1955).
+
+    Args:
+        values: (n,) class indices in [0, K); negative ones (unreadable) are left out.
+        classes: K, the number of values that the attribute can take.
+    """
+    values = values[values >= 0]
+    if len(values) == 0:
+        return 0.0
+    p = torch.bincount(values, minlength=classes).double() / len(values)
+    seen = p > 0
+    entropy = -(p[seen] * p[seen].log()).sum().item() + (int(seen.sum()) - 1) / (2 * len(values))
+    return min(1.0, entropy / log(classes))
+
+
+def spread_ratio(features: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor) -> float:
+    """Variance within a digit, generated over real: handwriting and speakers vary as much as they do in the data at 1.
+
+    Args:
+        features, real: "n d" features of what was generated, and of real renders.
+        labels, real_labels: (n,) digits, by which the variance is taken; negative ones are left out.
+    """
+    return _within(features, labels) / max(_within(real, real_labels), 1e-12)
+
+
+def _within(features: Tensor, labels: Tensor) -> float:
+    """Mean over samples of the squared distance to the mean of their own digit, unbiased."""
+    groups = [features[labels == label].double() for label in labels[labels >= 0].unique()]
+    groups = [group for group in groups if len(group) > 1]
+    total = sum(float((group - group.mean(0)).square().sum()) for group in groups)
+    return total / max(sum(len(group) - 1 for group in groups), 1)

@@ -1,0 +1,105 @@
+"""What can be read without training: colour, motion and onset, by the numbers of the rendering rules."""
+
+import torch
+from einops import rearrange, reduce
+from torch import Tensor
+
+from codi_minimal.data.scenes import COLOURS, MOTIONS, SAMPLES_PER_ONSET
+
+DIM = 0.2  # a picture whose brightest value is under this shows nothing
+QUIET = 0.01  # a sound whose loudest window's RMS is under this says nothing
+WINDOW = 128  # samples
+SHIFT = 1.5  # px a frame
+ZOOM = 0.07  # log size a frame, roughly: growing log 1.07, shrinking log 1.09
+STIR = 0.4  # of the largest change: growing starts at half of what it comes to, all else more evenly
+STILL = 0.005  # root mean square change of a still
+
+
+def read_colour(image: Tensor) -> Tensor:
+    """Nearest of the eight hues to the mean colour of the bright pixels, both at full brightness.
+
+    Args:
+        image: "b 3 h w" in [0, 1].
+
+    Returns:
+        (b,) index into COLOURS, -1 where the image is dark.
+    """
+    ink = reduce(image, "b c h w -> b 1 h w", "max")
+    peak = reduce(ink, "b 1 h w -> b 1 1 1", "max")
+    bright = (ink > peak / 2).to(image)  # edges are scaled copies of the colour, too faint ones mostly noise
+    rgb = reduce(image * bright, "b c h w -> b c", "sum")
+    palette = torch.tensor(list(COLOURS.values())).to(rgb)
+    distance = torch.cdist(_full(rgb), _full(palette))
+    return torch.where(rearrange(peak, "b 1 1 1 -> b") < DIM, -1, distance.argmin(1))
+
+
+def read_motion(video: Tensor) -> Tensor:
+    """Compare the first frame with the last: has the ink's centre moved by more steps than its size has changed?
+
+    Args:
+        video: "b f 3 h w" in [0, 1].
+
+    Returns:
+        (b,) index into MOTIONS, -1 where there is nothing to see or it stays as it is.
+    """
+    x, y, size = _moments(video)  # b f each
+    right, down = (x[:, -1] - x[:, 0]) / SHIFT, (y[:, -1] - y[:, 0]) / SHIFT
+    growth = (size[:, -1] / size[:, 0].clamp_min(1e-6)).clamp_min(1e-6).log() / ZOOM
+    steps = {"left": -right, "right": right, "up": -down, "down": down, "growing": growth, "shrinking": -growth}
+    most, motion = torch.stack([steps[name] for name in MOTIONS], 1).max(1)
+    return torch.where((most < 1) | ~_shown(video), -1, motion)
+
+
+def read_video_onset(video: Tensor) -> Tensor:
+    """First frame that differs from the one before it by more than a share of the largest such difference.
+
+    Args:
+        video: "b f 3 h w" in [0, 1].
+
+    Returns:
+        (b,) frame, 1 … f - 1; -1 where there is nothing to see or nothing moves.
+    """
+    ink = reduce(video, "b f c h w -> b f h w", "max")
+    ink = reduce(ink, "b f (h i) (w j) -> b f h w", "mean", i=2, j=2)  # a flicker of single pixels is no motion
+    change = reduce((ink[:, 1:] - ink[:, :-1]).square(), "b f h w -> b f", "mean").sqrt()
+    most = reduce(change, "b f -> b 1", "max")
+    frame = (change > STIR * most).int().argmax(1) + 1
+    return torch.where((most[:, 0] < STILL) | ~_shown(video), -1, frame)
+
+
+def read_audio_onset(waveform: Tensor) -> Tensor:
+    """First window of 128 samples whose RMS passes a tenth of the loudest one's, to the nearest frame of 1000 samples.
+
+    Args:
+        waveform: "b s" in [-1, 1].
+
+    Returns:
+        (b,) frame; -1 where nothing is to be heard.
+    """
+    power = reduce(waveform.square(), "b (n w) -> b n", "mean", w=WINDOW)
+    loudest = reduce(power, "b n -> b 1", "max")
+    start = WINDOW * (power > loudest / 100).int().argmax(1)
+    return torch.where(loudest[:, 0] < QUIET**2, -1, (start / SAMPLES_PER_ONSET).round().long())
+
+
+def _shown(video: Tensor) -> Tensor:
+    return reduce(video, "b f c h w -> b", "max") >= DIM
+
+
+def _full(rgb: Tensor) -> Tensor:
+    """A colour "k 3" at its full brightness: its largest channel is 1."""
+    return rgb / rgb.amax(1, keepdim=True).clamp_min(1e-6)
+
+
+def _moments(video: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Centre (x, y) and root mean square radius of the ink of every frame, in px: "b f" each."""
+    ink = reduce(video, "b f c h w -> b f h w", "max")
+    ink = (ink - DIM).clamp_min(0)
+    mass = reduce(ink, "b f h w -> b f", "sum").clamp_min(1e-6)
+    at = torch.arange(ink.shape[-1], device=ink.device, dtype=ink.dtype)
+    x = reduce(ink * at, "b f h w -> b f", "sum") / mass
+    y = reduce(ink * rearrange(at, "h -> h 1"), "b f h w -> b f", "sum") / mass
+    off_x = at - rearrange(x, "b f -> b f 1 1")
+    off_y = rearrange(at, "h -> h 1") - rearrange(y, "b f -> b f 1 1")
+    spread = reduce(ink * (off_x.square() + off_y.square()), "b f h w -> b f", "sum") / mass
+    return x, y, spread.sqrt()

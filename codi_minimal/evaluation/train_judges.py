@@ -1,0 +1,100 @@
+"""Training of the judges: real renders of the training split, roughened so that they judge what a decoder makes too."""
+
+import json
+from pathlib import Path
+
+import torch
+from einops import rearrange, reduce
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from codi_minimal.data import Source
+from codi_minimal.data.world import World
+from codi_minimal.evaluation.classifiers import WEIGHTS, DigitNet, Judges
+
+
+def train_classifiers(source: Source, folder: str | Path, seed: int = 0, steps: int = 700, progress: bool = False) -> Judges:
+    """Train both classifiers on real renders of `source`, or read them from `folder` if they lie there.
+
+    Args:
+        source: the training split; all of it is used, as judges do not learn what the model may see.
+        folder: where `judges.safetensors` is read from or written to.
+        seed: of initial weights, scenes and augmentation. On the CPU two runs agree.
+        steps: of AdamW with a one-cycle learning rate: batches of 64 images and 64 frames, and of 64 sounds.
+        progress: whether to show bars.
+    """
+    path = Path(folder) / WEIGHTS
+    if path.exists():
+        return Judges.load(str(path))
+    with torch.random.fork_rng(devices=[]):  # layers take their initial weights and dropout from the global generator
+        torch.manual_seed(seed)
+        judges = Judges()
+        world, generator = World(source), torch.Generator().manual_seed(seed)
+        _fit(judges.image_net, lambda: _pictures(world, generator), steps, "image judge" if progress else None)
+        _fit(judges.audio_net, lambda: _sounds(world, judges, generator), steps, "audio judge" if progress else None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    judges.save(str(path))
+    return Judges.load(str(path))  # in half precision, as it will be read
+
+
+def judge_accuracy(judges: Judges, source: Source, folder: str | Path | None = None, n: int = 2000, seed: int = 1) -> dict:
+    """Share of right digits on n real renders of each modality of `source`; written to judges.json if a folder is given."""
+    scene, renders = World(source).sample(n, torch.Generator().manual_seed(seed))
+    right = {name: (judges.look(name, renders[name])[0].argmax(1) == scene.digit) for name in ("image", "audio", "video")}
+    report = {"accuracy": {name: hits.float().mean().item() for name, hits in right.items()}, "n": n, "seed": seed}
+    report["source"] = source.name
+    if folder is not None:
+        (Path(folder) / "judges.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _fit(net: DigitNet, draw, steps: int, progress: str | None) -> None:
+    optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    net.train()
+    for _ in tqdm(range(steps), desc=progress, disable=progress is None):
+        x, digit = draw()
+        loss = F.cross_entropy(net(x)[0], digit, label_smoothing=0.05)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    net.eval()
+
+
+def _pictures(world: World, generator: torch.Generator, n: int = 64) -> tuple[Tensor, Tensor]:
+    """Ink of n images and n frames of videos, some blurred, all with noise and their own brightness: "b 1 h w", digits."""
+    scene, renders = world.sample(n, generator)
+    frame = torch.randint(renders["video"].shape[1], (n,), generator=generator)
+    x = torch.cat([renders["image"], renders["video"][torch.arange(n), frame]]).amax(1, keepdim=True)
+    soft = rearrange(torch.rand(2 * n, generator=generator), "b -> b 1 1 1")
+    x = x.lerp(F.avg_pool2d(x, 3, 1, 1), soft)
+    x = x * (0.7 + 0.3 * torch.rand(2 * n, 1, 1, 1, generator=generator))
+    x = x + 0.1 * torch.rand(2 * n, 1, 1, 1, generator=generator) * torch.randn(x.shape, generator=generator)
+    return x.clamp(0, 1), scene.digit.repeat(2)
+
+
+def _sounds(world: World, judges: Judges, generator: torch.Generator, n: int = 64) -> tuple[Tensor, Tensor]:
+    """Log-mels of n sounds at their own speed, loudness and noise, smeared and with bands and moments masked."""
+    scene, renders = world.sample(n, generator)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(*shape, generator=generator)
+
+    x = _resample(renders["audio"], uniform(0.85, 1.18, n), uniform(-0.1, 0.1, n)) * uniform(0.4, 1.2, n, 1)
+    x = x + uniform(0, 0.01, n, 1) * torch.randn(x.shape, generator=generator)
+    mel = judges.log_mel(x.clamp(-1, 1))
+    mel = mel.lerp(F.avg_pool2d(mel, 3, 1, 1), uniform(0, 1, n, 1, 1, 1))
+    for axis in (2, 3):  # one masked stripe of up to 8 bands or moments each (Park et al. 2019)
+        at = rearrange(torch.arange(mel.shape[axis]), "l -> l 1" if axis == 2 else "l -> 1 l")
+        start, width = uniform(0, mel.shape[axis], n, 1, 1, 1), uniform(0, 8, n, 1, 1, 1)
+        mel = torch.where((at >= start) & (at < start + width), reduce(mel, "b c m n -> b 1 1 1", "min"), mel)
+    return mel, scene.digit
+
+
+def _resample(x: Tensor, speed: Tensor, shift: Tensor) -> Tensor:
+    """Sounds "b s" played faster by `speed` and later by `shift` of their length, linearly interpolated, silent outside."""
+    at = torch.linspace(-1, 1, x.shape[1])
+    grid = torch.stack(torch.broadcast_tensors(rearrange((at - shift[:, None] * 2) * speed[:, None], "b s -> b 1 s"), torch.zeros(())), -1)
+    return rearrange(F.grid_sample(rearrange(x, "b s -> b 1 1 s"), grid, align_corners=True), "b 1 1 s -> b s")

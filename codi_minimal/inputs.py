@@ -1,0 +1,70 @@
+"""What callers hand in as data of a modality: one item, a batch, or several prompts; checked before anything runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TOLERANCE = 1e-3  # resampling and PCM rounding overshoot a range by a little
+
+
+@dataclass(frozen=True)
+class TensorData:
+    """Batches are float tensors (b, *shape) with values in [low, high]."""
+
+    name: str
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+    def batch(self, value: Any) -> Tensor:
+        """(b, *shape) from one item (*shape) or a batch; anything else is a ValueError."""
+        expected = f"{self.name}: expected a float tensor (b, {', '.join(map(str, self.shape))}) in [{self.low:g}, {self.high:g}]"
+        if not isinstance(value, Tensor):
+            try:
+                value = torch.as_tensor(value)
+            except (TypeError, ValueError, RuntimeError):
+                raise ValueError(f"{expected}, got {type(value).__name__}") from None
+        if not value.is_floating_point():
+            raise ValueError(f"{expected}, got values of type {value.dtype}")
+        x = value[None] if tuple(value.shape) == self.shape else value
+        if tuple(x.shape[1:]) != self.shape or len(x) == 0:
+            raise ValueError(f"{expected}, got shape {tuple(value.shape)}")
+        if not torch.isfinite(x).all():
+            raise ValueError(f"{expected}, got NaN or infinite values")
+        if x.min() < self.low - TOLERANCE or x.max() > self.high + TOLERANCE:
+            raise ValueError(f"{expected}, got values in [{x.min():.3g}, {x.max():.3g}]")
+        return x.float().clamp(self.low, self.high)
+
+    def prompts(self, value: Any) -> list[Tensor]:
+        """A list of batches: a list or tuple is several prompts of this modality, anything else is one."""
+        return [self.batch(v) for v in _several(self.name, value if isinstance(value, (list, tuple)) else [value])]
+
+
+@dataclass(frozen=True)
+class TextData:
+    """Batches are lists of strings."""
+
+    name: str
+
+    def batch(self, value: Any) -> list[str]:
+        """A list of strings from one string or several; anything else, or an empty text, is a ValueError."""
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, (list, tuple)) or not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"{self.name}: expected a string or a non-empty list of strings, got {value!r}")
+        if any(not text.strip() for text in texts):
+            raise ValueError(f"{self.name}: expected some words, got an empty text in {value!r}")
+        return list(texts)
+
+    def prompts(self, value: Any) -> list[list[str]]:
+        """A list of batches: a list of lists is several prompts, a string or a list of strings is one."""
+        several = isinstance(value, (list, tuple)) and any(isinstance(v, (list, tuple)) for v in value)
+        return [self.batch(v) for v in _several(self.name, value if several else [value])]
+
+
+def _several(name: str, values: Sequence) -> Sequence:
+    if not values:
+        raise ValueError(f"{name}: expected at least one prompt, got none")
+    return values

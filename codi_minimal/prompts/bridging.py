@@ -1,0 +1,107 @@
+"""Bridging alignment: contrastive losses that bring the prompt encoders into one space."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Temperature(nn.Module):
+    """The learned scale s = 1/τ of the contrastive loss, kept in [1, 100].
+
+    CLIP's rule (Radford et al. 2021, section 2.5). Elsewhere: open_clip `logit_scale`.
+
+    >>> round(Temperature()().item(), 2)
+    14.29
+    """
+
+    def __init__(self, tau: float = 0.07):
+        super().__init__()
+        if not 0.01 <= tau <= 1:
+            raise ValueError(f"tau expected in [0.01, 1], got {tau}")
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(tau)))
+
+    def forward(self) -> Tensor:
+        # Clamp the parameter, not the result: a clamped result has no gradient to lead it back.
+        with torch.no_grad():
+            self.log_scale.clamp_(0, math.log(100))
+        return self.log_scale.exp()
+
+
+def repeated(texts: Sequence[str]) -> Tensor:
+    """Which captions of a batch say the same: a bool matrix (b, b), to be given as `positives`.
+
+    >>> repeated(["seven", "red", "seven"])[0].tolist()
+    [True, False, True]
+    """
+    index: dict[str, int] = {}
+    ids = torch.tensor([index.setdefault(text, len(index)) for text in texts], dtype=torch.long)
+    return ids[:, None] == ids[None, :]
+
+
+def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tensor | None = None) -> Tensor:
+    """Symmetric InfoNCE between two batches of embeddings.
+
+    L = (L_xy + L_yx) / 2,  L_xy = −mean_i Σ_j p_ij log softmax_j(s x_i·y_j),  p_ij = P_ij / Σ_j P_ij
+
+    Section 3.2 of the paper; with P = 1 it is CLIP's loss. Elsewhere: open_clip `ClipLoss`.
+    In a small world captions repeat within a batch. Plain InfoNCE would push an item away from a caption that
+    is true of it; with `positives` the target is shared among all that match.
+
+    Args:
+        x, y: (b, d), unit norm, row i of one belongs to row i of the other.
+        logit_scale: s = 1/τ, positive; see `Temperature`.
+        positives: P, bool (b, b), P_ij: x_i matches y_j; its diagonal is True. None: only the diagonal is.
+
+    Returns:
+        A scalar. Its least is the mean entropy of the targets p, 0 when no caption repeats.
+
+    Raises:
+        ValueError: if shapes differ, or `positives` is not such a matrix.
+    """
+    if x.ndim != 2 or x.shape != y.shape or len(x) == 0:
+        raise ValueError(f"clip_loss expected two (b, d) alike, got {tuple(x.shape)} and {tuple(y.shape)}")
+    b = len(x)
+    if positives is None:
+        positives = torch.eye(b, dtype=torch.bool)
+    elif positives.dtype != torch.bool or positives.shape != (b, b) or not positives.diagonal().all():
+        raise ValueError(
+            f"positives expected bool ({b}, {b}) with a True diagonal, "
+            f"got {positives.dtype} {tuple(positives.shape)}"
+        )
+    logits = logit_scale * x @ y.T  # (b, b)
+    match = positives.to(logits)
+    xy = F.cross_entropy(logits, match / match.sum(dim=1, keepdim=True))
+    yx = F.cross_entropy(logits.T, match.T / match.T.sum(dim=1, keepdim=True))
+    return (xy + yx) / 2
+
+
+def composition_loss(
+    whole: Tensor, parts: Sequence[Tensor], logit_scale: Tensor | float, positives: Tensor | None = None
+) -> Tensor:
+    """Captions that each say a part, added up, must find the caption that says the whole.
+
+    L = clip_loss(c / ‖c‖, whole),  c = mean_i parts_i
+
+    Not in the paper, which inherits it: composable conditioning (section 3.2) adds embeddings up and relies
+    on CLIP's space, learned from a corpus where every word occurs, to make the sum mean what its parts mean.
+    Ours learns from the captions of one small world's pictures. Two things would be missing when C_text is
+    frozen: that C("red") + C("seven") points where C("a red seven") does, and any meaning at all for words
+    that no picture shows, the verbs of motion, which C_video must find in place later. This loss asks for
+    both, of text alone.
+
+    Args:
+        whole: (b, d), unit norm, embeddings of captions such as "a red seven sliding left".
+        parts: a list of (b, d), unit norm, of captions such as "something red", "seven", "sliding left".
+        logit_scale, positives: as for `clip_loss`.
+
+    Raises:
+        ValueError: if there are no parts, or shapes differ.
+    """
+    if len(parts) == 0 or any(part.shape != whole.shape for part in parts):
+        raise ValueError(
+            f"parts expected a non-empty list of {tuple(whole.shape)}, got {[tuple(p.shape) for p in parts]}"
+        )
+    return clip_loss(F.normalize(torch.stack(list(parts)).mean(dim=0), dim=-1), whole, logit_scale, positives)

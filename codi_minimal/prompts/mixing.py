@@ -1,0 +1,63 @@
+"""Composable conditioning: any set of prompts is one condition."""
+
+from collections.abc import Sequence
+
+import torch
+from einops import einsum
+from torch import Generator, Tensor
+
+
+def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None = None) -> Tensor:
+    """The weighted mean of several prompts: C = Σ_i w_i C_i, Σ_i w_i = 1.
+
+    Section 3.2 of the paper, equation for C(x_t, x_i, x_v, x_a). It is not scaled back to unit norm: prompts
+    that contradict each other give a short condition, and the diffuser may know.
+
+    Args:
+        embeddings: k tensors (b, d), or (1, d) to be shared by the batch.
+        weights: k non-negative numbers, or a tensor (k,) or (k, b), of any scale; None weighs all alike.
+
+    Returns:
+        (b, d), with norm ≤ 1.
+
+    Raises:
+        ValueError: if shapes or lengths do not fit, or a weight is negative, not finite, or all are zero.
+
+    >>> mix([torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])], [3, 1])
+    tensor([[0.7500, 0.2500]])
+    """
+    k = len(embeddings)
+    shapes = [tuple(e.shape) for e in embeddings]
+    if k == 0 or any(len(s) != 2 for s in shapes) or len({s[1] for s in shapes}) > 1:
+        raise ValueError(f"mix expected a non-empty list of (b, d) with one d, got shapes {shapes}")
+    b = max(s[0] for s in shapes)
+    if any(s[0] not in (1, b) for s in shapes):
+        raise ValueError(f"mix expected batches of {b} or 1, got shapes {shapes}")
+    stacked = torch.stack([e.expand(b, -1) for e in embeddings])  # (k, b, d)
+
+    if weights is None:
+        weights = torch.ones(k)
+    w = torch.as_tensor(weights).to(stacked)
+    if w.shape not in ((k,), (k, b)):
+        raise ValueError(f"mix expected {k} weights, ({k},) or ({k}, {b}), got {tuple(w.shape)}")
+    if not (w >= 0).all() or not w.isfinite().all():
+        raise ValueError(f"mix expected finite weights >= 0, got {w.tolist()}")
+    total = w.sum(dim=0)
+    if not (total > 0).all():
+        raise ValueError("mix expected at least one weight above 0, got only zeros")
+    return einsum((w / total).reshape(k, -1).expand(k, b), stacked, "k b, k b d -> b d")
+
+
+def random_weights(k: int, b: int, generator: Generator) -> Tensor:
+    """Weights (k, b) from Dirichlet(1), uniform over the simplex: training sees any mixture it may be asked.
+
+    Args:
+        k: how many prompts.
+        b: batch.
+        generator: source of the draw; the result is on its device.
+    """
+    if k < 1 or b < 1:
+        raise ValueError(f"random_weights expected k >= 1 and b >= 1, got {k} and {b}")
+    # Exponentials over their sum are Dirichlet(1), and take a generator, which torch's Dirichlet does not.
+    draws = torch.empty(k, b, device=generator.device).exponential_(generator=generator)
+    return draws / draws.sum(dim=0)

@@ -1,0 +1,142 @@
+"""The contact sheet: what went in and what came out, a row each, on one page.
+
+Video and audio are drawn on one clock, eight frames and 8192 samples side by side, so that an eye can check
+whether the voice starts where the motion does.
+"""
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchaudio
+from einops import rearrange
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn.functional import pad
+
+from codi_minimal.data.scenes import FRAMES
+from codi_minimal.data.sources import RATE
+
+# inches
+MARGIN, GAP, HEAD, TITLE, ROW = 0.35, 0.3, 0.55, 0.36, 2.2
+COLUMNS = {"given": 2.4, "text": 1.9, "image": 2.04, "clock": 6.8}
+STRIP, WAVE, MEL = 0.83, 0.48, 0.64  # heights in the clock column, from the top
+GREY, INK, ACCENT = "#8a8f98", "#1c2330", "#2f5d8a"
+HEADS = {"given": "given", "text": "text", "image": "image", "clock": "video and audio, on one clock"}
+
+
+def contact_sheet(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
+    """Draws one row a sample, and saves the page as PNG.
+
+    Args:
+        rows: each {"title": str, "prompts": {modality: [item, …]}, "outputs": {modality: item}}; an item is a
+            string (text), "3 h w" (image), "n" (audio, 8 kHz) or "f 3 h w" (video). Either may be empty.
+        path: where the PNG goes.
+
+    Raises:
+        ValueError: for no rows, or a modality that the sheet cannot draw.
+    """
+    if not rows:
+        raise ValueError("expected at least one row, got none")
+    for row in rows:
+        if unknown := {*row["prompts"], *row["outputs"]} - set(DRAW):
+            raise ValueError(f"expected modalities out of {list(DRAW)}, got {sorted(unknown)}")
+    width = 2 * MARGIN + sum(COLUMNS.values()) + GAP * (len(COLUMNS) - 1)
+    height = HEAD + len(rows) * (TITLE + ROW) + MARGIN
+    figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
+    FigureCanvasAgg(figure)
+    lefts = _lefts()
+
+    def box(x: float, y: float, w: float, h: float) -> Axes:
+        """Axes at x from the left and y from the top, in inches."""
+        axes = figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
+        axes.axis("off")
+        return axes
+
+    for name, head in HEADS.items():
+        _label(box(lefts[name], 0.2, COLUMNS[name], 0.25), head, color=GREY, size=10)
+    for i, row in enumerate(rows):
+        top = HEAD + i * (TITLE + ROW)
+        rule = box(MARGIN, top, width - 2 * MARGIN, 0.02)
+        rule.axhline(0.5, color="#d5d9de", lw=0.8)
+        _label(box(MARGIN, top + 0.06, width - 2 * MARGIN, 0.24), row["title"], weight="bold", size=11)
+        _row(box, lefts, top + TITLE, row)
+    figure.savefig(path, format="png")
+    return Path(path)
+
+
+def _row(box: Callable[..., Axes], lefts: Mapping[str, float], top: float, row: Mapping[str, Any]) -> None:
+    given = [(name, item) for name, items in row["prompts"].items() for item in items]
+    cell = (ROW - 0.2) / max(len(given), 1)
+    for i, (name, item) in enumerate(given):
+        h = min(cell - 0.1, GIVEN_HEIGHT[name])
+        DRAW[name](box(lefts["given"], top + i * cell, COLUMNS["given"], h), item, anchor="W")
+    if not given:
+        _label(box(lefts["given"], top, COLUMNS["given"], 0.3), "nothing", color=GREY, style="italic")
+    outputs, x, w = row["outputs"], lefts["clock"], COLUMNS["clock"]
+    places = {
+        "text": (lefts["text"], top, COLUMNS["text"], ROW),
+        "image": (lefts["image"], top, COLUMNS["image"], COLUMNS["image"]),
+        "video": (x, top, w, STRIP),
+        "audio": (x, top + STRIP + 0.04, w, WAVE),
+    }
+    for name, item in outputs.items():
+        DRAW[name](box(*places[name]), item)
+    if "audio" in outputs:
+        _mel(box(x, top + STRIP + WAVE + 0.08, w, MEL), outputs["audio"])
+
+
+def _lefts() -> dict[str, float]:
+    lefts, x = {}, MARGIN
+    for name, width in COLUMNS.items():
+        lefts[name] = x
+        x += width + GAP
+    return lefts
+
+
+def _label(axes: Axes, text: str, **style: Any) -> None:
+    axes.text(0, 1, text, va="top", ha="left", transform=axes.transAxes, **{"color": INK, "size": 11} | style)
+
+
+def _text(axes: Axes, caption: str, anchor: str = "C") -> None:
+    lines = textwrap.fill(f"“{caption}”", 20)
+    _label(axes, lines, size=12.5, family="serif", style="italic", linespacing=1.3)
+
+
+def _image(axes: Axes, image: Tensor, anchor: str = "C") -> None:
+    pixels = rearrange(image.detach().cpu().clamp(0, 1), "c h w -> h w c").numpy()
+    axes.imshow(pixels, interpolation="nearest")
+    axes.set_anchor(anchor)
+
+
+def _video(axes: Axes, video: Tensor, anchor: str = "C") -> None:
+    framed = pad(video.detach().cpu().clamp(0, 1), (0, 1, 0, 0), value=1.0)  # a white gap after every frame
+    strip = rearrange(framed, "f c h w -> h (f w) c").numpy()
+    axes.imshow(strip, interpolation="nearest")
+    axes.set_anchor(anchor)
+
+
+def _audio(axes: Axes, wave: Tensor, anchor: str = "C") -> None:
+    n = len(wave)
+    for frame in range(1, FRAMES):
+        axes.axvline(frame * n / FRAMES, color="#e3e6ea", lw=0.7, zorder=0)
+    # an envelope of the loudest and the quietest sample a bin draws crisper than 8192 points
+    bins = wave.detach().cpu()[: n // 16 * 16].reshape(-1, 16)
+    at = torch.arange(len(bins)) * 16 + 8
+    low, high = (bound.float().numpy() for bound in (bins.amin(1), bins.amax(1)))
+    axes.fill_between(at.numpy(), low, high, color=ACCENT, lw=0.6)
+    axes.set(xlim=(0, n), ylim=(-1, 1))
+
+
+def _mel(axes: Axes, wave: Tensor) -> None:
+    mel = torchaudio.transforms.MelSpectrogram(RATE, n_fft=512, win_length=256, hop_length=128, n_mels=40)
+    decibel = 10 * mel(wave.detach().cpu().float()).clamp(min=1e-5).log10()
+    axes.imshow(decibel.numpy(), origin="lower", aspect="auto", cmap="magma", vmin=-35, vmax=25)
+
+
+DRAW: dict[str, Callable[..., None]] = {"text": _text, "image": _image, "audio": _audio, "video": _video}
+GIVEN_HEIGHT = {"text": 0.7, "image": 1.2, "audio": 0.6, "video": 0.6}

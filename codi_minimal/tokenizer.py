@@ -1,0 +1,86 @@
+"""Words to ids and back, for a vocabulary that is handed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+PAD, BOS, EOS, UNK = range(4)
+_SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
+_WORD = re.compile(r"[^\W_]+")
+
+
+class WordTokenizer:
+    """One id a word: ``BOS words EOS PAD …``, always ``max_words + 2`` long.
+
+    Args:
+        vocabulary: the known words, lower case; word i has id 4 + i, after PAD, BOS, EOS and UNK.
+        max_words: longest text, in words.
+
+    Raises:
+        ValueError: on an empty or repeated vocabulary.
+
+    >>> tokenizer = WordTokenizer(["a", "red", "seven"])
+    >>> tokenizer.encode(["A red seven!"])[0, :6].tolist()
+    [1, 4, 5, 6, 2, 0]
+    >>> tokenizer.decode(tokenizer.encode(["A red seven!"]))
+    ['a red seven']
+    """
+
+    def __init__(self, vocabulary: Sequence[str], max_words: int = 12) -> None:
+        if not vocabulary or len(set(vocabulary)) != len(vocabulary):
+            raise ValueError(f"expected a vocabulary of distinct words, got {vocabulary!r}")
+        self.max_words = max_words
+        self.length = max_words + 2
+        self.words = (*_SPECIAL, *vocabulary)
+        self._id = {word: i for i, word in enumerate(self.words) if i > UNK}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Ids of texts, lower-cased and without punctuation; an unknown word among known ones is UNK.
+
+        Returns:
+            LongTensor "b l", l = max_words + 2.
+
+        Raises:
+            ValueError: if a text is not a string, is empty, is too long, or has no known word.
+        """
+        if isinstance(texts, str):
+            raise ValueError(f"expected a list of texts, got one string: {texts!r}")
+        ids = torch.full((len(texts), self.length), PAD)
+        for row, text in zip(ids, texts, strict=True):
+            known = [self._id.get(word, UNK) for word in self._split(text)]
+            row[: len(known) + 2] = torch.tensor([BOS, *known, EOS])
+        return ids
+
+    def decode(self, ids: Tensor) -> list[str]:
+        """Texts of ids "b l": reading stops at the first EOS or PAD, BOS is skipped, UNK reads ``<unk>``.
+
+        Raises:
+            ValueError: if ids are not "b l" or not below ``len(self)``.
+        """
+        if ids.ndim != 2 or ids.is_floating_point():
+            raise ValueError(f"expected integer ids 'b l', got {ids.dtype} of shape {tuple(ids.shape)}")
+        if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < len(self):
+            raise ValueError(f"expected ids in 0 … {len(self) - 1}, got {int(ids.min())} … {int(ids.max())}")
+        return [" ".join(self._read(row)) for row in ids.tolist()]
+
+    def _read(self, row: list[int]) -> list[str]:
+        end = next((i for i, token in enumerate(row) if token in (PAD, EOS)), len(row))
+        return [self.words[token] for token in row[:end] if token != BOS]
+
+    def _split(self, text: str) -> list[str]:
+        if not isinstance(text, str):
+            raise ValueError(f"expected a string, got {type(text).__name__}")
+        words = _WORD.findall(text.lower())
+        if not 1 <= len(words) <= self.max_words:
+            raise ValueError(f"expected 1 to {self.max_words} words, got {len(words)}: {text!r}")
+        if not any(word in self._id for word in words):
+            some = ", ".join(list(self._id)[:: max(1, len(self._id) // 12)])
+            raise ValueError(f"expected at least one known word (such as {some}), got {text!r}")
+        return words

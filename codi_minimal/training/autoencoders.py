@@ -1,0 +1,53 @@
+"""Stage 1: each autoencoder by itself, and the vocoder. Single modalities, no pairs."""
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from codi_minimal.autoencoders.vocoder import vocoder_loss
+from codi_minimal.data import unpaired
+from codi_minimal.training.run import Run, randn
+
+
+def draw(run: Run, name: str, n: int, generator: torch.Generator):
+    """n samples of a modality for its autoencoder, on the device where they are tensors."""
+    x = unpaired(run.source, name, n, generator)
+    return x.to(run.device) if isinstance(x, Tensor) else x
+
+
+def draw_stills(run: Run, n: int, generator: torch.Generator) -> Tensor:
+    """Images and, as many, frames of videos: the image VAE serves both."""
+    frames = rearrange(draw(run, "video", max(1, n // 16), generator), "b f c h w -> (b f) c h w")
+    return torch.cat([draw(run, "image", max(1, n - len(frames)), generator), frames])
+
+
+def train_autoencoder(run: Run, name: str, draw_batch=None) -> None:
+    """Train (E_m, D_m) of one modality on its −ELBO, then measure the scale of its latents."""
+    stage = f"autoencoder-{name}"
+    ae = run.model.modalities[name].autoencoder
+    draw_batch = draw_batch or (lambda n, generator: draw(run, name, n, generator))
+
+    def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
+        x = draw_batch(run.stage(stage).batch, generator)
+        return ae.loss(x, randn((len(x), *ae.latent_shape), generator, run.device))
+
+    run.fit(stage, ae, step, frozen=[m for n, m in ae.named_children() if n == "vocoder"])  # it has a stage of its own
+    ae.scale_factor.fill_(1)
+    with torch.no_grad():
+        ae.fit_scale(torch.cat([ae.encode(draw_batch(128, run.generator(stage))) for _ in range(4)]))
+
+
+def train_vocoder(run: Run) -> None:
+    """Train the vocoder to undo the mel spectrogram, of recordings and of what the audio VAE makes of them."""
+    ae = run.model.modalities["audio"].autoencoder
+
+    def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
+        x = draw(run, "audio", run.stage("vocoder").batch, generator)
+        with torch.no_grad():
+            mel = ae.mel(x)
+            # half of the time what it will be given: the decoder's spectrograms, which are a little too smooth
+            if i % 2:
+                mel = ae.decode_mel(ae.encode(x))
+        return vocoder_loss(x, ae.vocoder(mel))
+
+    run.fit("vocoder", ae.vocoder, step)

@@ -1,0 +1,83 @@
+"""What a run says of itself: one JSON line now and then, and the same numbers for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from codi_minimal.checkpoint import atomic_write
+
+
+class Log:
+    """Averages losses between lines of folder/log.jsonl, which all stages of a folder share.
+
+    Args:
+        folder: log.jsonl, and tb/<stage> when tensorboard is installed, are written here.
+        stage: the lines' "stage".
+        start: steps already done; lines beyond them, left by a run that was killed, are dropped.
+        totals: name -> (sum, count) since the last line, on the losses' device, so that adding never waits.
+    """
+
+    def __init__(
+        self, folder: Path, stage: str, start: int = 0, totals: dict[str, Tensor] | None = None
+    ) -> None:
+        self.path, self.stage = folder / "log.jsonl", stage
+        self.totals = dict(totals or {})
+        _drop_lines(self.path, stage, start)
+        self.tensorboard = _tensorboard(folder / "tb" / stage, start)
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        """Takes in one step's scalars."""
+        for name, value in losses.items():
+            value = torch.as_tensor(value).detach().float()
+            total = torch.stack([value, torch.ones_like(value)])
+            if name in self.totals:
+                total += self.totals[name].to(total.device)  # a no-op but after a resume
+            self.totals[name] = total
+
+    def write(self, step: int, **extra: float) -> dict[str, float]:
+        """Writes the line of step (steps done), and returns the means of the losses since the last line."""
+        means = {name: float(total[0] / total[1]) for name, total in self.totals.items()}
+        self.totals = {}
+        # opened for each line: another stage's process may have replaced the file meanwhile
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"stage": self.stage, "step": step, **means, **extra}) + "\n")
+        if self.tensorboard is not None:
+            for name, value in {**means, **extra}.items():
+                self.tensorboard.add_scalar(f"{self.stage}/{name}", value, step)
+        return means
+
+    def close(self) -> None:
+        """Flushes what TensorBoard has not yet written."""
+        if self.tensorboard is not None:
+            self.tensorboard.close()
+
+
+def _drop_lines(path: Path, stage: str, start: int) -> None:
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # the process was killed while it wrote this line
+        if entry["stage"] != stage or entry["step"] <= start:
+            kept.append(line)
+    if kept != lines:
+        atomic_write(path, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _tensorboard(folder: Path, start: int):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(folder, purge_step=start or None)

@@ -1,0 +1,78 @@
+"""What all stages of one training run share."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from codi_minimal.codi import CoDi
+from codi_minimal.config import Config
+from codi_minimal.config import Stage as StageConfig
+from codi_minimal.data import Source
+from codi_minimal.training.fit import FitResult, fit
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model in training, its data, and the folder that all of it is kept in."""
+
+    model: CoDi
+    source: Source
+    folder: Path
+    seed: int = 0
+    progress: bool = True
+
+    @property
+    def config(self) -> Config:
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def stage(self, name: str) -> StageConfig:
+        """Steps, batch and learning rate of a stage."""
+        return self.config.train.stages[name]
+
+    def generator(self, name: str) -> torch.Generator:
+        """For what a stage draws once, before its first step; the same at each start."""
+        return torch.Generator().manual_seed(self.seed * 1009 + sum(map(ord, name)))
+
+    def fit(
+        self,
+        name: str,
+        modules: nn.Module,
+        step: Callable[[int, torch.Generator], dict[str, Tensor]],
+        frozen: Iterable[nn.Module] = (),
+        samples: Callable[[int], None] | None = None,
+    ) -> FitResult:
+        """Train `modules` less `frozen`, and nothing else, by `step`; resumes, or does nothing where the stage is done."""
+        stage, train = self.stage(name), self.config.train
+        self.model.requires_grad_(False).eval()
+        modules.requires_grad_(True).train()
+        for module in frozen:
+            module.requires_grad_(False).eval()
+        try:
+            return fit(
+                modules,
+                step,
+                steps=stage.steps,
+                lr=stage.lr,
+                folder=self.folder,
+                name=name,
+                ema=train.ema,
+                seed=self.seed,
+                autocast=train.autocast,
+                progress=self.progress,
+                samples=samples,
+                sample_every=max(1, stage.steps // 4) if samples else 0,
+            )
+        finally:
+            self.model.requires_grad_(False).eval()
+
+
+def randn(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Noise of the generator's device, the CPU's, wherever it is needed: the same run on every device."""
+    return torch.randn(shape, generator=generator).to(device)

@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from codi_minimal.prompts import mix, random_weights
+
+A = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+B = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
+
+
+def test_one_prompt_is_left_as_it_is():
+    assert torch.equal(mix([A]), A)
+    assert torch.equal(mix([A], [7.0]), A)
+
+
+def test_weights_are_normalised_and_default_to_equal():
+    assert torch.allclose(mix([A, B]), (A + B) / 2)
+    assert torch.allclose(mix([A, B], [3, 1]), 0.75 * A + 0.25 * B)
+    assert torch.allclose(mix([A, B], [3, 1]), mix([A, B], torch.tensor([0.3, 0.1])))
+    assert torch.equal(mix([A, B], [1, 0]), A)
+
+
+def test_the_condition_is_not_scaled_back_to_unit_norm():
+    assert torch.allclose(mix([A, B]).norm(dim=-1), torch.full((2,), 0.5**0.5))
+    assert torch.allclose(mix([A, -A]), torch.zeros(2, 3))
+
+
+def test_weights_may_differ_within_the_batch():
+    w = torch.tensor([[1.0, 1.0], [0.0, 3.0]])
+    assert torch.allclose(mix([A, B], w), torch.stack([A[0], 0.25 * A[1] + 0.75 * B[1]]))
+
+
+def test_a_single_prompt_is_shared_by_the_batch():
+    one = A[:1]
+    assert torch.allclose(mix([one, B]), mix([one.repeat(2, 1), B]))
+    assert mix([one, one]).shape == (1, 3)
+
+
+def test_mixing_two_mixtures_is_mixing_all():
+    nested = mix([mix([A, B], [1, 1]), B.flip(0)], [2, 1])
+    assert torch.allclose(nested, mix([A, B, B.flip(0)], [1, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "weights", "message"),
+    [
+        ([], None, "non-empty"),
+        ([A, B[:, :2]], None, "one d"),
+        ([A[0]], None, "one d"),
+        ([A, torch.zeros(3, 3)], None, "batches of 3 or 1"),
+        ([A, B], [1.0], "2 weights"),
+        ([A, B], torch.ones(2, 3), "2 weights"),
+        ([A, B], [1.0, -0.1], "finite weights >= 0"),
+        ([A, B], [1.0, float("nan")], "finite weights >= 0"),
+        ([A, B], [1.0, float("inf")], "finite weights >= 0"),
+        ([A, B], [0.0, 0.0], "only zeros"),
+    ],
+)
+def test_bad_input_is_refused(embeddings, weights, message):
+    with pytest.raises(ValueError, match=message):
+        mix(embeddings, weights)
+
+
+def test_random_weights_are_uniform_on_the_simplex():
+    w = random_weights(3, 20000, torch.Generator().manual_seed(0)).double()
+    assert torch.allclose(w.sum(0), torch.ones(20000, dtype=torch.float64), atol=1e-6) and (w >= 0).all()
+    # Dirichlet(1, 1, 1): mean 1/3, variance 1/18, and each marginal is Beta(1, 2) with P(w < 1/2) = 3/4.
+    assert torch.allclose(w.mean(1), torch.full((3,), 1 / 3, dtype=torch.float64), atol=0.01)
+    assert torch.allclose(w.var(1), torch.full((3,), 1 / 18, dtype=torch.float64), atol=0.002)
+    assert (w < 0.5).double().mean().item() == pytest.approx(0.75, abs=0.01)
+
+
+def test_random_weights_come_from_the_generator_alone():
+    draws = [random_weights(2, 4, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+    assert torch.equal(random_weights(1, 4, torch.Generator()), torch.ones(1, 4))
+    with pytest.raises(ValueError, match="k >= 1"):
+        random_weights(0, 4, torch.Generator())

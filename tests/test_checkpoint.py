@@ -1,0 +1,141 @@
+import json
+import os
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from codi_minimal.checkpoint import (
+    atomic_write,
+    load_folder,
+    load_into,
+    read_tensors,
+    save_folder,
+    write_tensors,
+)
+
+TENSORS = {"a": torch.linspace(-3, 3, 12).reshape(3, 4), "n": torch.tensor(2**40)}
+CONFIG = {"name": "é", "sizes": [1, 2], "nested": {"x": None}}
+
+
+def test_folder_comes_back_as_it_was(tmp_path):
+    save_folder(tmp_path / "new" / "deep", TENSORS, CONFIG)
+    tensors, config = load_folder(tmp_path / "new" / "deep")
+    assert config == CONFIG and tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(tensors[k], TENSORS[k]) and tensors[k].dtype == TENSORS[k].dtype for k in TENSORS)
+    names = sorted(p.name for p in (tmp_path / "new" / "deep").iterdir())
+    assert names == ["config.json", "model.safetensors"]
+
+
+def test_float16_halves_the_file_and_reads_as_float32(tmp_path):
+    tensors = {"w": torch.linspace(-1, 1, 4096), "n": torch.tensor(2**40)}
+    save_folder(tmp_path / "full", tensors, {})
+    save_folder(tmp_path / "half", tensors, {}, dtype="float16")
+    full, half = ((tmp_path / f / "model.safetensors").stat().st_size for f in ("full", "half"))
+    assert full - half == pytest.approx(2 * 4096, abs=8)  # the header is padded to 8 bytes
+    loaded, _ = load_folder(tmp_path / "half")
+    assert loaded["w"].dtype == torch.float32 and torch.equal(loaded["n"], tensors["n"])
+    assert torch.equal(loaded["w"], tensors["w"].half().float())
+
+
+def test_what_float16_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="big"):
+        save_folder(tmp_path, {"big": torch.tensor([7e4])}, {}, dtype="float16")
+    with pytest.raises(ValueError, match="'int3'"):
+        save_folder(tmp_path, TENSORS, {}, dtype="int3")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_views_shared_and_permuted_tensors_can_be_written(tmp_path):
+    base = torch.arange(24.0).reshape(2, 3, 2, 2)
+    last = base.to(memory_format=torch.channels_last)
+    tensors = {"base": base, "view": base[1], "t": base.mT, "last": last}
+    write_tensors(tmp_path / "x.safetensors", tensors, {"meta": "m"})
+    loaded, metadata = read_tensors(tmp_path / "x.safetensors")
+    assert metadata == {"meta": "m"} and all(torch.equal(loaded[k], tensors[k]) for k in tensors)
+
+
+def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    atomic_write(path, b"old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        atomic_write(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+
+
+def break_weights(edit):
+    def broken(folder):
+        path = folder / "model.safetensors"
+        path.write_bytes(edit(path.read_bytes()))
+
+    return broken
+
+
+def pickled(folder):
+    (folder / "model.safetensors").unlink()
+    torch.save(TENSORS, folder / "pytorch_model.bin")
+
+
+def disguised(folder):
+    torch.save(TENSORS, folder / "model.safetensors")
+
+
+def set_config(text):
+    return lambda folder: (folder / "config.json").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors.*does not exist"),
+        (lambda folder: (folder / "config.json").unlink(), "config.json does not exist"),
+        (break_weights(lambda data: data[:-5]), "cut short or corrupt"),
+        (break_weights(lambda data: data[:6]), "cut short or corrupt"),
+        (break_weights(lambda data: b""), "cut short or corrupt"),
+        (break_weights(lambda data: data[:8] + b"#" + data[9:]), "cut short or corrupt"),
+        (pickled, "pytorch_model.bin, a pickle"),
+        (disguised, "model.safetensors is a pickle"),
+        (break_weights(lambda data: pickle.dumps([1, 2])), "model.safetensors is a pickle"),
+        (set_config('{"format_version": 1, "config"'), "is broken"),
+        (set_config("[1]"), "got a list"),
+        (set_config(json.dumps({"format_version": 2, "config": {}})), "format_version 1 .* got 2"),
+        (set_config("{}"), "format_version 1 .* got None"),
+        (set_config('{"format_version": 1, "config": 3}'), "got 3"),
+    ],
+)
+def test_damaged_folders_are_refused(tmp_path, damage, message):
+    save_folder(tmp_path, TENSORS, CONFIG)
+    damage(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        load_folder(tmp_path)
+
+
+def test_what_is_no_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is no folder"):
+        load_folder(tmp_path / "none")
+    torch.save(TENSORS, tmp_path / "m.ckpt")
+    with pytest.raises(ValueError, match="m.ckpt is a pickle"):
+        load_folder(tmp_path / "m.ckpt")
+
+
+def test_load_into_copies_parameters_and_buffers_in_place():
+    source, target = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+    source(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)))
+    weight = target.weight
+    load_into(target, source.state_dict())
+    assert target.weight is weight and target.num_batches_tracked == 1
+    assert torch.equal(target.running_mean, source.running_mean)
+
+
+def test_load_into_lists_every_disagreement_and_changes_nothing():
+    layer = nn.Linear(2, 3)
+    before = layer.weight.detach().clone()
+    with pytest.raises(ValueError, match="Linear") as error:
+        load_into(layer, {"weight": torch.zeros(3, 5), "extra": torch.zeros(1)})
+    for part in ("missing: bias", "unexpected: extra", "weight (expected (3, 2), got (3, 5))"):
+        assert part in str(error.value)
+    with pytest.raises(ValueError, match="unexpected: extra"):
+        load_into(layer, {"weight": torch.zeros(3, 2), "bias": torch.zeros(3), "extra": torch.zeros(1)})
+    assert torch.equal(layer.weight, before)

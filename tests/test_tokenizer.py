@@ -1,0 +1,53 @@
+"""Words to ids and back, and what is refused."""
+
+import pytest
+import torch
+
+from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
+
+TOKENIZER = WordTokenizer(["a", "red", "seven"], max_words=4)
+
+
+def test_ids_are_the_words_between_bos_and_eos():
+    expected = [[BOS, 4, 5, 6, EOS, PAD], [BOS, 6, EOS, PAD, PAD, PAD], [BOS, 4, 4, 4, 4, EOS]]
+    assert TOKENIZER.encode(["a red seven", "seven", "a a a a"]).tolist() == expected
+    assert (PAD, BOS, EOS, UNK) == (0, 1, 2, 3) and len(TOKENIZER) == 7 and TOKENIZER.length == 6
+
+
+def test_case_and_punctuation_do_not_matter_and_unknown_words_do():
+    assert TOKENIZER.encode(["A RED, seven!"]).tolist() == TOKENIZER.encode(["a red seven"]).tolist()
+    assert TOKENIZER.encode(["a purple seven"])[0, :5].tolist() == [BOS, 4, UNK, 6, EOS]
+    assert TOKENIZER.decode(TOKENIZER.encode(["a purple seven"])) == ["a <unk> seven"]
+
+
+def test_decode_stops_at_the_first_end():
+    ids = torch.tensor([[BOS, 6, EOS, 5, 5, 5], [BOS, 5, PAD, 6, EOS, PAD], [4, 5, 6, 4, 5, 6], [EOS] * 6])
+    assert TOKENIZER.decode(ids) == ["seven", "red", "a red seven a red seven", ""]
+
+
+@pytest.mark.parametrize(
+    "texts, message",
+    [
+        (["a", ""], "1 to 4 words, got 0"),
+        (["?!"], "1 to 4 words, got 0"),
+        (["a a a a a"], "1 to 4 words, got 5"),
+        ([7], "expected a string, got int"),
+        (["bonjour"], "known word .*seven.*, got 'bonjour'"),
+        ("a red seven", "expected a list"),
+    ],
+)
+def test_bad_texts_are_refused(texts, message):
+    with pytest.raises(ValueError, match=message):
+        TOKENIZER.encode(texts)
+
+
+@pytest.mark.parametrize("ids", [torch.tensor([[1, 7]]), torch.tensor([[-1]]), torch.tensor([1, 2]), torch.ones(1, 2)])
+def test_bad_ids_are_refused(ids):
+    with pytest.raises(ValueError, match="expected"):
+        TOKENIZER.decode(ids)
+
+
+@pytest.mark.parametrize("vocabulary", [[], ["a", "a"]])
+def test_bad_vocabularies_are_refused(vocabulary):
+    with pytest.raises(ValueError, match="distinct words"):
+        WordTokenizer(vocabulary)
