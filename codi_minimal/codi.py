@@ -15,7 +15,7 @@ from tqdm import tqdm
 from codi_minimal.alignment import WIRINGS, wire
 from codi_minimal.config import Config
 from codi_minimal.device import best_device
-from codi_minimal.diffusion import Schedule, guided, make_sampler
+from codi_minimal.diffusion import Sampler, Schedule, guided, make_sampler
 from codi_minimal.checkpoint import load_folder, load_into, save_folder
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
@@ -93,6 +93,7 @@ class CoDi(nn.Module):
         noise: Mapping[str, Tensor] | None = None,
         wiring: str = "others",
         env_guidance: str = "with",
+        decode: bool = True,
         progress: bool = False,
     ) -> dict[str, Any]:
         """Any to any: denoise all `outputs` side by side, each attending to the others' environment at every step.
@@ -109,20 +110,12 @@ class CoDi(nn.Module):
             noise: initial latents z_T of some outputs, (b, *latent_shape).
             wiring: which environment a stream sees; see `alignment.wire`.
             env_guidance: "drop": guidance amplifies the environment along with the prompt; see `diffusion.guided`.
+            decode: False returns the latents z_0 (b, *latent_shape) themselves.
+            progress: show a bar.
 
         Returns:
             A dict: image (b, 3, 32, 32) and video (b, 8, 3, 32, 32) in [0, 1], audio (b, 8192) in [−1, 1], text b strings.
         """
-        latents = self.generate_latents(
-            prompts, outputs, weights, guidance, steps, sampler, joint, num_samples, seed, noise, wiring, env_guidance, progress
-        )
-        return {name: self.modalities[name].autoencoder.decode(z) for name, z in latents.items()}
-
-    @torch.no_grad()
-    def generate_latents(
-        self, prompts, outputs, weights, guidance, steps, sampler, joint, num_samples, seed, noise, wiring, env_guidance, progress
-    ) -> dict[str, Tensor]:
-        """`generate` without the last decoding: z_0 (b, *latent_shape) of each output."""
         names = self._outputs(outputs)
         if not isinstance(num_samples, int) or num_samples < 1:
             raise ValueError(f"num_samples: expected an integer of at least 1, got {num_samples!r}")
@@ -146,7 +139,7 @@ class CoDi(nn.Module):
 
         ticks = max(len(s.timesteps) for s in samplers.values())
         for tick in tqdm(range(1, ticks + 1), desc="denoising", disable=not progress):
-            t = {n: torch.full((b,), samplers[n].timesteps[min(taken[n], len(samplers[n].timesteps) - 1)], device=self.device) for n in names}
+            t = {name: self._time(samplers[name], taken[name], b) for name in names}
             env = self._environment(z, t, joint, wiring)
             for name in names:
                 # streams with fewer steps rest at some ticks, so that all go through time at the same pace
@@ -158,9 +151,13 @@ class CoDi(nn.Module):
                     fresh = torch.randn(z[name].shape, generator=draws[name]).to(self.device)
                 z[name], state[name] = samplers[name].step(taken[name], z[name], out, fresh, state[name])
                 taken[name] += 1
-        return z
+        return {name: self.modalities[name].autoencoder.decode(z0) for name, z0 in z.items()} if decode else z
 
-    def _environment(self, z, t, joint: bool, wiring: str) -> dict[str, Tensor | None]:
+    def _time(self, sampler: Sampler, i: int, b: int) -> Tensor:
+        # a stream that is done stays at its last, nearly clean time for the others to look at
+        return torch.full((b,), sampler.timesteps[min(i, len(sampler.timesteps) - 1)], device=self.device)
+
+    def _environment(self, z: dict[str, Tensor], t: dict[str, Tensor], joint: bool, wiring: str) -> dict[str, Tensor | None]:
         if not joint or len(z) == 1:
             return dict.fromkeys(z)
         tokens = {name: self.modalities[name].environment(z[name], t[name]) for name in z}

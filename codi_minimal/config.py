@@ -67,6 +67,8 @@ class TrainConfig:
     cond_noise: float = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
     env_noise: float = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
     lam: float = 0.1  # λ of L_Cross + λ L_Con
+    wiring: str = "others"  # which environment the joint stage trains with; see `alignment.wire`
+    p_own: float = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
     ema: float = 0.999
     autocast: str | None = None
     compile: bool = False
@@ -103,11 +105,11 @@ class Config:
 SMALL_STAGES = {
     "autoencoder-image": Stage(2500, 64, 2e-3),
     "autoencoder-audio": Stage(3000, 32, 2e-3),
-    "autoencoder-text": Stage(2500, 128, 1e-3),
-    "vocoder": Stage(1500, 24, 1e-3),
+    "autoencoder-text": Stage(1300, 128, 1e-3),
+    "vocoder": Stage(1200, 24, 1e-3),
     "prompts-text-image": Stage(1200, 256, 1e-3),
-    "prompts-text-audio": Stage(1200, 128, 1e-3),
-    "prompts-text-video": Stage(1200, 64, 1e-3),
+    "prompts-text-audio": Stage(800, 128, 1e-3),
+    "prompts-text-video": Stage(1000, 64, 1e-3),
     "denoiser-text": Stage(4000, 256, 1e-3),
     "denoiser-image": Stage(5000, 64, 1e-3),
     "denoiser-audio": Stage(5000, 64, 1e-3),

@@ -2,7 +2,7 @@
 
 from codi_minimal.alignment.cross_attention import EnvironmentAttention, add_environment, environment_parameters
 from codi_minimal.alignment.environment import EnvironmentEncoder
-from codi_minimal.alignment.joint import WIRINGS, contrastive_loss, joint_loss, wire
+from codi_minimal.alignment.joint import WIRINGS, contrastive_loss, cross_loss, wire
 
 __all__ = [
     "WIRINGS",
@@ -10,7 +10,7 @@ __all__ = [
     "EnvironmentEncoder",
     "add_environment",
     "contrastive_loss",
+    "cross_loss",
     "environment_parameters",
-    "joint_loss",
     "wire",
 ]

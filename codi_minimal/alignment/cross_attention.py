@@ -6,7 +6,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from codi_minimal.denoisers.blocks import zero
-from codi_minimal.denoisers.unet import UNet
+from codi_minimal.denoisers.unet import Stage, UNet
 
 
 class EnvironmentAttention(nn.Module):
@@ -45,14 +45,14 @@ class EnvironmentAttention(nn.Module):
 def add_environment(denoiser: UNet, d_env: int) -> None:
     """Give every attention block of a denoiser its `EnvironmentAttention`; ε is unchanged until it is trained."""
     frames = getattr(denoiser, "frames", 1)
-    for stage, places in zip(denoiser.stages, stage_places(denoiser), strict=True):
+    for stage, places in stage_places(denoiser).items():
         stage.transformer.environment = EnvironmentAttention(stage.channels, d_env, places, frames)
 
 
-def stage_places(denoiser: UNet) -> list[int]:
-    """The number of positions (l, or h·w) of each stage's feature map, in the order of `denoiser.stages`."""
-    places: list[int] = []
-    hooks = [s.register_forward_hook(lambda _m, _i, out: places.append(out[0, 0].numel())) for s in denoiser.stages]
+def stage_places(denoiser: UNet) -> dict[Stage, int]:
+    """The number of positions (l, or h·w) of each stage's feature map, found by one forward pass."""
+    places: dict[Stage, int] = {}
+    hooks = [s.register_forward_hook(lambda m, _, out: places.update({m: out[0, 0].numel()})) for s in denoiser.stages]
     with torch.no_grad():
         p = denoiser.position
         denoiser(p.new_zeros(1, *denoiser.shape), torch.zeros(1, dtype=torch.long, device=p.device))

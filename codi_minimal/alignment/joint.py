@@ -1,6 +1,6 @@
 """Joint generation: which stream sees which environment, and the loss that teaches it, L_Cross + λ L_Con."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -50,38 +50,27 @@ def contrastive_loss(x: Tensor, y: Tensor, logit_scale: Tensor, positives: Tenso
     return clip_loss(x, y, logit_scale, positives)
 
 
-def joint_loss(
+def cross_loss(
     loss: Callable[..., Tensor],
     denoisers: Mapping[str, Callable],
-    tokens: Mapping[str, Tensor],
     env: Mapping[str, Tensor | None],
     z0: Mapping[str, Tensor],
     t: Tensor,
     eps: Mapping[str, Tensor],
     cond: Tensor,
-    logit_scale: Tensor,
-    lam: float,
-    positives: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """L = Σ_A L_Cross^A + λ L_Con for one pair (A, B). CoDi sect. 3.3.
+    """L_Cross^A = ‖ε − ε_A(z_t^A, V_B(z_t^B), t, C)‖² for each stream A of a pair (A, B). CoDi sect. 3.3.
 
-    L_Cross^A = ‖ε − ε_A(z_t^A, V_B(z_t^B), t, C)‖². Both streams are at the same t, as they are when they are sampled
-    side by side.
+    Both streams are at the same t, as they are when they are sampled side by side.
 
     Args:
         loss: `diffusion_loss` with its schedule and prediction filled in: (net, z0, t, eps, cond=, env=) → scalar.
-        denoisers, tokens, env, z0, eps: one for each of the two streams; `tokens` are V(z_t), `env` what `wire` made of them.
-        t: (b,) zero-based. cond: (b, d), the same prompt for both. positives: see `clip_loss`.
+        denoisers, env, z0, eps: one for each of the two streams; `env` is what `wire` made of the tokens V(z_t).
+        t: (b,) zero-based. cond: (b, d), the same prompt for both.
+
+    Returns:
+        One scalar a stream. The whole objective is Σ_A L_Cross^A + λ L_Con.
     """
-    a, b = names = _pair(z0)
-    cross = {name: loss(denoisers[name], z0[name], t, eps[name], cond=cond, env=env[name]) for name in names}
-    con = contrastive_loss(tokens[a], tokens[b], logit_scale, positives)
-    total = sum(cross.values()) + lam * con
-    return {"loss": total, "contrastive": con, **{f"cross_{name}": value for name, value in cross.items()}}
-
-
-def _pair(streams: Mapping[str, Tensor] | Sequence[str]) -> tuple[str, str]:
-    names = tuple(streams)
-    if len(names) != 2:
-        raise ValueError(f"expected a pair of streams, got {names}")
-    return names
+    if len(z0) != 2:
+        raise ValueError(f"expected a pair of streams, got {tuple(z0)}")
+    return {name: loss(denoisers[name], z0[name], t, eps[name], cond=cond, env=env[name]) for name in z0}

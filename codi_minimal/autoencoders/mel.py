@@ -13,7 +13,7 @@ HOP_LENGTH = 128  # 16 ms
 N_MELS = 64
 N_FRAMES = SAMPLES // HOP_LENGTH
 
-# log10 magnitudes lie in [log10(FLOOR), 0.3] or so; the affine map takes silence to -1 and the loudest vowels to about +1.
+# log10 magnitudes lie in [log10(FLOOR), 0.3] or so; the affine map takes silence to -1, the loudest vowels to +1.
 FLOOR = 2e-3  # just above what noise of sigma 0.002 leaves in a band, so that silence is a constant
 CENTRE = -1.2
 SPREAD = 1.5
@@ -22,14 +22,14 @@ SPREAD = 1.5
 class LogMel(nn.Module):
     """Waveform to normalised log-mel spectrogram.
 
-    log_mel[m, n] = (log10 max(sum_k F[m, k] |STFT(x)[k, n]|, FLOOR) - CENTRE) / SPREAD, where F is Slaney's mel filter
-    bank (equal area, so that white noise is flat) from 0 to 4000 Hz.
+    log_mel[m, n] = (log10 max(sum_k F[m, k] |STFT(x)[k, n]|, FLOOR) - CENTRE) / SPREAD, where F is Slaney's mel
+    filter bank (equal area, so that white noise is flat) from 0 to 4000 Hz.
 
     Paper: CoDi, section 3.2 (audio): "the diffusion model works on the latent of a mel spectrogram".
     Elsewhere: torchaudio `MelSpectrogram(power=1, norm="slaney", mel_scale="slaney")`, less the last frame.
 
-    Frame n is centred on sample 128 n (reflected at the borders): a sound that starts at sample s starts in column s / 128.
-    Silence is about -1 and loud speech about +1. There are no learned parameters, and gradients pass.
+    Frame n is centred on sample 128 n (reflected at the borders): a sound that starts at sample s starts in column
+    s / 128. Silence is about -1 and loud speech about +1. There are no learned parameters, and gradients pass.
 
     >>> LogMel()(torch.zeros(2, 8192)).shape
     torch.Size([2, 1, 64, 64])
@@ -58,16 +58,17 @@ class LogMel(nn.Module):
         """
         if waveform.ndim != 2 or waveform.shape[1] != SAMPLES:
             raise ValueError(f"expected a waveform of shape (b, {SAMPLES}), got {tuple(waveform.shape)}")
+        # centred on the samples 0, 128, …, 8192 and reflected at both ends
         spectrum = torch.stft(
-            waveform, N_FFT, HOP_LENGTH, WIN_LENGTH, self.window, center=True, pad_mode="reflect", return_complex=True
+            waveform, N_FFT, HOP_LENGTH, WIN_LENGTH, self.window, return_complex=True
         )  # b k n+1
-        magnitude = spectrum[..., :-1].abs()  # b k n: 65 centred frames cover 8192 samples, the last of them only half
+        magnitude = spectrum[..., :-1].abs()  # b k n: the 65th frame lies half outside
         mel = self.filters @ magnitude  # b m n
         return rearrange((mel.clamp_min(FLOOR).log10() - CENTRE) / SPREAD, "b m n -> b 1 m n")
 
     @staticmethod
     def magnitude(log_mel: Tensor) -> Tensor:
-        """Undo the normalisation and the logarithm: "b 1 m n" to mel magnitudes "b m n"; what was at the floor is 0.
+        """Undo normalisation and logarithm: "b 1 m n" to mel magnitudes "b m n"; what was at the floor is 0.
 
         Raises:
             ValueError: if the log-mel is not of shape (b, 1, 64, 64).
@@ -79,4 +80,5 @@ class LogMel(nn.Module):
 def check_log_mel(log_mel: Tensor) -> None:
     """Raise a ValueError unless `log_mel` is "b 1 m n" with m = n = 64."""
     if log_mel.ndim != 4 or log_mel.shape[1:] != (1, N_MELS, N_FRAMES):
-        raise ValueError(f"expected a log-mel of shape (b, 1, {N_MELS}, {N_FRAMES}), got {tuple(log_mel.shape)}")
+        shape = tuple(log_mel.shape)
+        raise ValueError(f"expected a log-mel of shape (b, 1, {N_MELS}, {N_FRAMES}), got {shape}")

@@ -12,8 +12,8 @@ from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
 class WordDropout(nn.Module):
     """Hides a share of the words "b n" from the decoder while training, so that it must rely on the latent.
 
-    Bowman et al. 2016, section 3.1. No generator is needed: which places of a batch are hidden is fixed (a quasi-random
-    lattice), and which caption comes to which place is not, for batches are drawn at random.
+    Bowman et al. 2016, section 3.1. No generator is needed: which places of a batch are hidden is fixed (a
+    quasi-random lattice), and which caption comes to which place is not, for batches are drawn at random.
     """
 
     def __init__(self, share: float) -> None:
@@ -29,12 +29,12 @@ class WordDropout(nn.Module):
 
 
 class TextVAE(Autoencoder):
-    """A variational autoencoder whose encoder reads a caption at once and whose decoder writes it word by word.
+    """A variational autoencoder: its encoder reads a caption at once, its decoder writes it word by word.
 
     reconstruction = -sum_n log p(w_n | w_<n, z), in nats a caption.
 
-    Paper: CoDi, section 3.2 (text); Optimus, section 3. Optimus pools a caption into one vector; here `l` learned
-    queries read beside its words, and the decoder attends to the `l` latent vectors (Optimus' "memory" scheme).
+    Paper: CoDi, section 3.2 (text); Optimus, section 3. Optimus pools a caption into one vector; here l learned
+    queries read it beside its words, and the decoder attends to the l latent vectors (Optimus' "memory").
 
     Args:
         tokenizer: captions to word ids "b n" and back.
@@ -43,7 +43,7 @@ class TextVAE(Autoencoder):
         heads: attention heads.
         latent: (c, l): channels and positions of the latent.
         kl_weight: weight of the KL term, which is averaged over latent components.
-        word_dropout: share of the words hidden from the decoder in training, so that it must rely on the latent.
+        word_dropout: share of the words that the decoder does not see in training.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TextVAE(Autoencoder):
         layers: int = 2,
         heads: int = 4,
         latent: tuple[int, int] = (8, 8),
-        kl_weight: float = 1.0,
+        kl_weight: float = 0.1,
         word_dropout: float = 0.3,
     ) -> None:
         super().__init__(latent, kl_weight)
@@ -96,7 +96,7 @@ class TextVAE(Autoencoder):
         return mean, logvar.clamp(-12, 4)  # keeps exp() finite
 
     def reconstruction(self, captions: list[str], z: Tensor) -> Tensor:
-        """Negative log-likelihood of the captions under unscaled latents z "b c l": nats a caption, a scalar."""
+        """Negative log-likelihood of captions under unscaled latents z "b c l": nats a caption, a scalar."""
         ids = self._ids(captions)
         seen, target = self.word_dropout(ids[:, :-1]), ids[:, 1:]
         logits = rearrange(self.logits(z, seen), "b n v -> b v n")
@@ -121,7 +121,7 @@ class TextVAE(Autoencoder):
 
     @torch.no_grad()
     def decode_raw(self, z: Tensor) -> list[str]:
-        """Captions of unscaled latents "b c l": the likeliest word at every step, until all captions have ended."""
+        """Captions of unscaled latents "b c l": the likeliest word at every step, until all have ended."""
         ids = torch.full((len(z), 1), BOS, device=z.device)
         ended = torch.zeros(len(z), dtype=torch.bool, device=z.device)
         while ids.shape[1] < self.tokenizer.length and not ended.all():

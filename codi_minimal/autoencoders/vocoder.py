@@ -1,17 +1,25 @@
-"""From log-mel spectrogram back to waveform: Griffin–Lim, which is fixed, and a network that learns it (after Vocos)."""
+"""From log-mel spectrogram back to waveform: Griffin–Lim, which is fixed, and a network that learns it (Vocos)."""
 
 import torch
-import torchaudio.functional as AF
 from einops import rearrange
 from torch import Tensor, nn
+from torchaudio.functional import griffinlim
 
-from codi_minimal.autoencoders.mel import HOP_LENGTH, N_FFT, N_MELS, SAMPLES, WIN_LENGTH, LogMel, check_log_mel
+from codi_minimal.autoencoders.mel import (
+    HOP_LENGTH,
+    N_FFT,
+    N_MELS,
+    SAMPLES,
+    WIN_LENGTH,
+    LogMel,
+    check_log_mel,
+)
 
 
 class GriffinLim(nn.Module):
-    """Phase by alternating projections: the sound whose magnitude spectrogram comes close to what the mel bands say.
+    """Phase by alternating projections: a sound whose spectrogram comes close to what the mel bands say.
 
-    Griffin & Lim 1984, in the fast version of Perraudin et al. 2013. Elsewhere: torchaudio `functional.griffinlim`.
+    Griffin & Lim 1984, in the fast version of Perraudin et al. 2013. Elsewhere: torchaudio `GriffinLim`.
     Deterministic: the phase starts at zero. It needs no training, and so it is the vocoder's baseline.
 
     Args:
@@ -34,16 +42,24 @@ class GriffinLim(nn.Module):
             ValueError: if the log-mel is not of shape (b, 1, 64, 64).
         """
         magnitude = self.spectrogram(LogMel.magnitude(log_mel))  # b k n
-        magnitude = torch.cat([magnitude, magnitude[..., -1:]], dim=-1)  # b k n+1: the frame that LogMel leaves out
-        waveform = AF.griffinlim(
-            magnitude, self.window, N_FFT, HOP_LENGTH, WIN_LENGTH, 1.0, self.iterations, self.momentum, SAMPLES, False
+        waveform = griffinlim(
+            repeat_last(magnitude),
+            self.window,
+            N_FFT,
+            HOP_LENGTH,
+            WIN_LENGTH,
+            power=1.0,
+            n_iter=self.iterations,
+            momentum=self.momentum,
+            length=SAMPLES,
+            rand_init=False,
         )
         return waveform.clamp(-1, 1)
 
     def spectrogram(self, mel: Tensor, steps: int = 20) -> Tensor:
-        """Mel magnitudes "b m n" to linear magnitudes "b k n": non-negative S with filters @ S close to `mel`.
+        """Mel magnitudes "b m n" to linear ones "b k n": non-negative S with filters @ S close to `mel`.
 
-        From the clamped pseudo-inverse, multiplicative updates (Lee & Seung 2001): S <- S * F^T mel / F^T F S.
+        From the clamped pseudo-inverse, by multiplicative updates (Lee & Seung 2001): S <- S * F^T mel / F^T F S.
         """
         spectrum = (self.inverse @ mel).clamp_min(1e-6)
         target = self.filters.T @ mel
@@ -53,13 +69,14 @@ class GriffinLim(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    """x + gamma * MLP(LayerNorm(depthwise(x))) along time, "b c n" (Liu et al. 2022, section 2; 1-D as in Vocos)."""
+    """x + gamma * MLP(LayerNorm(depthwise(x))) along time, "b c n" (Liu et al. 2022, section 2; 1-D as Vocos)."""
 
     def __init__(self, width: int, expansion: int, kernel: int = 7) -> None:
         super().__init__()
         self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
+        hidden = expansion * width
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.gamma = nn.Parameter(torch.full((width,), 0.1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,12 +85,12 @@ class ConvNeXtBlock(nn.Module):
 
 
 class Vocoder(nn.Module):
-    """A network that says magnitude and phase of every time-frequency bin; the inverse STFT makes the waveform of them.
+    """A network that says magnitude and phase of every time-frequency bin; the inverse STFT does the rest.
 
-    waveform = iSTFT(exp(m) * (cos p + i sin p)), with m and (cos p, sin p) the network's at 257 bins x 65 frames.
+    waveform = iSTFT(exp(m) * (cos p + i sin p)), with m and (cos p, sin p) the network's at 257 bins by 65 frames.
 
-    Siuzdak 2023 ("Vocos"), sections 3.2 and 3.3, without the adversarial losses: `vocoder_loss` instead. All of the
-    network runs at the mel's frame rate, so it is fast: no transposed convolution ever sees samples.
+    Siuzdak 2023 ("Vocos"), section 3, without the adversarial losses: `vocoder_loss` instead. The whole network
+    runs at the mel's frame rate, so it is fast: no transposed convolution ever sees samples.
 
     Args:
         width: channels.
@@ -98,8 +115,7 @@ class Vocoder(nn.Module):
             ValueError: if the log-mel is not of shape (b, 1, 64, 64).
         """
         check_log_mel(log_mel)
-        x = rearrange(log_mel, "b 1 m n -> b m n")
-        x = torch.cat([x, x[..., -1:]], dim=-1)  # b m n+1: the frame that LogMel leaves out
+        x = repeat_last(rearrange(log_mel, "b 1 m n -> b m n"))  # b m n+1
         h = rearrange(self.stem(x), "b c n -> b n c")
         h = self.blocks(rearrange(self.stem_norm(h), "b n c -> b c n"))
         h = self.head(self.norm(rearrange(h, "b c n -> b n c")))  # b n+1 3k
@@ -108,13 +124,18 @@ class Vocoder(nn.Module):
     def synthesise(self, log_magnitude: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         """The inverse STFT of what the head says, each "b k n": waveform "b s".
 
-        (cosine, sine) is a direction of any length: it is brought to the unit circle, so that no phase ever wraps.
+        (cosine, sine) is a direction of any length, brought to the unit circle: no phase ever has to wrap.
         """
-        magnitude = log_magnitude.exp().clamp_max(1e2)  # Vocos' safeguard: no bin of sound in [-1, 1] is louder
+        magnitude = log_magnitude.exp().clamp_max(256.0)  # the window's sum: no sound in [-1, 1] is louder
         length = (cosine.square() + sine.square() + 1e-12).sqrt()
         spectrum = torch.complex(magnitude * cosine / length, magnitude * sine / length)
         waveform = torch.istft(spectrum, N_FFT, HOP_LENGTH, N_FFT, self.window, center=True, length=SAMPLES)
         return waveform.clamp(-1, 1)
+
+
+def repeat_last(x: Tensor) -> Tensor:
+    """Appends the 65th frame, which LogMel leaves out, as a copy of the 64th: "b k n" to "b k n+1"."""
+    return torch.cat([x, x[..., -1:]], dim=-1)
 
 
 RESOLUTIONS = (128, 256, 512)  # samples a window: 16, 32 and 64 ms
@@ -123,9 +144,9 @@ RESOLUTIONS = (128, 256, 512)  # samples a window: 16, 32 and 64 ms
 def stft_distance(x: Tensor, x_hat: Tensor, resolutions: tuple[int, ...] = RESOLUTIONS) -> Tensor:
     """Multi-resolution STFT distance of waveforms "b s", a scalar; 0 if and only if all magnitudes agree.
 
-    Per resolution: || S - S_hat ||_F / || S ||_F + mean |log S - log S_hat| (spectral convergence and log magnitude),
-    Yamamoto et al. 2020 (Parallel WaveGAN), section 2.2. S is clamped to 0.05 before the logarithm: noise of
-    sigma 0.002, the world's silence, lies below it and need not be matched bin by bin.
+    Mean over resolutions of || S - S_hat ||_F / || S ||_F + mean |log S - log S_hat|: spectral convergence and
+    log magnitude, Yamamoto et al. 2020 (Parallel WaveGAN), section 2.2. S is clamped to 0.05 before the
+    logarithm: noise of sigma 0.002, the world's silence, lies below it and need not be matched bin by bin.
     """
     total = x.new_zeros(())
     for n_fft in resolutions:
@@ -154,7 +175,8 @@ def vocoder_loss(x: Tensor, x_hat: Tensor, mel_weight: float = 2.0) -> dict[str,
         ValueError: if the two shapes differ.
     """
     if x.shape != x_hat.shape:
-        raise ValueError(f"expected two waveforms of one shape, got {tuple(x.shape)} and {tuple(x_hat.shape)}")
+        shapes = f"{tuple(x.shape)} and {tuple(x_hat.shape)}"
+        raise ValueError(f"expected two waveforms of one shape, got {shapes}")
     mel = LogMel().to(x.device)
     mel_error = (mel(x) - mel(x_hat)).abs().mean()
     stft_error = stft_distance(x, x_hat)

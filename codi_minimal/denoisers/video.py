@@ -66,10 +66,12 @@ class VideoUNet(UNet):
             stage.temporal = Temporal(stage.channels, frames, chunks)
 
     def start_from(self, image: UNet) -> None:
-        """Take over the weights of a trained image denoiser of the same sizes."""
-        missing, unexpected = self.load_state_dict(image.state_dict(), strict=False)
-        if unexpected or any(".temporal." not in name for name in missing):
-            raise ValueError(f"expected an image U-Net of the same sizes; missing {missing}, unexpected {unexpected}")
+        """Take over the weights of a trained image denoiser of the same sizes, but for its view of other streams."""
+        shared = {name: p for name, p in image.state_dict().items() if ".environment." not in name}
+        own = self.state_dict()
+        if wrong := [name for name, p in shared.items() if name not in own or own[name].shape != p.shape]:
+            raise ValueError(f"expected an image U-Net of the same sizes, got one that differs in {', '.join(wrong)}")
+        self.load_state_dict(shared, strict=False)
 
     def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
         f = self.frames

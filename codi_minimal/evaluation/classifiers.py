@@ -1,4 +1,6 @@
-"""The judges: two small networks that say which digit is shown or spoken, whatever the colour, place or voice."""
+"""The judges: two small networks that say which digit is shown or spoken, whatever the colour or voice."""
+
+from collections.abc import Callable
 
 import torch
 from einops import rearrange
@@ -15,15 +17,20 @@ WEIGHTS = "judges.safetensors"
 class DigitNet(nn.Module):
     """A four-layer CNN: a picture of one channel to a digit.
 
-    The maximum over places is what makes it indifferent to position; `rows` keeps some rows of the picture apart, for
-    high and low bands of a spectrogram are not the same thing.
+    The maximum over places is what makes it indifferent to position; `rows` keeps some rows of the picture
+    apart, for high and low bands of a spectrogram are not the same thing.
     """
 
     def __init__(self, rows: int = 1, dropout: float = 0.2, widths: tuple[int, ...] = (1, 16, 32, 64, 64)):
         super().__init__()
         layers: list[nn.Module] = []
         for c_in, c_out in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [
+                nn.Conv2d(c_in, c_out, 3, padding=1, bias=False),
+                nn.BatchNorm2d(c_out),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
         self.body = nn.Sequential(*layers[:-1], nn.AdaptiveMaxPool2d((rows, 1)), nn.Flatten())
         self.neck = nn.Sequential(nn.Linear(widths[-1] * rows, 64), nn.ReLU())
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(64, DIGITS))
@@ -61,16 +68,22 @@ class Judges(nn.Module):
         """Digit spoken in waveforms "b s", by their log-mel spectrogram."""
         return self.audio_net(self.log_mel(x))
 
+    @property
+    def looks(self) -> dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]]:
+        """The modalities with a classifier, and how each is looked at."""
+        return {"image": self.image, "audio": self.audio, "video": self.video}
+
     @torch.no_grad()
     def look(self, name: str, x: Tensor) -> tuple[Tensor, Tensor]:
         """(logits, features) of a batch of the modality `name`, in pieces that fit a small memory.
 
         Values that are not finite are looked at as zeros: garbage is judged, not refused.
         """
-        looks = {"image": self.image, "audio": self.audio, "video": self.video}
-        if name not in looks:
-            raise ValueError(f"expected a modality with a classifier, one of {sorted(looks)}, got {name!r}")
-        parts = [looks[name](part) for part in torch.nan_to_num(x, 0.0, 0.0, 0.0).split(256)]
+        if name not in self.looks:
+            raise ValueError(
+                f"expected a modality with a classifier, one of {tuple(self.looks)}, got {name!r}"
+            )
+        parts = [self.looks[name](part) for part in torch.nan_to_num(x, 0.0, 0.0, 0.0).split(256)]
         return torch.cat([logits for logits, _ in parts]), torch.cat([features for _, features in parts])
 
     def save(self, path: str) -> None:
@@ -86,7 +99,11 @@ class Judges(nn.Module):
         """
         judges = cls()
         try:
-            judges.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
+            judges.load_state_dict(
+                {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+            )
         except (OSError, SafetensorError, RuntimeError) as error:
-            raise ValueError(f"expected the judges' weights at {path}, as `train_classifiers` writes them: {error}") from error
+            raise ValueError(
+                f"expected the judges' weights at {path}, as `train_classifiers` writes them: {error}"
+            ) from error
         return judges.eval()

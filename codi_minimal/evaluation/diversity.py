@@ -9,10 +9,11 @@ from torch import Tensor
 def normalised_entropy(values: Tensor, classes: int) -> float:
     """Entropy of the values read, over its maximum: 1 is as varied as can be, 0 is always the same.
 
-    H = (-Σ p̂ log p̂ + (K - 1) / 2n) / log K: the second term takes away the bias of counting few samples (Miller 1955).
+    H = (-Σ p̂ log p̂ + (S - 1) / 2n) / log K, S of the K values being seen: the second term takes away the
+    bias of counting few samples (Miller 1955).
 
     Args:
-        values: (n,) class indices in [0, K); negative ones (unreadable) are left out.
+        values: (n,) whole numbers; negative ones (unreadable) are left out.
         classes: K, the number of values that the attribute can take.
     """
     values = values[values >= 0]
@@ -25,7 +26,7 @@ def normalised_entropy(values: Tensor, classes: int) -> float:
 
 
 def spread_ratio(features: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor) -> float:
-    """Variance within a digit, generated over real: handwriting and speakers vary as much as they do in the data at 1.
+    """Variance within a digit, generated over real: at 1 writing and voices vary as in the data.
 
     Args:
         features, real: "n d" features of what was generated, and of real renders.

@@ -9,8 +9,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
     d² = |μ_a - μ_b|² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½)   (Dowson & Landau 1982; Heusel et al. 2017 call it FID)
 
-    The trace of the root needs no root: Σ_a Σ_b has the eigenvalues of the symmetric Σ_a^½ Σ_b Σ_a^½. Small samples
-    make it larger (by about the number of features over n), so compare distances of equal n only.
+    The trace of the root needs no root: Σ_a Σ_b has the eigenvalues of the symmetric Σ_a^½ Σ_b Σ_a^½. Small
+    samples make it larger, so compare distances of equal n only.
 
     Args:
         a, b: "n d" features, n at least 2, the same d.
@@ -20,11 +20,16 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """
     for x in (a, b):
         if x.ndim != 2 or x.shape[0] < 2 or x.shape[1] != a.shape[-1]:
-            raise ValueError(f"expected two (n >= 2, d) sets of features, got {tuple(a.shape)} and {tuple(b.shape)}")
+            raise ValueError(
+                f"expected two (n >= 2, d) sets of features, got {tuple(a.shape)} and {tuple(b.shape)}"
+            )
         if not x.isfinite().all():
             raise ValueError("expected finite features, got NaN or infinity")
     a, b = a.double(), b.double()
-    cov_a, cov_b = a.T.cov(), b.T.cov()  # float64: the root of an almost singular covariance loses half the digits
+    cov_a, cov_b = (
+        a.T.cov(),
+        b.T.cov(),
+    )  # float64: the root of an almost singular covariance loses half the digits
     root_a = _root(cov_a)
     trace_root = torch.linalg.eigvalsh(root_a @ cov_b @ root_a).clamp_min(0).sqrt().sum()
     distance = (a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * trace_root

@@ -34,7 +34,7 @@ def read_colour(image: Tensor) -> Tensor:
 
 
 def read_motion(video: Tensor) -> Tensor:
-    """Compare the first frame with the last: has the ink's centre moved by more steps than its size has changed?
+    """Compare the first frame with the last: has the ink's centre moved by more steps than its size changed?
 
     Args:
         video: "b f 3 h w" in [0, 1].
@@ -45,7 +45,14 @@ def read_motion(video: Tensor) -> Tensor:
     x, y, size = _moments(video)  # b f each
     right, down = (x[:, -1] - x[:, 0]) / SHIFT, (y[:, -1] - y[:, 0]) / SHIFT
     growth = (size[:, -1] / size[:, 0].clamp_min(1e-6)).clamp_min(1e-6).log() / ZOOM
-    steps = {"left": -right, "right": right, "up": -down, "down": down, "growing": growth, "shrinking": -growth}
+    steps = {
+        "left": -right,
+        "right": right,
+        "up": -down,
+        "down": down,
+        "growing": growth,
+        "shrinking": -growth,
+    }
     most, motion = torch.stack([steps[name] for name in MOTIONS], 1).max(1)
     return torch.where((most < 1) | ~_shown(video), -1, motion)
 
@@ -60,7 +67,9 @@ def read_video_onset(video: Tensor) -> Tensor:
         (b,) frame, 1 … f - 1; -1 where there is nothing to see or nothing moves.
     """
     ink = reduce(video, "b f c h w -> b f h w", "max")
-    ink = reduce(ink, "b f (h i) (w j) -> b f h w", "mean", i=2, j=2)  # a flicker of single pixels is no motion
+    ink = reduce(
+        ink, "b f (h i) (w j) -> b f h w", "mean", i=2, j=2
+    )  # a flicker of single pixels is no motion
     change = reduce((ink[:, 1:] - ink[:, :-1]).square(), "b f h w -> b f", "mean").sqrt()
     most = reduce(change, "b f -> b 1", "max")
     frame = (change > STIR * most).int().argmax(1) + 1
@@ -68,7 +77,7 @@ def read_video_onset(video: Tensor) -> Tensor:
 
 
 def read_audio_onset(waveform: Tensor) -> Tensor:
-    """First window of 128 samples whose RMS passes a tenth of the loudest one's, to the nearest frame of 1000 samples.
+    """First window of 128 samples whose RMS passes a tenth of the loudest one's, to the nearest frame.
 
     Args:
         waveform: "b s" in [-1, 1].

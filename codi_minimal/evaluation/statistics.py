@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from math import sqrt
 
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Share:
@@ -41,6 +43,13 @@ class Share:
     def record(self) -> dict:
         """What the JSON holds: k, n, the value and the interval."""
         return asdict(self) | {"value": self.value, "interval": list(self.interval)}
+
+
+def share(right: Tensor, counted: Tensor | None = None) -> Share:
+    """The share of `right` among those `counted`, bool tensors (n,); without the second, all are."""
+    if counted is None:
+        return Share(int(right.sum()), len(right))
+    return Share(int((right & counted).sum()), int(counted.sum()))
 
 
 def wilson(k: int, n: int, z: float = 1.959964) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Training of the judges: real renders of the training split, roughened so that they judge what a decoder makes too."""
+"""Training of the judges: real renders, roughened so that they can judge what a decoder makes, too."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,9 @@ from codi_minimal.data.world import World
 from codi_minimal.evaluation.classifiers import WEIGHTS, DigitNet, Judges
 
 
-def train_classifiers(source: Source, folder: str | Path, seed: int = 0, steps: int = 700, progress: bool = False) -> Judges:
+def train_classifiers(
+    source: Source, folder: str | Path, seed: int = 0, steps: int = 700, progress: bool = False
+) -> Judges:
     """Train both classifiers on real renders of `source`, or read them from `folder` if they lie there.
 
     Args:
@@ -27,22 +29,40 @@ def train_classifiers(source: Source, folder: str | Path, seed: int = 0, steps: 
     path = Path(folder) / WEIGHTS
     if path.exists():
         return Judges.load(str(path))
-    with torch.random.fork_rng(devices=[]):  # layers take their initial weights and dropout from the global generator
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # layers take their initial weights and dropout from the global generator
         torch.manual_seed(seed)
         judges = Judges()
         world, generator = World(source), torch.Generator().manual_seed(seed)
-        _fit(judges.image_net, lambda: _pictures(world, generator), steps, "image judge" if progress else None)
-        _fit(judges.audio_net, lambda: _sounds(world, judges, generator), steps, "audio judge" if progress else None)
+        _fit(
+            judges.image_net, lambda: _pictures(world, generator), steps, "image judge" if progress else None
+        )
+        _fit(
+            judges.audio_net,
+            lambda: _sounds(world, judges, generator),
+            steps,
+            "audio judge" if progress else None,
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     judges.save(str(path))
     return Judges.load(str(path))  # in half precision, as it will be read
 
 
-def judge_accuracy(judges: Judges, source: Source, folder: str | Path | None = None, n: int = 2000, seed: int = 1) -> dict:
-    """Share of right digits on n real renders of each modality of `source`; written to judges.json if a folder is given."""
+def judge_accuracy(
+    judges: Judges, source: Source, folder: str | Path | None = None, n: int = 2000, seed: int = 1
+) -> dict:
+    """Share of right digits on n real renders a modality; with a folder, written to judges.json."""
     scene, renders = World(source).sample(n, torch.Generator().manual_seed(seed))
-    right = {name: (judges.look(name, renders[name])[0].argmax(1) == scene.digit) for name in ("image", "audio", "video")}
-    report = {"accuracy": {name: hits.float().mean().item() for name, hits in right.items()}, "n": n, "seed": seed}
+    right = {
+        name: (judges.look(name, renders[name])[0].argmax(1) == scene.digit)
+        for name in ("image", "audio", "video")
+    }
+    report = {
+        "accuracy": {name: hits.float().mean().item() for name, hits in right.items()},
+        "n": n,
+        "seed": seed,
+    }
     report["source"] = source.name
     if folder is not None:
         (Path(folder) / "judges.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -64,7 +84,7 @@ def _fit(net: DigitNet, draw, steps: int, progress: str | None) -> None:
 
 
 def _pictures(world: World, generator: torch.Generator, n: int = 64) -> tuple[Tensor, Tensor]:
-    """Ink of n images and n frames of videos, some blurred, all with noise and their own brightness: "b 1 h w", digits."""
+    """Ink "b 1 h w" of n images and n frames of videos, blurred, noisy, of any brightness; and digits."""
     scene, renders = world.sample(n, generator)
     frame = torch.randint(renders["video"].shape[1], (n,), generator=generator)
     x = torch.cat([renders["image"], renders["video"][torch.arange(n), frame]]).amax(1, keepdim=True)
@@ -76,7 +96,7 @@ def _pictures(world: World, generator: torch.Generator, n: int = 64) -> tuple[Te
 
 
 def _sounds(world: World, judges: Judges, generator: torch.Generator, n: int = 64) -> tuple[Tensor, Tensor]:
-    """Log-mels of n sounds at their own speed, loudness and noise, smeared and with bands and moments masked."""
+    """Log-mels of n sounds, each at its own speed, loudness and noise, smeared, bands and moments masked."""
     scene, renders = world.sample(n, generator)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -94,7 +114,14 @@ def _sounds(world: World, judges: Judges, generator: torch.Generator, n: int = 6
 
 
 def _resample(x: Tensor, speed: Tensor, shift: Tensor) -> Tensor:
-    """Sounds "b s" played faster by `speed` and later by `shift` of their length, linearly interpolated, silent outside."""
+    """Sounds "b s" played faster by `speed` and later by `shift` of their length, linearly interpolated."""
     at = torch.linspace(-1, 1, x.shape[1])
-    grid = torch.stack(torch.broadcast_tensors(rearrange((at - shift[:, None] * 2) * speed[:, None], "b s -> b 1 s"), torch.zeros(())), -1)
-    return rearrange(F.grid_sample(rearrange(x, "b s -> b 1 1 s"), grid, align_corners=True), "b 1 1 s -> b s")
+    grid = torch.stack(
+        torch.broadcast_tensors(
+            rearrange((at - shift[:, None] * 2) * speed[:, None], "b s -> b 1 s"), torch.zeros(())
+        ),
+        -1,
+    )
+    return rearrange(
+        F.grid_sample(rearrange(x, "b s -> b 1 1 s"), grid, align_corners=True), "b 1 1 s -> b s"
+    )

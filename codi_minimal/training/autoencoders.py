@@ -1,5 +1,7 @@
 """Stage 1: each autoencoder by itself, and the vocoder. Single modalities, no pairs."""
 
+from functools import partial
+
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -25,16 +27,17 @@ def train_autoencoder(run: Run, name: str, draw_batch=None) -> None:
     """Train (E_m, D_m) of one modality on its −ELBO, then measure the scale of its latents."""
     stage = f"autoencoder-{name}"
     ae = run.model.modalities[name].autoencoder
-    draw_batch = draw_batch or (lambda n, generator: draw(run, name, n, generator))
+    draw_batch = draw_batch or partial(draw, name=name)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        x = draw_batch(run.stage(stage).batch, generator)
+        x = draw_batch(run, n=run.stage(stage).batch, generator=generator)
         return ae.loss(x, randn((len(x), *ae.latent_shape), generator, run.device))
 
     run.fit(stage, ae, step, frozen=[m for n, m in ae.named_children() if n == "vocoder"])  # it has a stage of its own
     ae.scale_factor.fill_(1)
+    g = run.generator(stage)
     with torch.no_grad():
-        ae.fit_scale(torch.cat([ae.encode(draw_batch(128, run.generator(stage))) for _ in range(4)]))
+        ae.fit_scale(torch.cat([ae.encode(draw_batch(run, n=128, generator=g)) for _ in range(4)]))
 
 
 def train_vocoder(run: Run) -> None:

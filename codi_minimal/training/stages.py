@@ -11,6 +11,9 @@ from codi_minimal.config import Config, preset
 from codi_minimal.data import VOCABULARY, load
 from codi_minimal.device import best_device
 from codi_minimal.training.autoencoders import draw_stills, train_autoencoder, train_vocoder
+from codi_minimal.training.denoisers import train_denoiser, train_text_denoiser
+from codi_minimal.training.joint import train_joint
+from codi_minimal.training.prompts import train_bridge
 from codi_minimal.training.run import Run
 
 STAGES: dict[str, Callable[[Run], None]] = {
@@ -18,6 +21,14 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "autoencoder-audio": partial(train_autoencoder, name="audio"),
     "autoencoder-text": partial(train_autoencoder, name="text"),
     "vocoder": train_vocoder,
+    "prompts-text-image": partial(train_bridge, name="image"),
+    "prompts-text-audio": partial(train_bridge, name="audio"),
+    "prompts-text-video": partial(train_bridge, name="video"),
+    "denoiser-image": partial(train_denoiser, name="image"),
+    "denoiser-audio": partial(train_denoiser, name="audio"),
+    "denoiser-text": train_text_denoiser,
+    "denoiser-video": partial(train_denoiser, name="video", start_from="image"),
+    "joint": train_joint,
 }
 
 

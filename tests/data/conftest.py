@@ -24,7 +24,7 @@ def source(request) -> Source:
 
 @pytest.fixture(scope="session")
 def ruler() -> Source:
-    """Every glyph a round blob in the middle (sigma 2 px), every recording a tone of its own length and pitch."""
+    """Every glyph a round blob in the middle (sigma 2 px), each recording a tone of its own length."""
     at = torch.arange(28) - 13.5
     blob = 255 * torch.exp(-(at[:, None] ** 2 + at**2) / (2 * 2.0**2))
     lengths = 2000 + 500 * torch.arange(10)

@@ -26,7 +26,8 @@ def generator(seed=0):
 
 
 def scenes(source, n=48, seed=0):
-    return draw(source, n, generator(seed), torch.arange(len(source.digits)), torch.arange(len(source.spoken)))
+    glyphs, recordings = torch.arange(len(source.digits)), torch.arange(len(source.spoken))
+    return draw(source, n, generator(seed), glyphs, recordings)
 
 
 def moments(render):
@@ -108,7 +109,8 @@ def test_image_has_the_colour_place_and_size(ruler):
 )
 def test_video_slides_from_its_onset(ruler, motion, step):
     scene = scenes(ruler, 16)
-    scene = replace(scene, motion=torch.full_like(scene.motion, MOTIONS.index(motion)), centre=0 * scene.centre)
+    motions = torch.full_like(scene.motion, MOTIONS.index(motion))
+    scene = replace(scene, motion=motions, centre=0 * scene.centre)
     mass, centre, spread = moments(render_video(ruler, scene))
     for path, onset in zip(centre, scene.onset.tolist(), strict=True):
         moved = torch.tensor([max(0, frame - onset + 1) for frame in range(8)])
@@ -134,7 +136,7 @@ def test_real_glyphs_stand_still_before_the_onset_and_move_at_it(source):
     for clip, onset in zip(video, scene.onset.tolist(), strict=True):
         assert all(torch.equal(clip[frame], clip[0]) for frame in range(onset))
         assert all((clip[frame] - clip[frame - 1]).abs().max() > 0.05 for frame in range(onset, 8))
-    assert video.shape == (48, 8, 3, 32, 32) and 0 <= video.min() and video.max() <= 1
+    assert video.shape == (48, 8, 3, 32, 32) and video.min() >= 0 and video.max() <= 1
 
 
 def test_voice_starts_at_onset_in_silence(ruler):

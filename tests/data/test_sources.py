@@ -153,9 +153,9 @@ def test_sample_voices_tell_their_digit(sample):
     test = load(split="test")
 
     def features(source):
-        rows = []
+        rows, window = [], torch.hann_window(256)
         for voice, length in zip(source.recordings, source.lengths.tolist(), strict=True):
-            power = torch.stft(voice[:length], 256, 128, window=torch.hann_window(256), return_complex=True).abs()
+            power = torch.stft(voice[:length], 256, 128, window=window, return_complex=True).abs()
             bands = torch.nn.functional.adaptive_avg_pool2d(power[None], (24, 4))[0]
             rows.append((bands + 1e-2).log().flatten())
         return torch.stack(rows)

@@ -48,6 +48,12 @@ def trajectories(ours, scheduler, steps, **step_kwargs):
         yield mine, other
 
 
+def assert_close_in_scale(mine, other):
+    """eps with cosine divides by sqrt(alpha_bar[T-1]) = 5e-5, so values, and float32's errors, are large."""
+    scale = max(1.0, other.abs().max().item())
+    torch.testing.assert_close(mine / scale, other / scale, rtol=0, atol=2e-4)
+
+
 @pytest.mark.parametrize("name", THEIR_NAME)
 def test_schedule(name):
     schedule, scheduler = Schedule(name, 1000), theirs(DDPMScheduler, name)
@@ -67,13 +73,7 @@ def test_add_noise_and_velocity(name):
     )
 
 
-# without eps with cosine: it divides by sqrt(alpha_bar[T-1]) = 5e-5, whose float32 of theirs is too coarse
-CASES = [
-    (name, prediction)
-    for name in THEIR_NAME
-    for prediction in THEIR_PREDICTION
-    if (name, prediction) != ("cosine", "epsilon")
-]
+CASES = [(name, prediction) for name in THEIR_NAME for prediction in THEIR_PREDICTION]
 
 
 @pytest.mark.parametrize("name, prediction", CASES)
@@ -82,7 +82,7 @@ def test_ddpm(name, prediction, steps):
     scheduler = theirs(DDPMScheduler, name, prediction, variance_type="fixed_small", clip_sample=False)
     ours = make_sampler("ddpm", Schedule(name), steps, prediction)
     for mine, other in trajectories(ours, scheduler, steps):
-        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+        assert_close_in_scale(mine, other)
 
 
 @pytest.mark.parametrize("name, prediction", CASES)
@@ -91,7 +91,7 @@ def test_ddim(name, prediction, eta):
     scheduler = theirs(DDIMScheduler, name, prediction, clip_sample=False, set_alpha_to_one=True)
     ours = make_sampler("ddim", Schedule(name), 20, prediction, eta=eta)
     for mine, other in trajectories(ours, scheduler, 20, eta=eta):
-        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+        assert_close_in_scale(mine, other)
 
 
 @pytest.mark.parametrize("clip", [0.5, 2.0])
@@ -99,7 +99,7 @@ def test_ddim_clip(clip):
     scheduler = theirs(DDIMScheduler, "linear", "epsilon", clip_sample=True, clip_sample_range=clip)
     ours = make_sampler("ddim", Schedule("linear"), 20, "epsilon", clip=clip)
     for mine, other in trajectories(ours, scheduler, 20, use_clipped_model_output=True):
-        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+        assert_close_in_scale(mine, other)
 
 
 @pytest.mark.parametrize("name, prediction", CASES)
@@ -110,4 +110,4 @@ def test_dpm_solver(name, prediction, steps):
     assert (scheduler.config.algorithm_type, scheduler.config.solver_order) == ("dpmsolver++", 2)
     ours = make_sampler("dpm-solver++", Schedule(name), steps, prediction)
     for mine, other in trajectories(ours, scheduler, steps):
-        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+        assert_close_in_scale(mine, other)

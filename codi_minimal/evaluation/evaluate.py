@@ -1,0 +1,216 @@
+"""The evaluation: all measures of one model in one go, as one dict, and as files to read."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from codi_minimal.data import Source, load
+from codi_minimal.data.world import World
+from codi_minimal.evaluation.agreement import QUESTIONS, ask, chance
+from codi_minimal.evaluation.classifiers import Judges
+from codi_minimal.evaluation.coherence import (
+    MODALITIES,
+    SUBSETS,
+    Scores,
+    cell_name,
+    coherence,
+    said_by,
+)
+from codi_minimal.evaluation.diversity import normalised_entropy, spread_ratio
+from codi_minimal.evaluation.fidelity import fidelity
+from codi_minimal.evaluation.frechet import frechet_distance
+from codi_minimal.evaluation.readers import VALUES, read, shipped_judges
+from codi_minimal.evaluation.report import write
+from codi_minimal.evaluation.sampling import Sampler, join, part, to_device
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of samples: a single-prompt cell, a joint figure, any other of the 225 cells, real renders."""
+
+    single: int
+    joint: int
+    cell: int
+    real: int
+
+
+QUICK = Sizes(single=24, joint=40, cell=1, real=200)
+FULL = Sizes(single=200, joint=200, cell=50, real=1000)
+
+
+def evaluate(
+    model: Any,
+    data: str | Path | Source | None,
+    out: str | Path,
+    quick: bool = False,
+    seed: int = 0,
+    sizes: Sizes | None = None,
+    judges: Judges | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Measure a model and write report.json, report.md and heatmap.png.
+
+    Args:
+        model: CoDi, or what has its `generate` and `modalities`.
+        data: where the test split is read from, as `data.load` takes it; or a source.
+        out: folder to write to.
+        quick: small numbers of samples.
+        seed: of scenes and samples.
+        sizes: other numbers of samples.
+        judges: other classifiers than the shipped ones.
+        options: further arguments of `generate`: steps, guidance, sampler.
+        progress: whether to show bars.
+
+    Returns:
+        The report, of plain JSON types.
+    """
+    sizes = sizes or (QUICK if quick else FULL)
+    judges = judges or shipped_judges()
+    source = data if isinstance(data, Source) else load(data, "test")
+    world, options = World(source), dict(options or {})
+    seconds: dict[str, float] = {}
+    sampler = Sampler(
+        model, seed, options, bar=tqdm(total=_samples(sizes), unit="sample", disable=not progress)
+    )
+
+    def timed(section: str, measure, *args):
+        sampler.bar.set_description(section)
+        start = perf_counter()
+        result = measure(*args)
+        seconds[section] = perf_counter() - start
+        return result
+
+    with sampler.bar:
+        ceilings, real = timed("ceilings", _ceilings, model, world, judges, sizes.real, seed)
+        single, from_text = timed("single prompts", _single, sampler, world, judges, sizes.single)
+        agreement, together = timed("agreement", _agreement, sampler, judges, sizes.joint)
+        quality = timed("quality", _quality, from_text, real, judges)
+        diversity = timed("diversity", _diversity, together, from_text, real, judges)
+        cells = timed("all cells", _cells, sampler, world, judges, sizes.cell, single)
+    report = {
+        "run": {
+            "command": f"python -m codi_minimal evaluate --data …{' --quick' if quick else ''}",
+            "source": source.name,
+            "seed": seed,
+            "sizes": asdict(sizes),
+            "options": options,
+            "seconds": seconds,
+        },
+        "ceilings": ceilings,
+        "fidelity": fidelity(real["real"], real["reconstruction"]),
+        "single": single,
+        "agreement": agreement,
+        "quality": quality,
+        "diversity": diversity,
+        "cells": cells,
+    }
+    return write(report, Path(out))
+
+
+def _samples(sizes: Sizes) -> int:
+    """Samples that a run makes, for the bar."""
+    joint = 2 * sum(len(question.outputs) for question in QUESTIONS)
+    return 16 * sizes.single + joint * sizes.joint + (15 * sum(map(len, SUBSETS)) - 16) * sizes.cell
+
+
+def _ceilings(model: Any, world: World, judges: Judges, n: int, seed: int) -> tuple[dict, dict[str, dict]]:
+    """What the judges make of real renders and of the autoencoders' reconstructions; and both themselves."""
+    scene, renders = world.sample(n, _generator(seed, 1))
+    rebuilt = {name: _reconstruct(model, name, renders[name]) for name in MODALITIES}
+    samples = {"real": renders, "reconstruction": rebuilt}
+    scores = {which: coherence(said_by(renders, scene), some, judges) for which, some in samples.items()}
+    # distances are measured from renders that neither prompted nor were reconstructed
+    return scores, samples | {"other": world.sample(n, _generator(seed, 2))[1]}
+
+
+@torch.no_grad()
+def _reconstruct(model: Any, name: str, data: Any, batch: int = 64) -> Any:
+    autoencoder, device = model.modalities[name].autoencoder, getattr(model, "device", "cpu")
+    batches = [to_device(part(data, i, i + batch), device) for i in range(0, len(data), batch)]
+    return to_device(join([autoencoder.decode(autoencoder.encode(x)) for x in batches]), "cpu")
+
+
+def _single(
+    sampler: Sampler, world: World, judges: Judges, n: int
+) -> tuple[dict[str, Scores], dict[str, Any]]:
+    """The 16 cells of one prompt and one output; and what was made from text, to measure its quality."""
+    cells, from_text = {}, {}
+    for i, prompt in enumerate(MODALITIES):
+        scene, renders = world.sample(n, _generator(sampler.seed, 3 + i))
+        prompts = {prompt: renders[prompt]}
+        for output in MODALITIES:
+            made = sampler(prompts, (output,), n)
+            cells[cell_name((prompt,), (output,))] = coherence(said_by(prompts, scene), made, judges)
+            if prompt == MODALITIES[0]:
+                from_text |= made
+    return cells, from_text
+
+
+def _cells(
+    sampler: Sampler, world: World, judges: Judges, n: int, known: Mapping[str, Scores]
+) -> dict[str, Scores]:
+    """All 225 cells; those that are known already are not run again."""
+    cells = {}
+    for i, names in enumerate(SUBSETS):
+        scene, renders = world.sample(n, _generator(sampler.seed, 10 + i))
+        prompts = {name: renders[name] for name in names}
+        said = said_by(prompts, scene)
+        for outputs in SUBSETS:
+            cell = cell_name(names, outputs)
+            cells[cell] = known.get(cell) or coherence(said, sampler(prompts, outputs, n), judges)
+    return cells
+
+
+def _agreement(sampler: Sampler, judges: Judges, n: int) -> tuple[dict, dict[str, dict[str, Any]]]:
+    """Each question with joint generation and without, and chance; and the joint samples."""
+    answers, together = {}, {}
+    for question in QUESTIONS:
+        joint, together[question.title] = ask(question, sampler, n, True, judges)
+        apart, _ = ask(question, sampler, n, False, judges)
+        answers[question.title] = {"n": n, "joint": joint, "apart": apart, "chance": chance(question)}
+    return answers, together
+
+
+def _quality(
+    made: Mapping[str, Any], real: Mapping[str, dict], judges: Judges
+) -> dict[str, dict[str, float | int]]:
+    """Fréchet distances to real renders, all of equal n: of real ones, reconstructions, what text made."""
+    result = {}
+    for name in judges.looks:
+        n = min(len(made[name]), len(real["real"][name]))
+        clouds = {which: samples[name] for which, samples in real.items()} | {"generated": made[name]}
+        features = {which: judges.look(name, cloud[:n])[1] for which, cloud in clouds.items()}
+        other = features.pop("other")
+        result[name] = {"n": n} | {which: frechet_distance(cloud, other) for which, cloud in features.items()}
+    return result
+
+
+def _diversity(
+    together: Mapping[str, dict], made: Mapping[str, Any], real: Mapping[str, dict], judges: Judges
+) -> dict:
+    """Entropy of what prompts leave open in the joint samples; variety within a digit."""
+    entropy = {}
+    for question in QUESTIONS:
+        entropy[question.title] = {
+            name: {
+                attribute: normalised_entropy(values, len(VALUES[attribute]))
+                for attribute, values in read(name, samples, judges).items()
+                if not (question.digit_said and attribute == "digit")
+            }
+            for name, samples in together[question.title].items()
+        }
+    spread = {}
+    for name in judges.looks:
+        looks = [judges.look(name, samples[name]) for samples in (made, real["real"])]
+        spread[name] = spread_ratio(*(x for logits, features in looks for x in (features, logits.argmax(1))))
+    return {"entropy": entropy, "spread": spread}
+
+
+def _generator(seed: int, stream: int) -> torch.Generator:
+    return torch.Generator().manual_seed(1000 * seed + stream)

@@ -1,0 +1,56 @@
+"""Pairs that are rendered and encoded once: autoencoders and prompt encoders are frozen by then."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from codi_minimal.checkpoint import read_tensors, write_tensors
+from codi_minimal.data import Drawn, Pairs
+from codi_minimal.training.run import Run
+
+CHUNK = 128
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Samples of one pair: latents and prompt embeddings of what is not text, and fresh captions at every call.
+
+    `latents[m]` (n, *latent_shape) and `prompts[m]` (n, d) for the modalities m of the pair but text.
+    """
+
+    drawn: Drawn
+    latents: dict[str, Tensor]
+    prompts: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(self.drawn)
+
+    def captions(self, idx: Tensor, rng: random.Random) -> list[str]:
+        """New captions of samples idx: other words each time, for the same scenes."""
+        return self.drawn.captions(rng, idx)
+
+
+@torch.no_grad()
+def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
+    """Draw, render and encode one pair's samples, or read what an earlier start of this run has left in its folder."""
+    name = "-".join(pairing)
+    path, generator = run.folder / f"cache-{name}.safetensors", run.generator(name)
+    n = run.config.train.video_cache if "video" in pairing else run.config.train.cache
+    drawn = Pairs(run.source, pairing, run.seed).draw(n, generator)
+    names = [m for m in pairing if m != "text"]
+    if path.exists():
+        tensors, _ = read_tensors(path)
+    else:
+        parts: dict[str, list[Tensor]] = {}
+        for start in range(0, n, CHUNK):
+            for m in names:
+                modality = run.model.modalities[m]
+                x = drawn.render(m, slice(start, start + CHUNK), generator).to(run.device)
+                parts.setdefault(f"latent.{m}", []).append(modality.encode(x).cpu())
+                parts.setdefault(f"prompt.{m}", []).append(modality.prompt(x).cpu())
+        tensors = {key: torch.cat(chunks).contiguous() for key, chunks in parts.items()}
+        write_tensors(path, tensors)
+    return Cache(drawn, {m: tensors[f"latent.{m}"] for m in names}, {m: tensors[f"prompt.{m}"] for m in names})

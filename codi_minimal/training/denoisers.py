@@ -1,0 +1,66 @@
+"""Stage 3: each denoiser by itself on L_D, conditioned on text and on its own modality (CoDi sect. 3.2)."""
+
+import random
+
+import torch
+from torch import Tensor
+
+from codi_minimal.diffusion import diffusion_loss
+from codi_minimal.training.cache import Cache, build_cache
+from codi_minimal.training.conditions import distractors, mixed_condition
+from codi_minimal.training.run import Run, randn
+
+
+def loss_at_random_t(run: Run, net, z0: Tensor, cond: Tensor, generator: torch.Generator) -> Tensor:
+    """L_D at t uniform in 0 … T−1."""
+    t = torch.randint(run.config.model.T, (len(z0),), generator=generator).to(run.device)
+    eps = randn(tuple(z0.shape), generator, run.device)
+    return diffusion_loss(net, z0, t, eps, run.model.schedule, cond=cond, prediction=run.config.model.prediction)
+
+
+def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
+    """Train ε_name on pairs of text and `name`; `start_from`: a trained denoiser whose weights it takes over."""
+    stage, cfg = f"denoiser-{name}", run.config.train
+    c_text, m = run.model.modalities["text"].prompt, run.model.modalities[name]
+    if start_from is not None:
+        m.denoiser.start_from(run.model.modalities[start_from].denoiser)
+    cache, batch = build_cache(run, ("text", name)), run.stage(stage).batch
+
+    def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
+        rng = random.Random(generator.initial_seed())
+        idx = torch.randint(len(cache), (batch,), generator=generator)
+        z0, own = (x[idx].to(run.device) for x in (cache.latents[name], cache.prompts[name]))
+        with torch.no_grad():
+            true = [c_text(cache.captions(idx, rng)), own, c_text(cache.captions(idx, rng))]
+            foreign = distractors(name, batch, rng)
+            extra = None if foreign is None else c_text(foreign)
+        cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise)
+        return {"loss": loss_at_random_t(run, m.denoiser, z0, cond, generator)}
+
+    run.fit(stage, m.denoiser, step, frozen=environment_modules(m.denoiser))
+
+
+def train_text_denoiser(run: Run) -> None:
+    """Train ε_text: a step sees text with one of image, audio, video, in turn; captions are targets and prompts."""
+    cfg, text = run.config.train, run.model.modalities["text"]
+    caches: list[tuple[str, Cache]] = [
+        (name, build_cache(run, ("text", name))) for name in run.model.modalities if name != "text"
+    ]
+    batch = run.stage("denoiser-text").batch
+
+    def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
+        rng = random.Random(generator.initial_seed())
+        name, cache = caches[i % len(caches)]
+        idx = torch.randint(len(cache), (batch,), generator=generator)
+        with torch.no_grad():
+            z0 = text.encode(cache.captions(idx, rng))
+            true = [text.prompt(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
+        cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise)
+        return {"loss": loss_at_random_t(run, text.denoiser, z0, cond, generator)}
+
+    run.fit("denoiser-text", text.denoiser, step, frozen=environment_modules(text.denoiser))
+
+
+def environment_modules(denoiser) -> list[torch.nn.Module]:
+    """What stage 4 trains in a denoiser, and no other stage touches."""
+    return [stage.transformer.environment for stage in denoiser.stages]

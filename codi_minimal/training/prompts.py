@@ -1,0 +1,58 @@
+"""Stage 2, bridging alignment: C_text with C_image, then C_audio and C_video each against the frozen C_text."""
+
+import random
+
+import torch
+from torch import Tensor, nn
+
+from codi_minimal.data import COLOURS, DIGITS, MOTIONS, Pairs, caption, sample_subset
+from codi_minimal.prompts import Temperature, clip_loss, composition_loss, repeated
+from codi_minimal.training.run import Run
+
+WORDS = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}
+
+
+def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[str]], list[str]]:
+    """Text alone: n captions, for each two that together say the same, and a key that is equal where the meanings are.
+
+    "a red seven sliding left" has the parts "something red" and "a seven that moves left"; a caption that says one
+    thing only has two paraphrases of itself.
+    """
+    wholes, parts, keys = [], [[], []], []
+    for _ in range(n):
+        said = {name: rng.choice(WORDS[name]) for name in sample_subset(tuple(WORDS), rng)}
+        names = rng.sample(list(said), len(said))
+        cut = rng.randint(1, max(1, len(names) - 1))
+        wholes.append(caption(said, rng))
+        parts[0].append(caption({k: said[k] for k in names[:cut]}, rng))
+        parts[1].append(caption({k: said[k] for k in names[cut:] or names}, rng))
+        keys.append(" ".join(f"{k}={said[k]}" for k in WORDS if k in said))
+    return wholes, parts, keys
+
+
+def train_bridge(run: Run, name: str) -> None:
+    """Align C_name to C_text on pairs of text and `name`; only the first, text+image, also trains C_text.
+
+    While C_text is trained, text alone teaches it that meanings add up, and the words that images never show.
+    """
+    stage = f"prompts-text-{name}"
+    first = stage == next(s for s in run.config.train.stages if s.startswith("prompts-"))
+    c_text, c_other = run.model.modalities["text"].prompt, run.model.modalities[name].prompt
+    temperature = Temperature().to(run.device)
+    pairs, batch = Pairs(run.source, ("text", name), run.seed), run.stage(stage).batch
+    modules = nn.ModuleDict({"other": c_other, "temperature": temperature, **({"text": c_text} if first else {})})
+
+    def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
+        rng = random.Random(generator.initial_seed())
+        drawn = pairs.draw(batch, generator)
+        captions = drawn.captions(rng)
+        other = c_other(drawn.render(name, generator=generator).to(run.device))
+        losses = {"loss": clip_loss(c_text(captions), other, temperature(), repeated(captions).to(run.device))}
+        if first:
+            wholes, parts, keys = wholes_and_parts(batch, rng)
+            positives = repeated(keys).to(run.device)
+            losses["composition"] = composition_loss(c_text(wholes), [c_text(p) for p in parts], temperature(), positives)
+            losses["loss"] = losses["loss"] + losses["composition"]
+        return losses
+
+    run.fit(stage, modules, step)

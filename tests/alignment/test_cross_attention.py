@@ -1,0 +1,62 @@
+"""The attention to the environment: nothing at its start, nothing without tokens, and something once it is awake."""
+
+import pytest
+import torch
+
+from codi_minimal.alignment import EnvironmentAttention, add_environment, environment_parameters
+from codi_minimal.denoisers import UNet, VideoUNet
+from tests.denoisers.test_unet import SIZES, awake
+
+NETS = {"text": (UNet, (4, 8)), "image": (UNet, (4, 8, 8)), "video": (VideoUNet, (8, 4, 8, 8))}
+
+
+@pytest.fixture(params=NETS)
+def net(request):
+    kind, shape = NETS[request.param]
+    torch.manual_seed(0)
+    return awake(kind(shape, **SIZES)).eval()
+
+
+def test_at_its_zero_start_epsilon_is_unchanged(net):
+    z, t = torch.randn(2, *net.shape), torch.tensor([10, 900])
+    before = net(z, t)
+    add_environment(net, d_env=16)
+    assert torch.equal(net(z, t, env=torch.randn(2, 6, 16)), before)
+
+
+def test_awake_it_listens_and_a_row_of_zeros_is_no_environment(net):
+    z, t, env = torch.randn(2, *net.shape), torch.tensor([10, 900]), torch.randn(2, 6, 16)
+    before = net(z, t)
+    add_environment(net, d_env=16)
+    awake(net)
+    out = net(z, t, env=env)
+    assert (out - before).abs().flatten(1).amax(dim=1).min() > 1e-4
+    env[0] = 0
+    mixed = net(z, t, env=env)
+    torch.testing.assert_close(mixed[0], before[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mixed[1], out[1], rtol=1e-4, atol=1e-5)
+
+
+def test_absent_tokens_weigh_nothing_and_order_does_not_matter():
+    attention = awake(EnvironmentAttention(32, 16, places=5))
+    h, env = torch.randn(2, 5, 32), torch.randn(2, 6, 16)
+    padded = torch.cat([env, torch.zeros(2, 3, 16)], dim=1)
+    torch.testing.assert_close(attention(h, padded), attention(h, env))
+    torch.testing.assert_close(attention(h, env[:, [3, 1, 5, 0, 2, 4]]), attention(h, env))
+
+
+def test_attention_is_a_softmax_with_one_silent_key():
+    attention = awake(EnvironmentAttention(32, 16, places=3))
+    h, env = torch.randn(1, 3, 32), torch.randn(1, 4, 16)
+    q = attention.q(attention.norm(h) + attention.position)[0]
+    k, v = attention.kv(env)[0].chunk(2, dim=-1)
+    scores = q @ torch.cat([attention.nothing[0], k]).T / 32**0.5
+    expected = attention.out(scores.softmax(dim=-1)[:, 1:] @ v)
+    torch.testing.assert_close(attention(h, env)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_joint_training_may_change_is_the_attention_alone():
+    net = UNet((4, 8, 8), **SIZES)
+    before = len(list(net.parameters()))
+    add_environment(net, d_env=16)
+    assert len(environment_parameters(net)) == len(list(net.parameters())) - before == 7 * len(net.stages)

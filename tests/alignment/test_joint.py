@@ -1,0 +1,70 @@
+"""Wirings, L_Con and L_Cross."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from codi_minimal.alignment import contrastive_loss, cross_loss, wire
+from codi_minimal.prompts import clip_loss
+
+TOKENS = {
+    "video": torch.randn(3, 2 + 8, 16),
+    "text": torch.randn(3, 2, 16),
+    "audio": torch.randn(3, 2 + 8, 16),
+}
+
+
+def test_others_see_each_other_and_the_clock_goes_to_those_that_have_one():
+    env = wire(TOKENS, summary=2)
+    assert torch.equal(env["text"], torch.cat([TOKENS["audio"][:, :2], TOKENS["video"][:, :2]], dim=1))
+    assert torch.equal(env["audio"], torch.cat([TOKENS["text"], TOKENS["video"]], dim=1))
+    assert torch.equal(env["video"], torch.cat([TOKENS["audio"], TOKENS["text"]], dim=1))
+
+
+def test_own_sees_itself_pooled_one_token_a_stream_and_off_nothing():
+    assert all(torch.equal(env, TOKENS[name]) for name, env in wire(TOKENS, 2, "own").items())
+    pooled = wire(TOKENS, 2, "pooled")
+    assert pooled["text"].shape == (3, 2, 16)
+    torch.testing.assert_close(pooled["text"][:, 0], F.normalize(TOKENS["audio"].mean(dim=1), dim=-1) * 4)
+    assert set(wire(TOKENS, 2, "off").values()) == {None}
+
+
+@pytest.mark.parametrize(("wiring", "listens"), [("others", True), ("pooled", True), ("own", False), ("off", False)])
+def test_a_change_of_b_reaches_a_or_does_not(wiring, listens):
+    changed = wire({**TOKENS, "video": TOKENS["video"] + 1}, 2, wiring)["audio"]
+    before = wire(TOKENS, 2, wiring)["audio"]
+    assert (changed is not None and not torch.equal(changed, before)) == listens
+
+
+def test_the_order_of_streams_does_not_matter():
+    shuffled = {name: TOKENS[name] for name in ("audio", "text", "video")}
+    for wiring in ("others", "pooled", "own"):
+        for name, env in wire(shuffled, 2, wiring).items():
+            assert torch.equal(env, wire(TOKENS, 2, wiring)[name])
+
+
+def test_a_stream_alone_has_no_environment():
+    assert wire({"text": TOKENS["text"]}, 2) == {"text": None}
+    with pytest.raises(ValueError, match="expected a wiring out of others, own, pooled, off, got 'all'"):
+        wire(TOKENS, 2, "all")
+
+
+def test_l_con_compares_the_tokens_that_both_have():
+    x, y = F.normalize(TOKENS["text"].flatten(1), dim=-1), F.normalize(TOKENS["video"][:, :2].flatten(1), dim=-1)
+    torch.testing.assert_close(contrastive_loss(TOKENS["text"], TOKENS["video"], 5.0), clip_loss(x, y, 5.0))
+    assert contrastive_loss(TOKENS["text"], TOKENS["text"], 100.0) < contrastive_loss(TOKENS["text"], TOKENS["text"].flip(0), 100.0)
+
+
+def test_l_cross_gives_each_stream_its_noise_and_the_others_tokens():
+    z0 = {"text": torch.randn(3, 4), "image": torch.randn(3, 5)}
+    eps = {name: torch.randn_like(z) for name, z in z0.items()}
+    t, cond, env = torch.tensor([1, 2, 3]), torch.randn(3, 8), {"text": torch.ones(3, 1, 2), "image": torch.zeros(3, 1, 2)}
+
+    def loss(net, z, t, eps, cond, env):
+        return net + z.sum() + eps.sum() + t.sum() + cond.sum() + env.sum()
+
+    out = cross_loss(loss, {"text": 1.0, "image": 2.0}, env, z0, t, eps, cond)
+    torch.testing.assert_close(out["text"], 1 + z0["text"].sum() + eps["text"].sum() + 6 + cond.sum() + 6)
+    torch.testing.assert_close(out["image"], 2 + z0["image"].sum() + eps["image"].sum() + 6 + cond.sum())
+    with pytest.raises(ValueError, match="expected a pair"):
+        cross_loss(loss, {}, env, {**z0, "audio": torch.zeros(3, 1)}, t, eps, cond)

@@ -1,0 +1,51 @@
+"""Latent shift, temporal attention, and the start from the image denoiser."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+
+from codi_minimal.denoisers import UNet, VideoUNet, latent_shift
+from tests.denoisers.test_unet import SIZES, awake
+
+
+def test_latent_shift_by_its_definition():
+    x = torch.arange(2 * 5 * 8 * 1 * 1.0).reshape(2, 5, 8, 1, 1) + 1
+    y = latent_shift(x, chunks=4)
+    for tau in range(5):
+        for channel in range(8):
+            i = channel // 2
+            expected = x[:, tau - i, channel] if tau >= i else torch.zeros(2, 1, 1)
+            assert torch.equal(y[:, tau, channel], expected)
+
+
+def test_a_frame_learns_of_the_past_by_the_shift_and_of_no_future():
+    x = torch.randn(1, 8, 16, 2, 2)
+    changed = x.clone()
+    changed[:, 4] += 1
+    differs = (latent_shift(changed) != latent_shift(x)).flatten(2).any(dim=2)[0]
+    assert differs.tolist() == [False] * 4 + [True] * 4
+
+
+def test_with_temporal_parts_at_their_start_it_is_the_image_unet_frame_by_frame():
+    image, video = awake(UNet((4, 8, 8), **SIZES)), VideoUNet((8, 4, 8, 8), **SIZES)
+    video.start_from(image)
+    z, t, cond = torch.randn(2, 8, 4, 8, 8), torch.tensor([3, 700]), F.normalize(torch.randn(2, 8), dim=-1)
+    frames = image(rearrange(z, "b f c h w -> (b f) c h w"), repeat(t, "b -> (b f)", f=8), repeat(cond, "b d -> (b f) d", f=8))
+    torch.testing.assert_close(video(z, t, cond), rearrange(frames, "(b f) c h w -> b f c h w", f=8), rtol=1e-4, atol=1e-5)
+
+
+def test_once_trained_every_frame_depends_on_every_other():
+    video = awake(VideoUNet((8, 4, 8, 8), **SIZES)).eval()
+    z, t = torch.randn(1, 8, 4, 8, 8), torch.tensor([500])
+    changed = z.clone()
+    changed[:, 3] += 1
+    moved = (video(changed, t) - video(z, t)).abs().flatten(2).amax(dim=2)[0]
+    assert moved.min() > 1e-6
+
+
+def test_it_starts_only_from_an_image_unet_of_its_sizes():
+    with pytest.raises(ValueError, match="same sizes"):
+        VideoUNet((8, 4, 8, 8), **SIZES).start_from(UNet((4, 8, 8), **{**SIZES, "widths": (32, 64)}))
+    with pytest.raises(ValueError, match="divisible by 8"):
+        latent_shift(torch.zeros(1, 8, 12, 2, 2))

@@ -1,0 +1,89 @@
+import pytest
+import torch
+
+from codi_minimal.evaluation.coherence import (
+    ATTRIBUTES,
+    CHANCES,
+    NEAR_ONSET,
+    SUBSETS,
+    WELL_FORMED,
+    cell_name,
+    coherence,
+    mean_coherence,
+    said_by,
+)
+
+ALL = ("text", "image", "audio", "video")
+
+
+def prompts_of(sample, names):
+    return {name: sample[1][name][:200] for name in names}
+
+
+def test_there_are_fifteen_sets_and_cells_have_names():
+    assert len(SUBSETS) == len(set(SUBSETS)) == 15
+    assert cell_name(("text",), ("image", "audio")) == "T → IA"
+
+
+def test_each_prompt_says_what_it_carries(sample):
+    scene, renders = sample
+    said = said_by({"audio": renders["audio"]}, scene)
+    assert torch.equal(said["digit"], scene.digit) and torch.equal(said["onset"], scene.onset)
+    assert (said["colour"] == -1).all() and (said["motion"] == -1).all()
+    said = said_by({"text": renders["text"]}, scene)
+    assert (said["onset"] == -1).all()
+    assert 0.5 < (said["colour"] >= 0).float().mean() < 0.9  # captions say a part
+    heard = said["digit"] >= 0
+    assert torch.equal(said["digit"][heard], scene.digit[heard])
+    both = said_by({"text": renders["text"], "image": renders["image"]}, scene)
+    assert torch.equal(both["colour"], scene.colour) and torch.equal(both["motion"], said["motion"])
+
+
+@pytest.mark.parametrize("prompt", ALL)
+def test_one_who_listens_is_coherent_and_one_who_does_not_is_at_chance(sample, models, prompt):
+    scene, prompts = sample[0][:200], prompts_of(sample, [prompt])
+    said = said_by(prompts, scene)
+    heard = coherence(said, models.oracle.generate(prompts, ALL))
+    ignored = coherence(said, models.deaf.generate(prompts, ALL))
+    assert mean_coherence(heard) >= 0.97
+    for output, shares in heard.items():
+        for name, share in shares.items():
+            assert not share.n or share.value >= 0.94, (output, name)
+            if share.n and name in CHANCES:
+                low, high = ignored[output][name].interval
+                # the judges are not perfect, and one interval in twenty misses
+                assert low - 0.05 <= CHANCES[name] <= high + 0.05, (output, name, ignored[output][name])
+
+
+def test_counted_is_only_what_both_sides_carry(sample, models):
+    scene, prompts = sample[0][:200], prompts_of(sample, ["text"])
+    scores = coherence(said_by(prompts, scene), models.oracle.generate(prompts, ALL))
+    said = said_by(prompts, scene)
+    assert set(scores["audio"]) == {"digit", "onset", NEAR_ONSET} and scores["audio"]["onset"].n == 0
+    assert scores["image"]["colour"].n == int((said["colour"] >= 0).sum()) < 200
+    assert scores["text"][WELL_FORMED].value == 1
+
+
+def test_a_caption_may_be_silent_but_not_wrong_or_without_grammar():
+    said = {name: torch.full((4,), -1) for name in ATTRIBUTES} | {"digit": torch.tensor([7, 7, 7, 7])}
+    scores = coherence(said, {"text": ["a red seven", "something red", "a red eight", "seven a"]})["text"]
+    assert scores["digit"].record() | {"interval": 0} == {
+        "k": 1,
+        "n": 3,
+        "value": pytest.approx(1 / 3),
+        "interval": 0,
+    }
+    assert scores["colour"].n == 0  # nobody said a colour
+    assert (scores[WELL_FORMED].k, scores[WELL_FORMED].n) == (3, 4)
+
+
+def test_garbage_is_wrong(sample, models):
+    scene, prompts = sample[0][:50], {k: v[:50] for k, v in prompts_of(sample, ["video"]).items()}
+    scores = coherence(said_by(prompts, scene), models.broken.generate(prompts, ALL))
+    assert all(share.k == 0 and share.n == 50 for shares in scores.values() for share in shares.values())
+    assert mean_coherence(scores) == 0
+
+
+def test_a_cell_where_nothing_is_determined_has_no_mean():
+    nothing = {name: torch.full((1,), -1) for name in ATTRIBUTES}
+    assert mean_coherence(coherence(nothing, {"text": ["seven"]})) is None

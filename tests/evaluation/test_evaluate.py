@@ -1,0 +1,69 @@
+import json
+import re
+
+import pytest
+from PIL import Image
+
+from codi_minimal.evaluation.evaluate import Sizes, evaluate
+from codi_minimal.evaluation.heatmap import heatmap
+from codi_minimal.evaluation.report import table
+from codi_minimal.evaluation.statistics import Share
+
+SIZES = Sizes(single=12, joint=12, cell=2, real=40)
+
+
+@pytest.fixture(scope="module")
+def report(models, source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    return evaluate(models.oracle, source, out, sizes=SIZES, progress=False), out
+
+
+def test_an_oracle_scores_at_the_ceiling(report):
+    report, _ = report
+    summary = report["summary"]
+    assert summary["single"]["cells"] == 16 and summary["cells"]["cells"] == 225
+    assert summary["single"]["mean"] >= 0.95 and summary["cells"]["mean"] >= 0.95
+    assert (
+        report["ceilings"]["reconstruction"] == report["ceilings"]["real"]
+    )  # its autoencoders change nothing
+    assert report["fidelity"]["text"]["exact captions"] == 1
+    onset = report["agreement"]["onset, audio–video, under a digit-only text"]
+    assert onset["joint"]["within one frame"]["value"] > onset["chance"]["within one frame"]
+    assert onset["joint"]["all"]["n"] == SIZES.joint
+
+
+def test_the_files_say_the_same(report):
+    report, out = report
+    assert json.loads((out / "report.json").read_text(encoding="utf-8")) == json.loads(json.dumps(report))
+    page = (out / "report.md").read_text(encoding="utf-8")
+    assert f"**{report['summary']['single']['mean']:.3f}**" in page
+    assert all(len(set(map(len, rows))) == 1 for rows in tables(page))  # no row is short of a column
+    with Image.open(out / "heatmap.png") as picture:
+        assert picture.width > 800 and len(picture.convert("RGB").getcolors(2**20)) > 20
+
+
+def tables(page):
+    return [
+        [re.split(r"(?<!\\)\|", row) for row in block.splitlines()]
+        for block in re.findall(r"(?:^\|.*\n?)+", page, re.M)
+    ]
+
+
+def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path):
+    sizes = Sizes(single=3, joint=3, cell=1, real=3)
+    report = evaluate(models.broken, source, tmp_path, sizes=sizes, progress=False)
+    assert report["summary"]["single"]["mean"] == 0 and report["summary"]["cells"]["mean"] == 0
+    assert all(answer["joint"]["all"]["k"] == 0 for answer in report["agreement"].values())
+    assert (tmp_path / "report.md").exists()
+
+
+def test_a_table_shows_what_is_missing_as_a_dash():
+    assert table(("a", "b"), [(None, Share(0, 0)), (0.5, 3)]).splitlines()[2:] == [
+        "| - | - |",
+        "| 0.500 | 3 |",
+    ]
+
+
+def test_a_heat_map_must_be_square(tmp_path):
+    with pytest.raises(ValueError, match="2 rows of 2"):
+        heatmap([[1.0, 0.5]], ["T", "I"], tmp_path / "x.png")

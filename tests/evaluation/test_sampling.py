@@ -1,0 +1,34 @@
+import torch
+
+from codi_minimal.evaluation.sampling import Sampler
+
+
+class Counter:
+    """Gives back its seed, its options and how many samples it was asked for."""
+
+    def __init__(self):
+        self.calls = []
+
+    def generate(self, prompts, outputs, num_samples, joint, seed, **options):
+        self.calls.append((seed, num_samples, joint, options))
+        n = len(prompts["text"]) if prompts else num_samples
+        return {"text": list(prompts.get("text", [str(seed)] * n)), "image": torch.full((n, 1), float(seed))}
+
+
+def test_batches_come_back_in_order_each_with_its_own_seed():
+    model = Counter()
+    captions = [str(i) for i in range(10)]
+    made = Sampler(model, 5, {"steps": 3}, batch=4)({"text": captions}, ("text", "image"), 10, joint=False)
+    assert made["text"] == captions
+    assert made["image"][:, 0].tolist() == [5] * 4 + [9] * 4 + [13] * 2
+    assert model.calls == [
+        (5, 1, False, {"steps": 3}),
+        (9, 1, False, {"steps": 3}),
+        (13, 1, False, {"steps": 3}),
+    ]
+
+
+def test_without_prompts_the_number_of_samples_is_asked_for():
+    model = Counter()
+    assert len(Sampler(model, batch=4)({}, ("text",), 6)["text"]) == 6
+    assert [n for _, n, _, _ in model.calls] == [4, 2]

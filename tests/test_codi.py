@@ -1,0 +1,155 @@
+"""CoDi's contract with its callers (a tiny model, random weights)."""
+
+from itertools import combinations
+
+import pytest
+import torch
+
+from codi_minimal import CoDi
+from tests.models import AUDIO, IMAGE, NAMES, PROMPTS, VIDEO, random_codi
+
+SUBSETS = [s for n in range(1, 5) for s in combinations(NAMES, n)]
+FAST = {"steps": 2, "guidance": 2.0}
+
+
+def latents(**settings) -> dict[str, torch.Tensor]:
+    return random_codi().generate(**{**FAST, "decode": False, **settings})
+
+
+def test_every_subset_in_gives_every_output_and_more_outputs_include_fewer():
+    for prompts in [(), *SUBSETS]:
+        out = random_codi().generate({name: PROMPTS[name] for name in prompts}, NAMES, steps=1)
+        assert out["image"].shape == (1, 3, 32, 32) and 0 <= out["image"].min() and out["image"].max() <= 1
+        assert out["video"].shape == (1, 8, 3, 32, 32) and 0 <= out["video"].min() and out["video"].max() <= 1
+        assert out["audio"].shape == (1, 8192) and out["audio"].abs().max() <= 1
+        assert len(out["text"]) == 1 and isinstance(out["text"][0], str)
+
+
+@pytest.mark.parametrize("outputs", SUBSETS)
+def test_every_subset_out(outputs):
+    assert list(latents(prompts={"text": "seven"}, outputs=outputs)) == list(outputs)
+
+
+def test_jointly_generated_streams_see_each_other_and_only_then():
+    noise = torch.randn(1, 8, 8, 8)
+
+    def image(**settings):
+        return latents(outputs=("image", "audio"), **settings)["image"]
+
+    for settings, listens in [({}, True), ({"wiring": "pooled"}, True), ({"wiring": "own"}, False), ({"wiring": "off"}, False),
+                              ({"joint": False}, False)]:  # fmt: skip
+        same = torch.equal(image(**settings), image(noise={"audio": noise}, **settings))
+        assert same != listens, settings
+
+
+def test_one_output_more_leaves_the_noise_of_the_others_alone():
+    alone = latents(outputs=("image",))
+    torch.testing.assert_close(alone["image"], latents(outputs=("image", "video"), joint=False)["image"], rtol=1e-4, atol=1e-5)
+    assert not torch.equal(alone["image"], latents(outputs=("image",), seed=1)["image"])
+
+
+def test_the_order_of_outputs_does_not_matter():
+    one, other = latents(outputs=NAMES), latents(outputs=NAMES[::-1])
+    assert all(torch.equal(one[name], other[name]) for name in NAMES)
+
+
+def test_the_same_seed_is_the_same_sample_and_given_noise_is_used():
+    assert torch.equal(latents(outputs=("image",))["image"], latents(outputs="image")["image"])
+    z_T = torch.randn(2, 4, 8, 8)
+    out = latents(outputs=("image",), noise={"image": z_T}, num_samples=2)["image"]
+    assert torch.equal(out, latents(outputs=("image",), noise={"image": z_T}, num_samples=2, seed=9)["image"])
+
+
+def test_condition_is_the_weighted_sum_of_the_prompts():
+    model = random_codi()
+    c = {name: model.encode_prompt(name, PROMPTS[name]) for name in NAMES}
+    torch.testing.assert_close(model.condition({"text": "a red seven", "audio": AUDIO}), (c["text"] + c["audio"]) / 2)
+    mixed = model.condition({"text": "a red seven", "image": IMAGE}, {"text": 3.0, "image": 1.0})
+    torch.testing.assert_close(mixed, 0.75 * c["text"] + 0.25 * c["image"])
+    two = model.condition({"text": [["a red seven"], ["seven"]], "video": VIDEO})
+    torch.testing.assert_close(two, c["text"] / 4 + model.encode_prompt("text", "seven") / 4 + c["video"] / 2)
+    assert model.condition({}) is None
+
+
+def test_batches_are_broadcast_and_repeated():
+    texts = ["seven", "a red two", "eight"]
+    out = latents(prompts={"text": texts, "image": IMAGE}, outputs=("image",), num_samples=2)["image"]
+    assert out.shape == (6, 4, 8, 8)
+    one = latents(prompts={"text": texts[1:2], "image": IMAGE}, outputs=("image",), num_samples=1,
+                  noise={"image": torch.ones(1, 4, 8, 8)})["image"]  # fmt: skip
+    all_ = latents(prompts={"text": texts, "image": IMAGE}, outputs=("image",), num_samples=2,
+                   noise={"image": torch.ones(6, 4, 8, 8)})["image"]  # fmt: skip
+    torch.testing.assert_close(all_[2:4], one.expand(2, -1, -1, -1), rtol=1e-4, atol=1e-5)
+
+
+def test_guidance_one_is_one_forward_and_a_dict_gives_one_per_output(monkeypatch):
+    calls = []
+    net = random_codi().modalities["image"].denoiser
+    handle = net.register_forward_hook(lambda _m, args, _o: calls.append(len(args[0])))
+    latents(prompts={"text": "seven"}, outputs=("image", "text"), guidance={"image": 1, "text": 5}, steps={"image": 3, "text": 7})
+    handle.remove()
+    assert calls == [1, 1, 1]
+    with pytest.raises(ValueError, match="guidance: expected a value for each output, got none for"):
+        latents(outputs=("image", "text"), guidance={"image": 1})
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm-solver++"])
+def test_samplers_are_repeatable_and_finite(sampler):
+    z = latents(outputs=("image", "text"), sampler=sampler, steps=4)
+    assert all(torch.isfinite(x).all() for x in z.values())
+    assert torch.equal(z["image"], latents(outputs=("image", "text"), sampler=sampler, steps=4)["image"])
+
+
+def test_saved_and_loaded_it_is_the_same_model(tmp_path):
+    random_codi().save_pretrained(tmp_path)
+    model = CoDi.from_pretrained(tmp_path, device="cpu")
+    out = model.generate({"image": IMAGE}, NAMES, **FAST, decode=False)
+    assert all(torch.equal(out[name], z) for name, z in latents(prompts={"image": IMAGE}, outputs=NAMES).items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prompts": {"smell": "roses"}}, "expected a modality out of text, image, audio, video, got 'smell'"),
+        ({"outputs": ()}, "outputs: expected at least one modality"),
+        ({"outputs": ("image", "image")}, "each modality once"),
+        ({"outputs": ("taste",)}, "expected a modality out of"),
+        ({"prompts": {"text": ""}}, "text: expected some words, got an empty text"),
+        ({"prompts": {"text": []}}, "text: expected"),
+        ({"prompts": {"text": "xyzzy plugh"}}, "known word"),
+        ({"prompts": {"text": "one " * 13}}, "12 words"),
+        ({"prompts": {"image": torch.zeros(3, 16, 16)}}, r"image: expected a float tensor \(b, 3, 32, 32\).*got shape \(3, 16, 16\)"),
+        ({"prompts": {"image": torch.full((3, 32, 32), 2.0)}}, r"image: .*in \[0, 1\], got values in \[2, 2\]"),
+        ({"prompts": {"image": torch.full((3, 32, 32), float("nan"))}}, "image: .*NaN"),
+        ({"prompts": {"audio": torch.zeros(8192, dtype=torch.long)}}, "audio: .*type torch.int64"),
+        ({"prompts": {"audio": "me.wav"}}, "audio: .*got str"),
+        ({"prompts": {"text": "seven"}, "weights": {"image": 1.0}}, "weights only for prompts"),
+        ({"prompts": {"text": "seven"}, "weights": {"text": -1.0}}, "weight"),
+        ({"prompts": {"text": ["one", "two"], "image": torch.zeros(3, 3, 32, 32)}}, "expected"),
+        ({"steps": 0}, "steps"),
+        ({"sampler": "magic"}, "sampler: expected one of"),
+        ({"wiring": "all"}, "wiring"),
+        ({"guidance": float("nan")}, "guidance"),
+        ({"num_samples": 0}, "num_samples: expected an integer of at least 1, got 0"),
+        ({"noise": {"audio": torch.zeros(1, 8, 8, 8)}}, "noise: expected latents only for outputs"),
+        ({"noise": {"image": torch.zeros(2, 4, 8, 8)}}, r"noise: expected \(1, 4, 8, 8\) for image"),
+    ],
+)
+def test_bad_input_is_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        latents(**settings)
+
+
+def test_bad_folders_are_named(tmp_path):
+    with pytest.raises(ValueError, match="expected"):
+        CoDi.from_pretrained(tmp_path / "nowhere")
+    random_codi().save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="model.safetensors"):
+        CoDi.from_pretrained(tmp_path)
+    weights.unlink()
+    torch.save({"evil": 1}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="safetensors"):
+        CoDi.from_pretrained(tmp_path)

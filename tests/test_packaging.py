@@ -1,0 +1,96 @@
+"""What a stranger installs: requirements agree, the Makefile starts from nothing, wheels hold the weights."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10, where pytest brings its forerunner
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NEEDS_MAKE = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+
+
+def make(*arguments, **variables):
+    command = ["make", "-n", *arguments, *(f"{k}={v}" for k, v in variables.items())]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_environment_yml_has_the_ranges_of_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    (pip,) = (d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    conda = [d for d in environment["dependencies"] if isinstance(d, str)]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = PROJECT["project"]["dependencies"] + [r for extra in extras.values() for r in extra]
+    assert pip == [*wanted, "-e ."]
+    assert conda == [f"python{PROJECT['project']['requires-python']}", "pip"]
+
+
+def test_everything_that_the_package_imports_is_required():
+    imported = set()
+    for path in (ROOT / "codi_minimal").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module)
+    imported = {name.partition(".")[0] for name in imported} - {"codi_minimal", *sys.stdlib_module_names}
+    extras = PROJECT["project"]["optional-dependencies"]
+    everything = PROJECT["project"]["dependencies"] + [r for extra in extras.values() for r in extra]
+    required = {re.split(r"[<>=]", r)[0] for r in everything} | {"huggingface_hub"}  # comes with datasets
+    other_names = {"PIL": "pillow", "sklearn": "scikit-learn", "open_clip": "open_clip_torch"}
+    assert {other_names.get(name, name) for name in imported} <= required
+
+
+def test_the_wheel_holds_the_weights_and_the_licence():
+    assert PROJECT["tool"]["setuptools"]["package-data"]["codi_minimal"] == ["weights/**/*"]
+    assert "the codi-minimal authors" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert PROJECT["project"]["version"] in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@NEEDS_MAKE
+def test_make_demo_on_a_fresh_machine_makes_a_venv_installs_and_runs(tmp_path):
+    done = make("demo", VENV=tmp_path / "fresh")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    steps = ["-m venv", "-m pip install", "-m codi_minimal demo"]
+    found = [next(i for i, line in enumerate(lines) if step in line) for step in steps]
+    assert found == sorted(found)
+    assert not any("extra-index-url" in line for line in lines)
+
+
+@NEEDS_MAKE
+def test_make_installs_again_only_when_pyproject_is_newer(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    for stamp in (".installed", ".installed-dev"):
+        (tmp_path / stamp).touch()
+    assert "pip install" not in make("demo", "test", "lint", VENV=tmp_path).stdout
+    (tmp_path / ".installed-dev").unlink()
+    done = make("test", VENV=tmp_path).stdout
+    assert '".[dev]"' in done and "-m venv" not in done and "-m pytest" in done
+
+
+@NEEDS_MAKE
+def test_make_passes_on_what_it_is_given(tmp_path):
+    index = "https://download.pytorch.org/whl/cpu"
+    done = make("train", VENV=tmp_path, PRESET="tiny", DATA="d", OUT="o", TORCH_INDEX=index).stdout
+    assert "train --preset tiny --out o --data d" in done and f"--extra-index-url {index}" in done
+    assert "--extra-index-url" not in make("train", VENV=tmp_path).stdout
+    assert "evaluate --data d --checkpoint c" in make("evaluate", DATA="d", CHECKPOINT="c").stdout
+
+
+@NEEDS_MAKE
+def test_make_says_which_python_it_needs(tmp_path):
+    command = ["make", "demo", f"VENV={tmp_path / 'fresh'}", "PYTHON="]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "error: no Python >= 3.10" in done.stderr
