@@ -71,13 +71,15 @@ def train(args: argparse.Namespace) -> None:
     from codi_minimal.training.stages import train
 
     train(args.preset, args.data, args.out, device=args.device, stages=args.stages)
+    print(args.out)
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """The table of results, as JSON, Markdown and a heat map."""
     from codi_minimal.evaluation.evaluate import evaluate
 
-    evaluate(_model(args), args.data, args.out, quick=args.quick)
+    evaluate(_model(args), args.data, args.out, quick=args.quick, progress=sys.stderr.isatty())
+    print(Path(args.out) / "report.md")
 
 
 def check(args: argparse.Namespace) -> None:

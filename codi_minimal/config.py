@@ -34,6 +34,7 @@ class ModelConfig:
     image_widths: tuple[int, ...] = (32, 96)
     audio_latent: int = 8
     audio_widths: tuple[int, ...] = (16, 48, 96)
+    vocoder: str = "griffin-lim"  # or "network", which has a stage of its own
     vocoder_width: int = 160
     vocoder_layers: int = 5
     text_latent: tuple[int, int] = (8, 8)
@@ -106,22 +107,21 @@ SMALL_STAGES = {
     "autoencoder-image": Stage(2500, 64, 2e-3),
     "autoencoder-audio": Stage(3000, 32, 2e-3),
     "autoencoder-text": Stage(1300, 128, 1e-3),
-    "vocoder": Stage(1200, 24, 1e-3),
-    "prompts-text-image": Stage(1200, 256, 1e-3),
-    "prompts-text-audio": Stage(800, 128, 1e-3),
-    "prompts-text-video": Stage(1000, 64, 1e-3),
-    "denoiser-text": Stage(4000, 256, 1e-3),
-    "denoiser-image": Stage(5000, 64, 1e-3),
-    "denoiser-audio": Stage(5000, 64, 1e-3),
-    "denoiser-video": Stage(2600, 16, 6e-4),
-    "joint": Stage(3200, 32, 1e-3),
+    "prompts-text-image": Stage(900, 128, 1e-3),
+    "prompts-text-audio": Stage(700, 96, 1e-3),
+    "prompts-text-video": Stage(1000, 40, 1e-3),
+    "denoiser-image": Stage(4200, 64, 1e-3),
+    "denoiser-audio": Stage(4200, 64, 1e-3),
+    "denoiser-text": Stage(2500, 192, 1.5e-3),
+    "denoiser-video": Stage(1900, 16, 7e-4),
+    "joint": Stage(2400, 32, 1e-3),
 }
 
 
 def scaled(stages: dict[str, Stage], steps: float, batch: int) -> dict[str, Stage]:
     """The same stages with `steps` times as many steps on batches of at most `batch` (tiny) or `batch` times as many."""
     return {
-        name: replace(stage, steps=max(2, int(stage.steps * steps)), batch=min(stage.batch, batch) if steps < 1 else stage.batch * batch)
+        name: replace(stage, steps=max(4, int(stage.steps * steps)), batch=min(stage.batch, batch) if steps < 1 else stage.batch * batch)
         for name, stage in stages.items()
     }
 

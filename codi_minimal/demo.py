@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from codi_minimal.data.scenes import COLOURS, DIGITS, MOTIONS
+from codi_minimal.data import COLOURS, DIGITS, parse
+from codi_minimal.evaluation.readers import VALUES, read
 from codi_minimal.fitting import fit_image
 from codi_minimal.media import write_png, write_sample
 from codi_minimal.sheet import contact_sheet
@@ -56,41 +57,46 @@ def run(model: Any, out: str | Path = "demo", seed: int = 0, progress: bool = Fa
     digit, name = handwritten()
     write_png(out / "handwritten.png", digit, upscale=8)
     print(f'given: a handwritten {name} in {INK} (scikit-learn, load_digits), and "{CAPTION}"')
+    print("each output is read by classifiers and rules: digit, colour, motion, frame at which it starts")
     rows: list[dict[str, Any]] = []
 
-    def show(title: str, prompts: Mapping[str, Any]) -> dict[str, Any]:
+    def show(title: str, prompts: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, Any]:
         stem = str(len(rows) + 1)
         sample = model.generate(prompts, EVERYTHING, seed=seed + len(rows), progress=progress)
         sample = {name: sample[name][0] for name in EVERYTHING}
         files = write_sample(out, stem, sample)
         rows.append({"title": title, "prompts": {k: [v] for k, v in prompts.items()}, "outputs": sample})
-        print(f"\n{stem}. {title}\n   {describe(sample)}\n   {' '.join(map(str, files))}", flush=True)
+        print(f"\n{stem}. {title}\n   {_report(sample, asked)}\n   {' '.join(map(str, files))}", flush=True)
         return sample
 
-    show("A caption, to everything", {"text": CAPTION})
-    voice = show("A handwritten digit, to everything", {"image": digit})["audio"]
-    show("The handwritten digit and the caption", {"image": digit, "text": CAPTION})
-    show("The voice of row 2 and another caption", {"audio": voice, "text": OTHER_CAPTION})
-    show("Nothing at all: the four make something up together", {})
+    said, drawn = parse(CAPTION), {"digit": name, "colour": INK}
+    show("A caption, to everything", {"text": CAPTION}, said)
+    voice = show("A handwritten digit, to everything", {"image": digit}, drawn)["audio"]
+    show("The handwritten digit and the caption", {"image": digit, "text": CAPTION}, drawn | said)
+    prompts = {"audio": voice, "text": OTHER_CAPTION}
+    show("The voice of row 2 and another caption", prompts, {"digit": name} | parse(OTHER_CAPTION))
+    show("Nothing at all: the four make something up together", {}, {})
     sheet = contact_sheet(rows, out / "any_to_any.png")
     print(f"\nall of it on one page: {sheet}")
     return sheet
 
 
-def describe(sample: Mapping[str, Any]) -> str:
-    """What rules (no classifier) read from a sample of all four: colours, motion, onsets."""
-    from codi_minimal.evaluation import rules
+def read_sample(sample: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the judges read from each item of a sample, in words; the onset is a frame. Unread: left out."""
+    found = {}
+    for name, item in sample.items():
+        values = read(name, [item] if isinstance(item, str) else item[None])
+        known = {attribute: int(value) for attribute, value in values.items() if value >= 0}
+        found[name] = {a: v if a == "onset" else VALUES[a][v] for a, v in known.items()}
+    return found
 
-    def word(words: Any, index: Tensor) -> str:
-        return list(words)[int(index)] if index >= 0 else "nothing"
 
-    image, video, audio = (sample[name][None].cpu() for name in ("image", "video", "audio"))
-    moving = word(MOTIONS, rules.read_motion(video)), int(rules.read_video_onset(video))
-    return (
-        f'text: "{sample["text"]}"; image: {word(COLOURS, rules.read_colour(image))}; '
-        f"video: {word(COLOURS, rules.read_colour(video[:, 0]))}, {moving[0]} from frame {moving[1]}; "
-        f"voice: from frame {int(rules.read_audio_onset(audio))}"
-    )
+def _report(sample: Mapping[str, Any], asked: Mapping[str, str]) -> str:
+    found = read_sample(sample)
+    answers = [words[a] == asked[a] for words in found.values() for a in asked if a in words]
+    shown = [f"{name}: {' '.join(map(str, words.values()))}" for name, words in found.items()]
+    score = f"; as asked: {sum(answers)} of {len(answers)}" if answers else ""
+    return f'"{sample["text"]}"; {"; ".join(shown)}{score}'
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from codi_minimal.autoencoders.image import ImageVAE
 from codi_minimal.autoencoders.mel import LogMel
 from codi_minimal.autoencoders.text import TextVAE
 from codi_minimal.autoencoders.video import VideoAutoencoder
-from codi_minimal.autoencoders.vocoder import Vocoder
+from codi_minimal.autoencoders.vocoder import GriffinLim, Vocoder
 from codi_minimal.config import ModelConfig, UNetConfig
 from codi_minimal.denoisers import UNet, VideoUNet
 from codi_minimal.inputs import TensorData, TextData
@@ -58,7 +58,10 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
     tokenizer = WordTokenizer(vocabulary, c.max_words)
     image_vae = ImageVAE(c.size, c.image_latent, c.image_widths)
     clip_vae = VideoAutoencoder(image_vae, c.frames)
-    audio_vae = AudioVAE(LogMel(), Vocoder(c.vocoder_width, c.vocoder_layers), (64, 64), c.audio_latent, c.audio_widths)
+    vocoders = {"griffin-lim": GriffinLim, "network": lambda: Vocoder(c.vocoder_width, c.vocoder_layers)}
+    if c.vocoder not in vocoders:
+        raise ValueError(f"expected a vocoder out of {', '.join(vocoders)}, got {c.vocoder!r}")
+    audio_vae = AudioVAE(LogMel(), vocoders[c.vocoder](), (64, 64), c.audio_latent, c.audio_widths)
     text_vae = TextVAE(tokenizer, c.text_width, latent=c.text_latent)
 
     def environment(shape: Sequence[int], patches: str, sizes: dict[str, int], clock: int = 0) -> EnvironmentEncoder:

@@ -13,7 +13,7 @@ HOP_LENGTH = 128  # 16 ms
 N_MELS = 64
 N_FRAMES = SAMPLES // HOP_LENGTH
 
-# log10 magnitudes lie in [log10(FLOOR), 0.3] or so; the affine map takes silence to -1, the loudest vowels to +1.
+# log10 magnitudes lie in [log10(FLOOR), 0.3] or so: this takes silence to -1 and the loudest vowels to +1
 FLOOR = 2e-3  # just above what noise of sigma 0.002 leaves in a band, so that silence is a constant
 CENTRE = -1.2
 SPREAD = 1.5
@@ -22,14 +22,14 @@ SPREAD = 1.5
 class LogMel(nn.Module):
     """Waveform to normalised log-mel spectrogram.
 
-    log_mel[m, n] = (log10 max(sum_k F[m, k] |STFT(x)[k, n]|, FLOOR) - CENTRE) / SPREAD, where F is Slaney's mel
-    filter bank (equal area, so that white noise is flat) from 0 to 4000 Hz.
+    log_mel[m, n] = (log10 max(sum_k F[m, k] |STFT(x)[k, n]|, FLOOR) - CENTRE) / SPREAD, where F is Slaney's
+    mel filter bank (equal area, so that white noise is flat) from 0 to 4000 Hz.
 
     Paper: CoDi, section 3.2 (audio): "the diffusion model works on the latent of a mel spectrogram".
     Elsewhere: torchaudio `MelSpectrogram(power=1, norm="slaney", mel_scale="slaney")`, less the last frame.
 
-    Frame n is centred on sample 128 n (reflected at the borders): a sound that starts at sample s starts in column
-    s / 128. Silence is about -1 and loud speech about +1. There are no learned parameters, and gradients pass.
+    Frame n is centred on sample 128 n (reflected at the borders): a sound that starts at sample s starts in
+    column s / 128. Silence is about -1, loud speech about +1. Nothing is learned, and gradients pass.
 
     >>> LogMel()(torch.zeros(2, 8192)).shape
     torch.Size([2, 1, 64, 64])

@@ -33,8 +33,8 @@ class TextVAE(Autoencoder):
 
     reconstruction = -sum_n log p(w_n | w_<n, z), in nats a caption.
 
-    Paper: CoDi, section 3.2 (text); Optimus, section 3. Optimus pools a caption into one vector; here l learned
-    queries read it beside its words, and the decoder attends to the l latent vectors (Optimus' "memory").
+    Paper: CoDi, section 3.2 (text); Optimus, section 3. Optimus pools a caption into one vector; here l
+    learned queries read it beside its words, and the decoder attends to l latent vectors (its "memory").
 
     Args:
         tokenizer: captions to word ids "b n" and back.

@@ -1,4 +1,4 @@
-"""From log-mel spectrogram back to waveform: Griffin–Lim, which is fixed, and a network that learns it (Vocos)."""
+"""From log-mel spectrogram back to waveform: fixed (Griffin–Lim), or learned (after Vocos)."""
 
 import torch
 from einops import rearrange
@@ -59,7 +59,7 @@ class GriffinLim(nn.Module):
     def spectrogram(self, mel: Tensor, steps: int = 20) -> Tensor:
         """Mel magnitudes "b m n" to linear ones "b k n": non-negative S with filters @ S close to `mel`.
 
-        From the clamped pseudo-inverse, by multiplicative updates (Lee & Seung 2001): S <- S * F^T mel / F^T F S.
+        Multiplicative updates from the clamped pseudo-inverse (Lee & Seung 2001): S <- S * F^T mel / F^T F S.
         """
         spectrum = (self.inverse @ mel).clamp_min(1e-6)
         target = self.filters.T @ mel
@@ -69,7 +69,7 @@ class GriffinLim(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    """x + gamma * MLP(LayerNorm(depthwise(x))) along time, "b c n" (Liu et al. 2022, section 2; 1-D as Vocos)."""
+    """x + gamma * MLP(LayerNorm(depthwise(x))) along time, "b c n" (Liu et al. 2022, section 2)."""
 
     def __init__(self, width: int, expansion: int, kernel: int = 7) -> None:
         super().__init__()
@@ -87,10 +87,10 @@ class ConvNeXtBlock(nn.Module):
 class Vocoder(nn.Module):
     """A network that says magnitude and phase of every time-frequency bin; the inverse STFT does the rest.
 
-    waveform = iSTFT(exp(m) * (cos p + i sin p)), with m and (cos p, sin p) the network's at 257 bins by 65 frames.
+    waveform = iSTFT(exp(m) * (cos p + i sin p)), with m and (cos p, sin p) at 257 bins by 65 frames.
 
-    Siuzdak 2023 ("Vocos"), section 3, without the adversarial losses: `vocoder_loss` instead. The whole network
-    runs at the mel's frame rate, so it is fast: no transposed convolution ever sees samples.
+    Siuzdak 2023 ("Vocos"), section 3, without the adversarial losses: `vocoder_loss` instead. The whole
+    network runs at the mel's frame rate, so it is fast: no transposed convolution ever sees samples.
 
     Args:
         width: channels.
@@ -144,7 +144,7 @@ RESOLUTIONS = (128, 256, 512)  # samples a window: 16, 32 and 64 ms
 def stft_distance(x: Tensor, x_hat: Tensor, resolutions: tuple[int, ...] = RESOLUTIONS) -> Tensor:
     """Multi-resolution STFT distance of waveforms "b s", a scalar; 0 if and only if all magnitudes agree.
 
-    Mean over resolutions of || S - S_hat ||_F / || S ||_F + mean |log S - log S_hat|: spectral convergence and
+    Mean over resolutions of ||S - S_hat||_F / ||S||_F + mean |log S - log S_hat|: spectral convergence and
     log magnitude, Yamamoto et al. 2020 (Parallel WaveGAN), section 2.2. S is clamped to 0.05 before the
     logarithm: noise of sigma 0.002, the world's silence, lies below it and need not be matched bin by bin.
     """

@@ -97,7 +97,8 @@ class Judges(nn.Module):
         Raises:
             ValueError: if the file is missing, truncated, or not these networks'.
         """
-        judges = cls()
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn, only to be replaced
+            judges = cls()
         try:
             judges.load_state_dict(
                 {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}

@@ -1,6 +1,7 @@
 """All stages in their order, and `train`, which goes through them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,20 +16,44 @@ from codi_minimal.training.denoisers import train_denoiser, train_text_denoiser
 from codi_minimal.training.joint import train_joint
 from codi_minimal.training.prompts import train_bridge
 from codi_minimal.training.run import Run
+from codi_minimal.training.sheets import reconstructions, samples, similarities
 
-STAGES: dict[str, Callable[[Run], None]] = {
-    "autoencoder-image": partial(train_autoencoder, name="image", draw_batch=draw_stills),
-    "autoencoder-audio": partial(train_autoencoder, name="audio"),
-    "autoencoder-text": partial(train_autoencoder, name="text"),
-    "vocoder": train_vocoder,
-    "prompts-text-image": partial(train_bridge, name="image"),
-    "prompts-text-audio": partial(train_bridge, name="audio"),
-    "prompts-text-video": partial(train_bridge, name="video"),
-    "denoiser-image": partial(train_denoiser, name="image"),
-    "denoiser-audio": partial(train_denoiser, name="audio"),
-    "denoiser-text": train_text_denoiser,
-    "denoiser-video": partial(train_denoiser, name="video", start_from="image"),
-    "joint": train_joint,
+EVERYTHING = ("text", "image", "audio", "video")
+
+
+@dataclass(frozen=True)
+class StageFunctions:
+    """How a stage is trained, and how the picture is made that shows what came of it."""
+
+    train: Callable[[Run], None]
+    show: Callable[..., None]
+
+
+def _autoencoder(name: str, **how) -> StageFunctions:
+    return StageFunctions(partial(train_autoencoder, name=name, **how), partial(reconstructions, name=name))
+
+
+def _bridge(name: str) -> StageFunctions:
+    return StageFunctions(partial(train_bridge, name=name), partial(similarities, name=name))
+
+
+def _denoiser(name: str, **how) -> StageFunctions:
+    return StageFunctions(partial(train_denoiser, name=name, **how), partial(samples, outputs=(name,)))
+
+
+STAGES: dict[str, StageFunctions] = {
+    "autoencoder-image": _autoencoder("image", draw_batch=draw_stills),
+    "autoencoder-audio": _autoencoder("audio"),
+    "autoencoder-text": _autoencoder("text"),
+    "vocoder": StageFunctions(train_vocoder, partial(reconstructions, name="audio")),
+    "prompts-text-image": _bridge("image"),
+    "prompts-text-audio": _bridge("audio"),
+    "prompts-text-video": _bridge("video"),
+    "denoiser-image": _denoiser("image"),
+    "denoiser-audio": _denoiser("audio"),
+    "denoiser-text": StageFunctions(train_text_denoiser, partial(samples, outputs=("text",))),
+    "denoiser-video": _denoiser("video", start_from="image"),
+    "joint": StageFunctions(train_joint, partial(samples, outputs=EVERYTHING)),
 }
 
 
@@ -51,14 +76,17 @@ def train(
         The model, also saved to `out`/model once all stages are done.
     """
     config = preset(config) if isinstance(config, str) else config
-    if unknown := set(stages or ()) - set(STAGES):
-        raise ValueError(f"expected stages out of {', '.join(STAGES)}, got {sorted(unknown)}")
+    if unknown := set(stages or ()) - set(config.train.stages):
+        raise ValueError(f"expected stages out of {', '.join(config.train.stages)}, got {sorted(unknown)}")
     torch.manual_seed(seed)  # the initial weights; all later draws have generators of their own
     model = CoDi(config, VOCABULARY).to(best_device(device), memory_format=torch.channels_last)
     run = Run(model, load(data), Path(out), seed, progress)
-    wanted = list(STAGES) if stages is None else [*STAGES][: max([*STAGES].index(s) for s in stages) + 1]
+    names = [name for name in STAGES if name in config.train.stages]
+    wanted = names if stages is None else names[: max(names.index(s) for s in stages) + 1]
     for name in wanted:
-        STAGES[name](run)
-    if wanted == list(STAGES):
+        STAGES[name].train(run)
+        if not (run.folder / f"{name}.png").exists():
+            STAGES[name].show(run, name)
+    if wanted == names:
         model.save_pretrained(Path(out) / "model")
     return model

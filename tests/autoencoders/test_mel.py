@@ -63,7 +63,7 @@ def test_a_tone_sits_in_the_band_of_its_frequency(hertz):
 
 def test_silence_is_the_bottom_and_a_loud_tone_near_the_top():
     silence = 0.002 * torch.randn(8, 8192, generator=torch.Generator().manual_seed(0))
-    assert MEL(torch.zeros(1, 8192)).max().item() == pytest.approx(-1, abs=1e-5)
+    assert MEL(torch.zeros(1, 8192)).max().item() == pytest.approx(-1, abs=2e-3)
     assert MEL(silence).mean() < -0.99
     assert 0.8 < MEL(tone(400, 0.8)).max() < 1.2
 

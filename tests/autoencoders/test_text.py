@@ -26,10 +26,11 @@ def noise(n, seed=0):
 @pytest.fixture(scope="module")
 def trained():
     model = small(kl_weight=0.01)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for step in range(250):
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for step in range(200):
+        order = torch.randperm(32, generator=torch.Generator().manual_seed(step))
         optimiser.zero_grad()
-        model.loss(CAPTIONS, noise(32, step))["loss"].backward()
+        model.loss([CAPTIONS[i] for i in order], noise(32, step))["loss"].backward()
         optimiser.step()
     return model.eval()
 
@@ -138,9 +139,9 @@ def test_every_parameter_belongs_to_a_child_and_gets_a_gradient():
     "captions, said",
     [
         ("a red one", "list"),
-        ([""], "1 to 5 words"),
+        ([""], "1 to 5"),
         ([3], "string"),
-        (["a red one a red one"], "1 to 5 words"),
+        (["a red one a red one"], "1 to 5"),
     ],
 )
 def test_bad_captions_are_refused(captions, said):

@@ -100,8 +100,10 @@ def test_image_has_the_colour_place_and_size(ruler):
     mass, centre, spread = moments(image)
     torch.testing.assert_close(centre, scene.centre.double(), atol=0.02, rtol=0)
     torch.testing.assert_close(spread / 2 * 28, scene.width.double(), atol=0.5, rtol=0)
-    ratio = image.sum((-1, -2)) / image.sum((-1, -2)).amax(1, keepdim=True)
-    torch.testing.assert_close(ratio, torch.tensor(list(COLOURS.values()))[scene.colour], atol=1e-5, rtol=0)
+    brightest = image.amax((-1, -2))  # the blob's peak, between two pixels, times the colour
+    rgb = torch.tensor(list(COLOURS.values()))[scene.colour]
+    torch.testing.assert_close(brightest / rgb, brightest[:, :1] / rgb[:, :1] * torch.ones(3))
+    assert (brightest / rgb).min() > 0.85
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ def judges():
 
 @pytest.fixture(scope="session")
 def sample(source):
-    """600 scenes of the test split, with all renders."""
-    return World(source).sample(600, torch.Generator().manual_seed(7))
+    """400 scenes of the test split, with all renders."""
+    return World(source).sample(400, torch.Generator().manual_seed(7))
 
 
 @pytest.fixture(scope="session")

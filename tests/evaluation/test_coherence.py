@@ -17,7 +17,7 @@ ALL = ("text", "image", "audio", "video")
 
 
 def prompts_of(sample, names):
-    return {name: sample[1][name][:200] for name in names}
+    return {name: sample[1][name][:120] for name in names}
 
 
 def test_there_are_fifteen_sets_and_cells_have_names():
@@ -41,7 +41,7 @@ def test_each_prompt_says_what_it_carries(sample):
 
 @pytest.mark.parametrize("prompt", ALL)
 def test_one_who_listens_is_coherent_and_one_who_does_not_is_at_chance(sample, models, prompt):
-    scene, prompts = sample[0][:200], prompts_of(sample, [prompt])
+    scene, prompts = sample[0][:120], prompts_of(sample, [prompt])
     said = said_by(prompts, scene)
     heard = coherence(said, models.oracle.generate(prompts, ALL))
     ignored = coherence(said, models.deaf.generate(prompts, ALL))
@@ -56,11 +56,11 @@ def test_one_who_listens_is_coherent_and_one_who_does_not_is_at_chance(sample, m
 
 
 def test_counted_is_only_what_both_sides_carry(sample, models):
-    scene, prompts = sample[0][:200], prompts_of(sample, ["text"])
+    scene, prompts = sample[0][:120], prompts_of(sample, ["text"])
     scores = coherence(said_by(prompts, scene), models.oracle.generate(prompts, ALL))
     said = said_by(prompts, scene)
     assert set(scores["audio"]) == {"digit", "onset", NEAR_ONSET} and scores["audio"]["onset"].n == 0
-    assert scores["image"]["colour"].n == int((said["colour"] >= 0).sum()) < 200
+    assert scores["image"]["colour"].n == int((said["colour"] >= 0).sum()) < 120
     assert scores["text"][WELL_FORMED].value == 1
 
 

@@ -9,7 +9,7 @@ from codi_minimal.evaluation.heatmap import heatmap
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.statistics import Share
 
-SIZES = Sizes(single=12, joint=12, cell=2, real=40)
+SIZES = Sizes(single=12, joint=12, cell=1, real=40)
 
 
 @pytest.fixture(scope="module")

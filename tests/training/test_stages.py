@@ -1,0 +1,186 @@
+"""All stages at the tiny scale, on the built-in sample: what each trains, what it may see, and that it resumes."""
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from codi_minimal import CoDi
+from codi_minimal.config import Stage, preset
+from codi_minimal.data import PAIRINGS, VOCABULARY, Pairs, load, parse
+from codi_minimal.training import cache as cache_room
+from codi_minimal.training.cache import build_cache
+from codi_minimal.training.conditions import distractors, mixed_condition
+from codi_minimal.training.prompts import wholes_and_parts
+from codi_minimal.training.run import Run
+from codi_minimal.training.stages import STAGES, train
+
+
+@pytest.fixture(autouse=True)
+def built_in_sample(monkeypatch):
+    monkeypatch.delenv("CODI_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def snapshot(model: CoDi) -> dict[str, torch.Tensor]:
+    return {name: p.clone() for name, p in model.state_dict().items()}
+
+
+def changed(model: CoDi, before: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name, p in model.state_dict().items() if not torch.equal(p, before[name])}
+
+
+TRAINED = {  # what a stage may change: prefixes of parameter names after "modalities."
+    "autoencoder-image": ("image.autoencoder.",),
+    "autoencoder-audio": ("audio.autoencoder.",),
+    "autoencoder-text": ("text.autoencoder.",),
+    "vocoder": ("audio.autoencoder.vocoder.",),
+    "prompts-text-image": ("text.prompt.", "image.prompt."),
+    "prompts-text-audio": ("audio.prompt.",),
+    "prompts-text-video": ("video.prompt.",),
+    "denoiser-image": ("image.denoiser.",),
+    "denoiser-audio": ("audio.denoiser.",),
+    "denoiser-text": ("text.denoiser.",),
+    "denoiser-video": ("video.denoiser.",),
+    "joint": tuple(f"{m}.environment." for m in ("text", "image", "audio", "video")),
+}
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """One run through all stages; what each of them changed, and which pairs it drew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CODI_DATA", raising=False)
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        folder = tmp_path_factory.mktemp("tiny")
+        config = preset("tiny")
+        model_config = replace(config.model, vocoder="network")
+        stages = {name: config.train.stages.get(name, Stage(2, 2)) for name in STAGES}
+        config = replace(config, model=model_config, train=replace(config.train, stages=stages))
+        changes: dict[str, set[str]] = {}
+        drawn: dict[str, set] = {}
+        init = Pairs.__init__
+
+        def watch(name, function):
+            def watched(run):
+                def recording(self, source, pairing, seed=0):
+                    drawn.setdefault(name, set()).add(tuple(pairing))
+                    init(self, source, pairing, seed)
+
+                patch.setattr(Pairs, "__init__", recording)
+                before = snapshot(run.model)
+                function(run)
+                changes[name] = changed(run.model, before)
+
+            return watched
+
+        for name, functions in list(STAGES.items()):
+            patch.setitem(STAGES, name, replace(functions, train=watch(name, functions.train)))
+        model = train(config, out=folder, progress=False)
+    return model, folder, changes, drawn
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_changes_its_own_parameters_and_nothing_else(whole_run, stage):
+    prefixes = tuple(f"modalities.{prefix}" for prefix in TRAINED[stage])
+    names = whole_run[2][stage]
+    foreign = {n for n in names if not n.startswith(prefixes)}
+    if stage == "joint":  # and the attention to the environment, inside the frozen denoisers
+        foreign = {n for n in foreign if ".transformer.environment." not in n}
+    if stage.startswith("denoiser"):
+        assert not any(".environment." in n for n in names)
+    assert not foreign
+    assert all(any(n.startswith(prefix) for n in names) for prefix in prefixes)
+
+
+def test_no_stage_draws_anything_but_the_four_pairings(whole_run):
+    drawn = whole_run[3]
+    assert drawn["joint"] == set(PAIRINGS)
+    assert drawn["denoiser-video"] == drawn["prompts-text-video"] == {("text", "video")}
+    assert not any(stage.startswith(("autoencoder", "vocoder")) for stage in drawn)
+    assert set().union(*drawn.values()) == set(PAIRINGS)
+
+
+def test_the_run_leaves_a_model_pictures_and_a_log(whole_run):
+    model, folder, _, _ = whole_run
+    saved = CoDi.from_pretrained(folder / "model", device="cpu")
+    assert all(torch.equal(p, model.state_dict()[name]) for name, p in saved.state_dict().items())
+    for stage in STAGES:
+        assert (folder / f"{stage}.png").stat().st_size > 5000
+    assert (folder / "log.jsonl").read_text().count('"joint"') >= 1
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(whole_run, monkeypatch):
+    model, folder, _, _ = whole_run
+    monkeypatch.setattr("codi_minimal.training.fit._adamw", None)  # would be called to train
+    again = train(model.config, out=folder, progress=False)
+    assert not changed(again, snapshot(model))
+
+
+def test_unknown_stages_are_named(tmp_path):
+    with pytest.raises(ValueError, match="expected stages out of .*got \\['dance'\\]"):
+        train("tiny", out=tmp_path, stages=["dance"])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CODI_DATA", raising=False)
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        torch.manual_seed(0)
+        config = preset("tiny")
+        config = replace(config, train=replace(config.train, cache=24, video_cache=12))
+        model = CoDi(config, VOCABULARY).eval().requires_grad_(False)
+        return Run(model, load(), tmp_path_factory.mktemp("cache"), progress=False)
+
+
+def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch):
+    made = build_cache(run, ("audio", "video"))
+    assert set(made.latents) == set(made.prompts) == {"audio", "video"} and len(made) == 12
+    video = made.drawn.render("video")
+    torch.testing.assert_close(run.model.modalities["video"].encode(video), made.latents["video"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(run.model.modalities["video"].prompt(video), made.prompts["video"], rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr(cache_room, "write_tensors", None)  # the second time it is read, not made
+    assert torch.equal(build_cache(run, ("audio", "video")).latents["audio"], made.latents["audio"])
+
+
+def test_a_caches_captions_are_fresh_and_true(run):
+    made = build_cache(run, ("text", "image"))
+    idx = torch.arange(24)
+    one, two = made.captions(idx, random.Random(0)), made.captions(idx, random.Random(1))
+    assert one != two
+    for a, b in zip(one, two, strict=True):
+        said = parse(a), parse(b)
+        assert all(said[0][k] == said[1][k] for k in said[0].keys() & said[1].keys())
+
+
+def test_parts_say_together_what_the_whole_says():
+    wholes, (first, second), keys = wholes_and_parts(200, random.Random(0))
+    for whole, a, b, key in zip(wholes, first, second, keys, strict=True):
+        assert {**parse(a), **parse(b)} == parse(whole)
+        assert key == " ".join(f"{k}={v}" for k, v in parse(whole).items())
+    assert len(set(keys)) > 50
+
+
+def test_distractors_say_nothing_that_the_modality_can_show():
+    rng = random.Random(0)
+    assert {k for text in distractors("image", 50, rng) for k in parse(text)} == {"motion"}
+    assert {k for text in distractors("audio", 50, rng) for k in parse(text)} == {"colour", "motion"}
+    assert distractors("video", 5, rng) is None
+
+
+def test_conditions_are_single_mixed_or_none_in_their_shares():
+    b, generator = 4000, torch.Generator().manual_seed(0)
+    text, own, extra = (torch.eye(3)[i].expand(b, 3) for i in range(3))
+    cond = mixed_condition([text, own], extra, generator, p_null=0.1, noise=0.0)
+    null = (cond == 0).all(dim=1)
+    only_text, only_own = (cond[:, 0] == 1), (cond[:, 1] == 1)
+    assert null.float().mean().item() == pytest.approx(0.1, abs=0.02)
+    assert only_text.float().mean() > 0.36 and only_own.float().mean() > 0.18
+    assert not (cond[:, 2] == 1).any()  # what is not true of the sample never stands alone
+    total, norm = cond.sum(dim=1), cond.norm(dim=1)
+    unit = (total - 1).abs() < 1e-4
+    assert (null | unit | ((norm - 1).abs() < 1e-4)).all()
+    noisy = mixed_condition([text, own], None, generator, p_null=0.0, noise=0.02)
+    assert (noisy - noisy.round()).abs()[only_text].mean() > 0.005
