@@ -113,7 +113,7 @@ SMALL_STAGES = {
     "denoiser-image": Stage(4200, 64, 1e-3),
     "denoiser-audio": Stage(4200, 64, 1e-3),
     "denoiser-text": Stage(2500, 192, 1.5e-3),
-    "denoiser-video": Stage(1900, 16, 7e-4),
+    "denoiser-video": Stage(1700, 16, 7e-4),
     "joint": Stage(2400, 32, 1e-3),
 }
 

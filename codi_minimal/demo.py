@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from codi_minimal.data import COLOURS, DIGITS, parse
-from codi_minimal.evaluation.readers import VALUES, read
+from codi_minimal.data import ATTRIBUTES_OF, COLOURS, DIGITS, parse
+from codi_minimal.evaluation.readers import READERS, VALUES, read
 from codi_minimal.fitting import fit_image
 from codi_minimal.media import write_png, write_sample
 from codi_minimal.sheet import contact_sheet
@@ -66,7 +66,7 @@ def run(model: Any, out: str | Path = "demo", seed: int = 0, progress: bool = Fa
         sample = {name: sample[name][0] for name in EVERYTHING}
         files = write_sample(out, stem, sample)
         rows.append({"title": title, "prompts": {k: [v] for k, v in prompts.items()}, "outputs": sample})
-        print(f"\n{stem}. {title}\n   {_report(sample, asked)}\n   {' '.join(map(str, files))}", flush=True)
+        print(f"\n{stem}. {title}\n{_report(sample, asked)}\n   {' '.join(map(str, files))}", flush=True)
         return sample
 
     said, drawn = parse(CAPTION), {"digit": name, "colour": INK}
@@ -92,11 +92,14 @@ def read_sample(sample: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _report(sample: Mapping[str, Any], asked: Mapping[str, str]) -> str:
-    found = read_sample(sample)
-    answers = [words[a] == asked[a] for words in found.values() for a in asked if a in words]
-    shown = [f"{name}: {' '.join(map(str, words.values()))}" for name, words in found.items()]
-    score = f"; as asked: {sum(answers)} of {len(answers)}" if answers else ""
-    return f'"{sample["text"]}"; {"; ".join(shown)}{score}'
+    answers, lines = [], []
+    for name, words in read_sample(sample).items():
+        optional = READERS[name].formed is not None  # a text need not say all that it could
+        due = words if optional else ATTRIBUTES_OF[name]
+        answers += [words.get(a) == word for a, word in asked.items() if a in due]
+        lines.append(f"   {name}: {', '.join(f'{a} {word}' for a, word in words.items()) or 'nothing'}")
+    score = f"\n   as asked: {sum(answers)} of {len(answers)}" if answers else ""
+    return f'   "{sample["text"]}"\n' + "\n".join(lines) + score
 
 
 if __name__ == "__main__":

@@ -26,10 +26,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
         if not x.isfinite().all():
             raise ValueError("expected finite features, got NaN or infinity")
     a, b = a.double(), b.double()
-    cov_a, cov_b = (
-        a.T.cov(),
-        b.T.cov(),
-    )  # float64: the root of an almost singular covariance loses half the digits
+    # in float64, for the root of an almost singular covariance loses half the digits
+    cov_a, cov_b = (torch.atleast_2d(x.T.cov()) for x in (a, b))
     root_a = _root(cov_a)
     trace_root = torch.linalg.eigvalsh(root_a @ cov_b @ root_a).clamp_min(0).sqrt().sum()
     distance = (a.mean(0) - b.mean(0)).square().sum() + cov_a.trace() + cov_b.trace() - 2 * trace_root

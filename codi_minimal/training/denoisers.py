@@ -24,7 +24,7 @@ def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
     c_text, m = run.model.modalities["text"].prompt, run.model.modalities[name]
     if start_from is not None:
         m.denoiser.start_from(run.model.modalities[start_from].denoiser)
-    cache, batch = build_cache(run, ("text", name)), run.stage(stage).batch
+    cache, batch, net = build_cache(run, ("text", name)), run.stage(stage).batch, run.compiled(m.denoiser)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng = random.Random(generator.initial_seed())
@@ -35,7 +35,7 @@ def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
             foreign = distractors(name, batch, rng)
             extra = None if foreign is None else c_text(foreign)
         cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise)
-        return {"loss": loss_at_random_t(run, m.denoiser, z0, cond, generator)}
+        return {"loss": loss_at_random_t(run, net, z0, cond, generator)}
 
     run.fit(stage, m.denoiser, step, frozen=environment_modules(m.denoiser))
 
@@ -46,7 +46,7 @@ def train_text_denoiser(run: Run) -> None:
     caches: list[tuple[str, Cache]] = [
         (name, build_cache(run, ("text", name))) for name in run.model.modalities if name != "text"
     ]
-    batch = run.stage("denoiser-text").batch
+    batch, net = run.stage("denoiser-text").batch, run.compiled(text.denoiser)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng = random.Random(generator.initial_seed())
@@ -56,7 +56,7 @@ def train_text_denoiser(run: Run) -> None:
             z0 = text.encode(cache.captions(idx, rng))
             true = [text.prompt(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
         cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise)
-        return {"loss": loss_at_random_t(run, text.denoiser, z0, cond, generator)}
+        return {"loss": loss_at_random_t(run, net, z0, cond, generator)}
 
     run.fit("denoiser-text", text.denoiser, step, frozen=environment_modules(text.denoiser))
 

@@ -40,6 +40,10 @@ class Run:
         """For what a stage draws once, before its first step; the same at each start."""
         return torch.Generator().manual_seed(self.seed * 1009 + sum(map(ord, name)))
 
+    def compiled(self, module: nn.Module) -> nn.Module:
+        """The module, compiled where the preset asks for it and there is a GPU to compile for."""
+        return torch.compile(module) if self.config.train.compile and self.device.type == "cuda" else module
+
     def fit(
         self,
         name: str,

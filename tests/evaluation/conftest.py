@@ -93,8 +93,8 @@ def judges():
 
 @pytest.fixture(scope="session")
 def sample(source):
-    """400 scenes of the test split, with all renders."""
-    return World(source).sample(400, torch.Generator().manual_seed(7))
+    """300 scenes of the test split, with all renders."""
+    return World(source).sample(300, torch.Generator().manual_seed(7))
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,11 @@ def test_chance_is_that_of_independent_uniform_draws():
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.attribute)
 def test_a_shared_scene_agrees_and_scenes_apart_are_at_chance(models, question):
     sampler = Sampler(models.oracle, seed=1)
-    joint, made = ask(question, sampler, 120, joint=True)
-    apart, _ = ask(question, sampler, 120, joint=False)
+    joint, made = ask(question, sampler, 60, joint=True)
+    apart, _ = ask(question, sampler, 60, joint=False)
     assert set(made) == set(question.outputs)
     for what, expected in chance(question).items():
-        assert joint[what].value >= 0.95
+        assert joint[what].value >= 0.9
         low, high = apart[what].interval
         assert low <= expected <= high, (what, apart[what])
 

