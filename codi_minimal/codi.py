@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from codi_minimal.alignment import WIRINGS, wire
+from codi_minimal.checkpoint import load_folder, load_into, save_folder
 from codi_minimal.config import Config
 from codi_minimal.device import best_device
 from codi_minimal.diffusion import Sampler, Schedule, guided, make_sampler
-from codi_minimal.checkpoint import load_folder, load_into, save_folder
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 
@@ -68,7 +68,9 @@ class CoDi(nn.Module):
         """
         weights = dict(weights or {})
         if unknown := set(weights) - set(prompts):
-            raise ValueError(f"expected weights only for prompts that are given ({', '.join(prompts)}), got {sorted(unknown)}")
+            raise ValueError(
+                f"expected weights only for prompts that are given ({', '.join(prompts)}), got {sorted(unknown)}"
+            )
         embeddings, w = [], []
         for name in sorted(prompts):
             batches = self.modality(name).data.prompts(prompts[name])
@@ -114,7 +116,7 @@ class CoDi(nn.Module):
             progress: show a bar.
 
         Returns:
-            A dict: image (b, 3, 32, 32) and video (b, 8, 3, 32, 32) in [0, 1], audio (b, 8192) in [−1, 1], text b strings.
+            A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; text: b strings.
         """
         names = self._outputs(outputs)
         if not isinstance(num_samples, int) or num_samples < 1:
@@ -157,7 +159,9 @@ class CoDi(nn.Module):
         # a stream that is done stays at its last, nearly clean time for the others to look at
         return torch.full((b,), sampler.timesteps[min(i, len(sampler.timesteps) - 1)], device=self.device)
 
-    def _environment(self, z: dict[str, Tensor], t: dict[str, Tensor], joint: bool, wiring: str) -> dict[str, Tensor | None]:
+    def _environment(
+        self, z: dict[str, Tensor], t: dict[str, Tensor], joint: bool, wiring: str
+    ) -> dict[str, Tensor | None]:
         if not joint or len(z) == 1:
             return dict.fromkeys(z)
         tokens = {name: self.modalities[name].environment(z[name], t[name]) for name in z}
@@ -200,7 +204,7 @@ class CoDi(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path | None = None, device: str | None = None) -> CoDi:
-        """The checkpoint that ships, or one in a folder, or one on the hub ("user/name"); only safetensors and JSON are read."""
+        """The checkpoint that ships, or one in a folder or on the hub ("user/name"); safetensors and JSON only."""
         tensors, saved = load_folder(SHIPPED if folder is None else _local(folder))
         if not isinstance(saved, dict) or not {"config", "vocabulary"} <= set(saved):
             raise ValueError(f"expected config.json with the keys config and vocabulary, got {sorted(saved)}")

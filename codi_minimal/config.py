@@ -100,7 +100,9 @@ class Config:
             train["stages"] = {name: Stage(**stage) for name, stage in train["stages"].items()}
             return cls(values["name"], ModelConfig(**model), TrainConfig(**train))
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"expected a config with name, model and train sections, got a bad or missing key: {error}") from error
+            raise ValueError(
+                f"expected a config with name, model and train sections, got a bad or missing key: {error}"
+            ) from error
 
 
 SMALL_STAGES = {
@@ -119,9 +121,13 @@ SMALL_STAGES = {
 
 
 def scaled(stages: dict[str, Stage], steps: float, batch: int) -> dict[str, Stage]:
-    """The same stages with `steps` times as many steps on batches of at most `batch` (tiny) or `batch` times as many."""
+    """The same stages, `steps` times as long, on batches of at most `batch` (steps < 1) or `batch` times as large."""
     return {
-        name: replace(stage, steps=max(4, int(stage.steps * steps)), batch=min(stage.batch, batch) if steps < 1 else stage.batch * batch)
+        name: replace(
+            stage,
+            steps=max(4, int(stage.steps * steps)),
+            batch=min(stage.batch, batch) if steps < 1 else stage.batch * batch,
+        )
         for name, stage in stages.items()
     }
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codi_minimal.shapes import batch_of
+
 TOLERANCE = 1e-3  # resampling and PCM rounding overshoot a range by a little
 
 
@@ -21,7 +23,7 @@ class TensorData:
 
     def batch(self, value: Any) -> Tensor:
         """(b, *shape) from one item (*shape) or a batch; anything else is a ValueError."""
-        expected = f"{self.name}: expected a float tensor (b, {', '.join(map(str, self.shape))}) in [{self.low:g}, {self.high:g}]"
+        expected = f"{self.name}: expected a float tensor {batch_of(self.shape)} in [{self.low:g}, {self.high:g}]"
         if not isinstance(value, Tensor):
             try:
                 value = torch.as_tensor(value)

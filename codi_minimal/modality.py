@@ -97,7 +97,9 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             clip_vae,
             VideoPromptEncoder(c.d, c.prompt_width, c.frames),
             unet(VideoUNet, clip_vae.latent_shape, c.image_unet),
-            environment(clip_vae.latent_shape, "(b f) e (h p) (w q) -> b f (h w) (e p q)", {"p": 4, "q": 4}, clock=c.frames),
+            environment(
+                clip_vae.latent_shape, "(b f) e (h p) (w q) -> b f (h w) (e p q)", {"p": 4, "q": 4}, clock=c.frames
+            ),
         ),
     ]
     return {m.name: m for m in modalities}

@@ -9,6 +9,7 @@ from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 
 from codi_minimal.denoisers.blocks import ResBlock, conv, time_embedding
+from codi_minimal.shapes import batch_of
 
 
 class EnvironmentEncoder(nn.Module):
@@ -20,7 +21,7 @@ class EnvironmentEncoder(nn.Module):
 
     Args:
         shape: latent shape, (c, l), (c, h, w) or (f, c, h, w).
-        patches: einops pattern that cuts the features "(b f) c ..." into "b k n e": k times, n patches each, e features.
+        patches: einops pattern that cuts features "(b f) c ..." into "b k n e": k times, n patches each, e features.
         sizes: the lengths that `patches` needs, for instance {"p": 2, "q": 2}.
         clock: k, the number of clock tokens; 0 for a modality without time (then k = 1 in the pattern).
         d_env: width of a token. width, layers: of the transformer. summary: number of summary tokens.
@@ -59,9 +60,9 @@ class EnvironmentEncoder(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, d_env))
 
     def forward(self, z_t: Tensor, t: Tensor) -> Tensor:
-        """Tokens (b, summary + clock, d_env) for z_t (b, *shape) at zero-based t (b,): first the summary, then the clock."""
+        """Tokens (b, summary + clock, d_env), in this order, for z_t (b, *shape) at zero-based t (b,)."""
         if tuple(z_t.shape[1:]) != self.shape:
-            raise ValueError(f"expected z_t (b, {', '.join(map(str, self.shape))}), got {tuple(z_t.shape)}")
+            raise ValueError(f"expected z_t {batch_of(self.shape)}, got {tuple(z_t.shape)}")
         emb = self.time_mlp(time_embedding(t, self.width))                              # b w
         x = z_t.flatten(0, 1) if self.frames else z_t                                   # (b f) c ...
         h = self.res(self.conv_in(x), emb.repeat_interleave(self.frames or 1, dim=0))

@@ -14,7 +14,7 @@ WIRINGS = ("others", "own", "pooled", "off")
 def wire(tokens: Mapping[str, Tensor], summary: int, wiring: str = "others") -> dict[str, Tensor | None]:
     """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.3.
 
-    - "others": the tokens of all other streams (the paper). Clock tokens go only to streams that have a clock themselves.
+    - "others": the tokens of all other streams (the paper); clock tokens only for streams that have a clock themselves.
     - "own": a stream's own tokens, what the paper's public code does: streams learn nothing of each other.
     - "pooled": one token for each other stream, the mean of its tokens.
     - "off": nothing.
@@ -31,7 +31,9 @@ def wire(tokens: Mapping[str, Tensor], summary: int, wiring: str = "others") -> 
         return dict(tokens)
     env: dict[str, Tensor | None] = {}
     for name, own in tokens.items():
-        others = [tokens[other] for other in sorted(tokens) if other != name]  # sorted: the order of outputs is no input
+        others = [
+            tokens[other] for other in sorted(tokens) if other != name
+        ]  # sorted: the order of outputs is no input
         if wiring == "pooled":
             others = [F.normalize(x.mean(dim=1, keepdim=True), dim=-1) * x.shape[-1] ** 0.5 for x in others]
         elif own.shape[1] == summary:

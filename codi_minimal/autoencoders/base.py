@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from codi_minimal.shapes import batch_of
+
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, e^logvar) ‖ N(0, 1)), in nats a latent component, averaged over all of them.
@@ -42,7 +44,7 @@ class Autoencoder(nn.Module):
         raise NotImplementedError
 
     def encode(self, x, noise: Tensor | None = None) -> Tensor:
-        """z_0 (b, *latent_shape): the posterior's mean, or with `noise` (same shape, N(0, 1)) a draw from it; scaled."""
+        """z_0 (b, *latent_shape): the posterior's mean, or with `noise` (N(0, 1), same shape) a draw; scaled."""
         mean, logvar = self.posterior(x)
         z = mean if noise is None else mean + (0.5 * logvar).exp() * noise
         return z * self.scale_factor
@@ -50,7 +52,7 @@ class Autoencoder(nn.Module):
     def decode(self, z: Tensor):
         """The data that a scaled latent z_0 (b, *latent_shape) stands for."""
         if tuple(z.shape[1:]) != self.latent_shape:
-            raise ValueError(f"expected latents of shape (b, {', '.join(map(str, self.latent_shape))}), got {tuple(z.shape)}")
+            raise ValueError(f"expected latents of shape {batch_of(self.latent_shape)}, got {tuple(z.shape)}")
         return self.decode_raw(z / self.scale_factor)
 
     def loss(self, x, noise: Tensor) -> dict[str, Tensor]:

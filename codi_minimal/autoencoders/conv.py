@@ -42,8 +42,17 @@ class ConvDecoder(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, widths: Sequence[int]):
         widths = list(reversed(widths))
-        layers: list[nn.Module] = [nn.Conv2d(in_channels, widths[0], 3, padding=1), ResBlock(widths[0]), ResBlock(widths[0])]
+        layers: list[nn.Module] = [
+            nn.Conv2d(in_channels, widths[0], 3, padding=1),
+            ResBlock(widths[0]),
+            ResBlock(widths[0]),
+        ]
         for wide, narrow in zip(widths, widths[1:], strict=False):
             layers += [nn.Conv2d(wide, 4 * narrow, 3, padding=1), nn.PixelShuffle(2), ResBlock(narrow)]
-        layers += [nn.GroupNorm(8, widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], 4 * out_channels, 3, padding=1), nn.PixelShuffle(2)]
+        layers += [
+            nn.GroupNorm(8, widths[-1]),
+            nn.SiLU(),
+            nn.Conv2d(widths[-1], 4 * out_channels, 3, padding=1),
+            nn.PixelShuffle(2),
+        ]
         super().__init__(*layers)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from codi_minimal.autoencoders.base import Autoencoder
 from codi_minimal.autoencoders.conv import ConvDecoder, ConvEncoder
+from codi_minimal.shapes import batch_of
 
 
 class ImageVAE(Autoencoder):
@@ -20,7 +21,9 @@ class ImageVAE(Autoencoder):
         kl_weight: weight of the KL term a latent component; small, as in LDM, since diffusion learns the prior.
     """
 
-    def __init__(self, size: int = 32, latent_channels: int = 4, widths: Sequence[int] = (32, 96), kl_weight: float = 1e-4):
+    def __init__(
+        self, size: int = 32, latent_channels: int = 4, widths: Sequence[int] = (32, 96), kl_weight: float = 1e-4
+    ):
         side = size // 2 ** len(widths)
         super().__init__((latent_channels, side, side), kl_weight)
         self.data_shape = (3, size, size)
@@ -29,7 +32,7 @@ class ImageVAE(Autoencoder):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if tuple(x.shape[1:]) != self.data_shape:
-            raise ValueError(f"expected images (b, {', '.join(map(str, self.data_shape))}), got {tuple(x.shape)}")
+            raise ValueError(f"expected images {batch_of(self.data_shape)}, got {tuple(x.shape)}")
         mean, logvar = self.encoder(2 * x - 1).chunk(2, dim=1)
         return mean, logvar.clamp(-20, 10)
 

@@ -4,6 +4,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from codi_minimal.autoencoders.image import ImageVAE
+from codi_minimal.shapes import batch_of
 
 
 class VideoAutoencoder(nn.Module):
@@ -36,6 +37,6 @@ class VideoAutoencoder(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Clips "b f 3 h w" in [0, 1] of latents "b f c h w"."""
         if tuple(z.shape[1:]) != self.latent_shape:
-            raise ValueError(f"expected latents of shape (b, {', '.join(map(str, self.latent_shape))}), got {tuple(z.shape)}")
+            raise ValueError(f"expected latents of shape {batch_of(self.latent_shape)}, got {tuple(z.shape)}")
         x = self.image.decode(rearrange(z, "b f c h w -> (b f) c h w"))
         return rearrange(x, "(b f) c h w -> b f c h w", f=self.frames)

@@ -67,12 +67,13 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         q = rearrange(self.q(x), "b n (h d) -> b h n d", h=self.heads)
-        k, v = rearrange(self.kv(x if context is None else context), "b n (two h d) -> two b h n d", two=2, h=self.heads)
+        context = x if context is None else context
+        k, v = rearrange(self.kv(context), "b n (two h d) -> two b h n d", two=2, h=self.heads)
         return self.out(rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)"))
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention over positions, cross-attention to the condition's tokens, and to the environment once there is one.
+    """Self-attention over positions, cross-attention to the condition, and to the environment once there is one.
 
     `environment` is a slot: `alignment.cross_attention` fills it with a module (h, env) → residual when the denoiser
     learns to be generated jointly; until then the block knows of no other stream. LDM sect. 3.3; CoDi sect. 3.3.

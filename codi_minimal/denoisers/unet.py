@@ -8,6 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from codi_minimal.denoisers.blocks import ResBlock, TransformerBlock, conv, time_embedding
+from codi_minimal.shapes import batch_of
 
 
 class Stage(nn.Module):
@@ -28,7 +29,7 @@ class Stage(nn.Module):
 
 
 class UNet(nn.Module):
-    """ε_m(z_t, t, C, V): predicts v (or ε) of a latent "b c l" or "b c h w". CoDi sect. 3.1; LDM; Ho et al. 2020, app. B.
+    """ε_m(z_t, t, C, V): predicts v (or ε) of a latent "b c l" or "b c h w". CoDi sect. 3.1; LDM; DDPM, app. B.
 
     The condition C (b, d) enters twice, added to the time embedding and as `tokens` tokens to attend to, for attention
     over a single token would be a constant. A row of zeros in C means "no prompt", for classifier-free guidance.
@@ -53,7 +54,8 @@ class UNet(nn.Module):
         super().__init__()
         channels, *sides = shape
         if any(side % 2 ** (len(widths) - 1) for side in sides):
-            raise ValueError(f"expected sides divisible by {2 ** (len(widths) - 1)} for {len(widths)} resolutions, got {tuple(sides)}")
+            factor = 2 ** (len(widths) - 1)
+            raise ValueError(f"expected sides divisible by {factor} for {len(widths)} resolutions, got {tuple(sides)}")
         dims = len(sides)
         self.shape, self.d, self.embed, self.tokens = tuple(shape), d, embed, tokens
         self.time_mlp = nn.Sequential(nn.Linear(embed, embed), nn.SiLU(), nn.Linear(embed, embed))
@@ -62,7 +64,7 @@ class UNet(nn.Module):
 
         width = widths[0]
         self.conv_in = conv(dims, channels, width, 3)
-        self.position = nn.Parameter(torch.zeros(width, *sides))  # onset and pitch are places, and convolutions know few
+        self.position = nn.Parameter(torch.zeros(width, *sides))  # onset and pitch are places
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, c = [width], width
         for level, w in enumerate(widths):
@@ -99,9 +101,10 @@ class UNet(nn.Module):
         return emb, rearrange(self.cond_tokens(c), "b (n e) -> b n e", n=self.tokens)
 
     def forward(self, z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:
-        """The prediction (b, *shape) for z_t (b, *shape) at t (b,), given C (b, d) and the environment (b, n, d_env)."""
+        """The prediction (b, *shape) for z_t (b, *shape) at t (b,), given C (b, d) and env (b, n, d_env)."""
         if tuple(z_t.shape[1:]) != self.shape or t.shape != z_t.shape[:1]:
-            raise ValueError(f"expected z_t (b, {', '.join(map(str, self.shape))}) and t (b,), got {tuple(z_t.shape)}, {tuple(t.shape)}")
+            got = f"{tuple(z_t.shape)} and {tuple(t.shape)}"
+            raise ValueError(f"expected z_t {batch_of(self.shape)} and t (b,), got {got}")
         return self.trunk(z_t, *self.embed_condition(t, cond), env)
 
     def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:

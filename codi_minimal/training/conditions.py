@@ -1,4 +1,4 @@
-"""The prompts that a denoiser is trained on: text, its own modality, and mixtures, so that the modality gap does not matter.
+"""The prompts that a denoiser is trained on: text, its own modality, and mixtures, against the modality gap.
 
 A denoiser that has only seen C_text(y) does worse on C_audio(y): contrastive training leaves each modality in a cone
 of its own (Liang et al. 2022). Hence a share of own-modality prompts and of mixtures, and a little noise on all.

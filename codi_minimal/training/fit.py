@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from codi_minimal.device import seed_generator, seed_global, step_seed
 from codi_minimal.checkpoint import atomic_write, copy_named, read_json, read_tensors, write_tensors
+from codi_minimal.device import seed_generator, seed_global, step_seed
 from codi_minimal.training.ema import EMA
 from codi_minimal.training.log import Log
 from codi_minimal.training.signals import deferred_signals

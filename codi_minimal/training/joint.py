@@ -23,7 +23,7 @@ P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment 
 
 
 def draw_pair(run: Run, cache: Cache, n: int, rng: random.Random, generator: torch.Generator):
-    """n samples of a pair: latents of both streams, two prompts that are true of both, and which samples say the same."""
+    """n samples of a pair: both latents, two prompts that are true of both, and which samples say the same."""
     idx = torch.randint(len(cache), (n,), generator=generator)
     text = run.model.modalities["text"]
     z0 = {m: z[idx].to(run.device) for m, z in cache.latents.items()}
@@ -56,7 +56,7 @@ def train_joint(run: Run) -> None:
         return {m: randn(tuple(z.shape), generator, run.device) for m, z in z0.items()}
 
     def bridged(env: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
-        """The environment with some rows its own modality's, some absent, and noise: what makes it robust to any mix."""
+        """The environment with some rows the own modality's, some absent, and noise: robust to any mix."""
         u = torch.rand(len(env), generator=generator).to(run.device)[:, None, None]
         env = torch.where(u < cfg.p_own, own[:, : env.shape[1]], env)
         env = env + cfg.env_noise * randn(tuple(env.shape), generator, run.device)

@@ -51,7 +51,9 @@ def train_bridge(run: Run, name: str) -> None:
         if first:
             wholes, parts, keys = wholes_and_parts(batch, rng)
             positives = repeated(keys).to(run.device)
-            losses["composition"] = composition_loss(c_text(wholes), [c_text(p) for p in parts], temperature(), positives)
+            losses["composition"] = composition_loss(
+                c_text(wholes), [c_text(p) for p in parts], temperature(), positives
+            )
             losses["loss"] = losses["loss"] + losses["composition"]
         return losses
 

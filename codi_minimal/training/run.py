@@ -52,7 +52,7 @@ class Run:
         frozen: Iterable[nn.Module] = (),
         samples: Callable[[int], None] | None = None,
     ) -> FitResult:
-        """Train `modules` less `frozen`, and nothing else, by `step`; resumes, or does nothing where the stage is done."""
+        """Train `modules` less `frozen`, and nothing else, by `step`; resumes, or loads what is done."""
         stage, train = self.stage(name), self.config.train
         self.model.requires_grad_(False).eval()
         modules.requires_grad_(True).train()

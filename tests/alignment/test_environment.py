@@ -11,7 +11,9 @@ SIZES = {"d_env": 16, "width": 32, "layers": 1, "stem": 16, "summary": 2}
 @pytest.fixture
 def video() -> EnvironmentEncoder:
     torch.manual_seed(0)
-    return EnvironmentEncoder((8, 4, 8, 8), "(b f) e (h p) (w q) -> b f (h w) (e p q)", {"p": 4, "q": 4}, clock=8, **SIZES).eval()
+    return EnvironmentEncoder(
+        (8, 4, 8, 8), "(b f) e (h p) (w q) -> b f (h w) (e p q)", {"p": 4, "q": 4}, clock=8, **SIZES
+    ).eval()
 
 
 def test_tokens_have_norm_sqrt_d_and_depend_on_latent_and_time(video):

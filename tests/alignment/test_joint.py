@@ -52,13 +52,19 @@ def test_a_stream_alone_has_no_environment():
 def test_l_con_compares_the_tokens_that_both_have():
     x, y = F.normalize(TOKENS["text"].flatten(1), dim=-1), F.normalize(TOKENS["video"][:, :2].flatten(1), dim=-1)
     torch.testing.assert_close(contrastive_loss(TOKENS["text"], TOKENS["video"], 5.0), clip_loss(x, y, 5.0))
-    assert contrastive_loss(TOKENS["text"], TOKENS["text"], 100.0) < contrastive_loss(TOKENS["text"], TOKENS["text"].flip(0), 100.0)
+    assert contrastive_loss(TOKENS["text"], TOKENS["text"], 100.0) < contrastive_loss(
+        TOKENS["text"], TOKENS["text"].flip(0), 100.0
+    )
 
 
 def test_l_cross_gives_each_stream_its_noise_and_the_others_tokens():
     z0 = {"text": torch.randn(3, 4), "image": torch.randn(3, 5)}
     eps = {name: torch.randn_like(z) for name, z in z0.items()}
-    t, cond, env = torch.tensor([1, 2, 3]), torch.randn(3, 8), {"text": torch.ones(3, 1, 2), "image": torch.zeros(3, 1, 2)}
+    t, cond, env = (
+        torch.tensor([1, 2, 3]),
+        torch.randn(3, 8),
+        {"text": torch.ones(3, 1, 2), "image": torch.zeros(3, 1, 2)},
+    )
 
     def loss(net, z, t, eps, cond, env):
         return net + z.sum() + eps.sum() + t.sum() + cond.sum() + env.sum()

@@ -74,14 +74,21 @@ def test_res_block_modulation_by_hand():
     block = awake(ResBlock(2, 8, 16, embed=4))
     x, emb = torch.randn(2, 8, 4, 4), torch.randn(2, 4)
     h = block.conv1(F.silu(F.group_norm(x, 8, block.norm1.weight, block.norm1.bias)))
-    scale, shift = rearrange(F.silu(emb) @ block.modulation.weight.T + block.modulation.bias, "b (two c) -> two b c 1 1", two=2)
+    scale, shift = rearrange(
+        F.silu(emb) @ block.modulation.weight.T + block.modulation.bias, "b (two c) -> two b c 1 1", two=2
+    )
     h = F.group_norm(h, 8, block.norm2.weight, block.norm2.bias) * (1 + scale) + shift
     torch.testing.assert_close(block(x, emb), block.skip(x) + block.conv2(F.silu(h)))
 
 
 @pytest.mark.parametrize(
     ("z", "t", "cond"),
-    [((2, 4, 8, 9), (2,), (2, 8)), ((2, 4, 8, 8), (3,), (3, 8)), ((2, 4, 8, 8), (2,), (2, 9)), ((2, 4, 8, 8), (2,), (1, 8))],
+    [
+        ((2, 4, 8, 9), (2,), (2, 8)),
+        ((2, 4, 8, 8), (3,), (3, 8)),
+        ((2, 4, 8, 8), (2,), (2, 9)),
+        ((2, 4, 8, 8), (2,), (1, 8)),
+    ],
 )
 def test_bad_shapes_are_named(z, t, cond):
     with pytest.raises(ValueError, match="expected"):

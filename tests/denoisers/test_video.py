@@ -31,8 +31,12 @@ def test_with_temporal_parts_at_their_start_it_is_the_image_unet_frame_by_frame(
     image, video = awake(UNet((4, 8, 8), **SIZES)), VideoUNet((8, 4, 8, 8), **SIZES)
     video.start_from(image)
     z, t, cond = torch.randn(2, 8, 4, 8, 8), torch.tensor([3, 700]), F.normalize(torch.randn(2, 8), dim=-1)
-    frames = image(rearrange(z, "b f c h w -> (b f) c h w"), repeat(t, "b -> (b f)", f=8), repeat(cond, "b d -> (b f) d", f=8))
-    torch.testing.assert_close(video(z, t, cond), rearrange(frames, "(b f) c h w -> b f c h w", f=8), rtol=1e-4, atol=1e-5)
+    frames = image(
+        rearrange(z, "b f c h w -> (b f) c h w"), repeat(t, "b -> (b f)", f=8), repeat(cond, "b d -> (b f) d", f=8)
+    )
+    torch.testing.assert_close(
+        video(z, t, cond), rearrange(frames, "(b f) c h w -> b f c h w", f=8), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_once_trained_every_frame_depends_on_every_other():
