@@ -90,6 +90,7 @@ class CoDi(nn.Module):
         steps: int | Mapping[str, int] = DEFAULTS["steps"],
         sampler: str = DEFAULTS["sampler"],
         joint: bool = True,
+        prompt_streams: bool = True,
         num_samples: int = 1,
         seed: int = 0,
         noise: Mapping[str, Tensor] | None = None,
@@ -107,6 +108,8 @@ class CoDi(nn.Module):
             guidance, steps: one number, or one for each output.
             sampler: "ddim", "dpm-solver++" or "ddpm".
             joint: False generates each output by itself.
+            prompt_streams: prompts are part of the environment, too, as streams that have arrived at t = 0: the prompt
+                space is aligned through text, so what text never says (the onset) can only pass this way.
             num_samples: samples a prompt (next to each other in the batch); without prompts, the batch.
             seed: initial noise comes from it and the modality's name alone.
             noise: initial latents z_T of some outputs, (b, *latent_shape).
@@ -116,7 +119,7 @@ class CoDi(nn.Module):
             progress: show a bar.
 
         Returns:
-            A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; text: b strings.
+            A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; b texts.
         """
         names = self._outputs(outputs)
         if not isinstance(num_samples, int) or num_samples < 1:
@@ -127,6 +130,7 @@ class CoDi(nn.Module):
         cond = None if cond is None else cond.repeat_interleave(num_samples, dim=0)
         b = num_samples if cond is None else len(cond)
         z = self._initial_noise(names, b, seed, noise or {})
+        given = self._prompt_tokens(prompts or {}, weights or {}, num_samples, b) if prompt_streams else []
         samplers = {
             name: make_sampler(sampler, self.schedule, n, self.config.model.prediction)
             for name, n in _per_output("steps", steps, names).items()
@@ -142,7 +146,7 @@ class CoDi(nn.Module):
         ticks = max(len(s.timesteps) for s in samplers.values())
         for tick in tqdm(range(1, ticks + 1), desc="denoising", disable=not progress):
             t = {name: self._time(samplers[name], taken[name], b) for name in names}
-            env = self._environment(z, t, joint, wiring)
+            env = self._environment(z, t, joint, wiring, given)
             for name in names:
                 # streams with fewer steps rest at some ticks, so that all go through time at the same pace
                 if taken[name] * ticks >= tick * len(samplers[name].timesteps):
@@ -160,12 +164,23 @@ class CoDi(nn.Module):
         return torch.full((b,), sampler.timesteps[min(i, len(sampler.timesteps) - 1)], device=self.device)
 
     def _environment(
-        self, z: dict[str, Tensor], t: dict[str, Tensor], joint: bool, wiring: str
+        self, z: dict[str, Tensor], t: dict[str, Tensor], joint: bool, wiring: str, given: Sequence[Tensor]
     ) -> dict[str, Tensor | None]:
-        if not joint or len(z) == 1:
-            return dict.fromkeys(z)
         tokens = {name: self.modalities[name].environment(z[name], t[name]) for name in z}
-        return wire(tokens, self.config.model.summary, wiring)
+        streams = [tokens] if joint else [{name: tokens[name]} for name in tokens]
+        summary = self.config.model.summary
+        return {name: env for each in streams for name, env in wire(each, summary, wiring, given).items()}
+
+    def _prompt_tokens(self, prompts, weights: Mapping[str, float], num_samples: int, b: int) -> list[Tensor]:
+        """V_m(z_0) at t = 0 of each prompt (b, n, d_env); what weighs nothing stays out."""
+        tokens = []
+        for name in sorted(prompts):
+            m = self.modalities[name]
+            for batch in m.data.prompts(prompts[name]) if weights.get(name, 1.0) else []:
+                z0 = m.encode(self._to_device(batch))
+                v = m.environment(z0, torch.zeros(len(z0), dtype=torch.long, device=self.device))
+                tokens.append(v.expand(b // num_samples, -1, -1).repeat_interleave(num_samples, dim=0))
+        return tokens
 
     def _outputs(self, outputs: Sequence[str]) -> list[str]:
         names = [outputs] if isinstance(outputs, str) else list(outputs)

@@ -16,6 +16,28 @@ def latents(**settings) -> dict[str, torch.Tensor]:
     return random_codi().generate(**{**FAST, "decode": False, **settings})
 
 
+def test_a_prompt_is_part_of_the_environment_unless_it_is_not_wanted_or_weighs_nothing():
+    def image(**settings):
+        return latents(prompts=prompts, outputs=("image",), **settings)["image"]
+
+    prompts = {"text": "seven", "audio": AUDIO}
+    only_text = {"text": 1.0, "audio": 0.0}
+    assert not torch.equal(image(), image(prompt_streams=False))
+    without = image(weights=only_text)
+    prompts = {"text": "seven"}
+    torch.testing.assert_close(image(), without, rtol=1e-4, atol=1e-5)
+
+
+def test_prompts_of_a_batch_are_seen_by_their_own_samples():
+    z_T = torch.randn(1, 4, 8, 8).expand(4, -1, -1, -1)
+    both = latents(prompts={"audio": torch.stack([AUDIO, -AUDIO.flip(0)])}, num_samples=2, noise={"image": z_T})[
+        "image"
+    ]
+    one = latents(prompts={"audio": AUDIO}, num_samples=4, noise={"image": z_T})["image"]
+    torch.testing.assert_close(both[:2], one[:2], rtol=1e-4, atol=1e-5)
+    assert (both[2:] - one[2:]).abs().max() > 1e-4
+
+
 def test_every_subset_in_gives_every_output_and_more_outputs_include_fewer():
     for prompts in [(), *SUBSETS]:
         out = random_codi().generate({name: PROMPTS[name] for name in prompts}, NAMES, steps=1)

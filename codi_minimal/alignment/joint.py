@@ -1,6 +1,6 @@
 """Joint generation: which stream sees which environment, and the loss that teaches it, L_Cross + λ L_Con."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,9 @@ from codi_minimal.prompts.bridging import clip_loss
 WIRINGS = ("others", "own", "pooled", "off")
 
 
-def wire(tokens: Mapping[str, Tensor], summary: int, wiring: str = "others") -> dict[str, Tensor | None]:
+def wire(
+    tokens: Mapping[str, Tensor], summary: int, wiring: str = "others", given: Sequence[Tensor] = ()
+) -> dict[str, Tensor | None]:
     """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.3.
 
     - "others": the tokens of all other streams (the paper); clock tokens only for streams that have a clock themselves.
@@ -22,6 +24,7 @@ def wire(tokens: Mapping[str, Tensor], summary: int, wiring: str = "others") -> 
     Args:
         tokens: for each stream its tokens (b, summary [+ clock], d_env).
         summary: how many of them, the first, are summary tokens.
+        given: tokens of prompts, which every stream sees as it sees the other streams, under "others" and "pooled".
     """
     if wiring not in WIRINGS:
         raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, got {wiring!r}")
@@ -31,9 +34,8 @@ def wire(tokens: Mapping[str, Tensor], summary: int, wiring: str = "others") -> 
         return dict(tokens)
     env: dict[str, Tensor | None] = {}
     for name, own in tokens.items():
-        others = [
-            tokens[other] for other in sorted(tokens) if other != name
-        ]  # sorted: the order of outputs is no input
+        # sorted: the order of outputs is no input
+        others = [*(tokens[other] for other in sorted(tokens) if other != name), *given]
         if wiring == "pooled":
             others = [F.normalize(x.mean(dim=1, keepdim=True), dim=-1) * x.shape[-1] ** 0.5 for x in others]
         elif own.shape[1] == summary:

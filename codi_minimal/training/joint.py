@@ -20,6 +20,7 @@ from codi_minimal.training.denoisers import environment_modules
 from codi_minimal.training.run import Run, randn
 
 P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment is all there is to go by
+P_AHEAD = 0.4  # how often the environment is ahead of the stream that looks at it, as prompts are
 
 
 def draw_pair(run: Run, cache: Cache, n: int, rng: random.Random, generator: torch.Generator):
@@ -55,6 +56,13 @@ def train_joint(run: Run) -> None:
     def noise_like(z0: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         return {m: randn(tuple(z.shape), generator, run.device) for m, z in z0.items()}
 
+    def earlier(t: Tensor, generator: torch.Generator) -> Tensor:
+        """The times of the others: the same, as when all are generated, or earlier, as for a prompt, which is at 0."""
+        share = torch.rand(len(t), generator=generator).to(run.device)
+        u = torch.rand(len(t), generator=generator).to(run.device)
+        u = torch.where(u < 0.3, torch.zeros_like(u), u)  # a share of them exactly at 0
+        return torch.where(share < P_AHEAD, (t * u).long(), t)
+
     def bridged(env: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
         """The environment with some rows the own modality's, some absent, and noise: robust to any mix."""
         u = torch.rand(len(env), generator=generator).to(run.device)[:, None, None]
@@ -71,10 +79,11 @@ def train_joint(run: Run) -> None:
         cond = mixed_condition(prompts, None, generator, P_NULL, cfg.cond_noise)
         t = torch.randint(T, (stage.batch,), generator=generator).to(run.device)
         eps = noise_like(z0, generator)
-        env = wire(tokens(z0, t, eps), summary, cfg.wiring)
+        t_env = earlier(t, generator)
+        env = wire(tokens(z0, t_env, eps), summary, cfg.wiring)
         if cfg.wiring == "others":
             with torch.no_grad():
-                own = tokens(z0, t, noise_like(z0, generator))
+                own = tokens(z0, t_env, noise_like(z0, generator))
             env = {m: bridged(e, own[m], generator) for m, e in env.items()}
         cross = cross_loss(loss, {m: model.modalities[m].denoiser for m in z0}, env, z0, t, eps, cond)
 
