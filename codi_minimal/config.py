@@ -113,10 +113,10 @@ SMALL_STAGES = {
     "prompts-text-audio": Stage(700, 96, 1e-3),
     "prompts-text-video": Stage(1000, 40, 1e-3),
     "denoiser-image": Stage(4200, 64, 1e-3),
-    "denoiser-audio": Stage(4200, 64, 1e-3),
-    "denoiser-text": Stage(2500, 192, 1.5e-3),
-    "denoiser-video": Stage(1700, 16, 7e-4),
-    "joint": Stage(2400, 32, 1e-3),
+    "denoiser-audio": Stage(2800, 64, 1e-3),
+    "denoiser-text": Stage(1800, 192, 1.5e-3),
+    "denoiser-video": Stage(1300, 16, 8e-4),
+    "joint": Stage(1800, 32, 1e-3),
 }
 
 

@@ -1,7 +1,7 @@
 """Pairs that are rendered and encoded once: autoencoders and prompt encoders are frozen by then."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from codi_minimal.checkpoint import read_tensors, write_tensors
 from codi_minimal.data import Drawn, Pairs
+from codi_minimal.data.captions import sentences
 from codi_minimal.training.run import Run
 
 CHUNK = 128
@@ -31,6 +32,23 @@ class Cache:
     def captions(self, idx: Tensor, rng: random.Random) -> list[str]:
         """New captions of samples idx: other words each time, for the same scenes."""
         return self.drawn.captions(rng, idx)
+
+
+class CaptionTable:
+    """f(caption) of a frozen f for every caption of the grammar, computed once: there are a few thousand.
+
+    Args:
+        f: list of captions → (b, ...), for instance C_text or the text encoder.
+    """
+
+    @torch.no_grad()
+    def __init__(self, f: Callable[[list[str]], Tensor]) -> None:
+        captions = list(dict.fromkeys(caption for caption, _ in sentences()))
+        self.row = {caption: i for i, caption in enumerate(captions)}
+        self.table = torch.cat([f(captions[i : i + CHUNK]) for i in range(0, len(captions), CHUNK)])
+
+    def __call__(self, captions: Sequence[str]) -> Tensor:
+        return self.table[[self.row[caption] for caption in captions]]
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from codi_minimal.diffusion import diffusion_loss
-from codi_minimal.training.cache import Cache, build_cache
+from codi_minimal.training.cache import Cache, CaptionTable, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.run import Run, randn
 
@@ -21,7 +21,7 @@ def loss_at_random_t(run: Run, net, z0: Tensor, cond: Tensor, generator: torch.G
 def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
     """Train ε_name on pairs of text and `name`; `start_from`: a trained denoiser whose weights it takes over."""
     stage, cfg = f"denoiser-{name}", run.config.train
-    c_text, m = run.model.modalities["text"].prompt, run.model.modalities[name]
+    c_text, m = CaptionTable(run.model.modalities["text"].prompt), run.model.modalities[name]
     if start_from is not None:
         m.denoiser.start_from(run.model.modalities[start_from].denoiser)
     cache, batch, net = build_cache(run, ("text", name)), run.stage(stage).batch, run.compiled(m.denoiser)
@@ -30,10 +30,9 @@ def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
         rng = random.Random(generator.initial_seed())
         idx = torch.randint(len(cache), (batch,), generator=generator)
         z0, own = (x[idx].to(run.device) for x in (cache.latents[name], cache.prompts[name]))
-        with torch.no_grad():
-            true = [c_text(cache.captions(idx, rng)), own, c_text(cache.captions(idx, rng))]
-            foreign = distractors(name, batch, rng)
-            extra = None if foreign is None else c_text(foreign)
+        true = [c_text(cache.captions(idx, rng)), own, c_text(cache.captions(idx, rng))]
+        foreign = distractors(name, batch, rng)
+        extra = None if foreign is None else c_text(foreign)
         cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise)
         return {"loss": loss_at_random_t(run, net, z0, cond, generator)}
 
@@ -47,14 +46,14 @@ def train_text_denoiser(run: Run) -> None:
         (name, build_cache(run, ("text", name))) for name in run.model.modalities if name != "text"
     ]
     batch, net = run.stage("denoiser-text").batch, run.compiled(text.denoiser)
+    encode, c_text = CaptionTable(text.encode), CaptionTable(text.prompt)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng = random.Random(generator.initial_seed())
         name, cache = caches[i % len(caches)]
         idx = torch.randint(len(cache), (batch,), generator=generator)
-        with torch.no_grad():
-            z0 = text.encode(cache.captions(idx, rng))
-            true = [text.prompt(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
+        z0 = encode(cache.captions(idx, rng))
+        true = [c_text(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
         cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise)
         return {"loss": loss_at_random_t(run, net, z0, cond, generator)}
 

@@ -14,7 +14,7 @@ from codi_minimal.alignment import contrastive_loss, cross_loss, wire
 from codi_minimal.data import PAIRINGS
 from codi_minimal.diffusion import diffusion_loss, q_sample
 from codi_minimal.prompts import Temperature, repeated
-from codi_minimal.training.cache import Cache, build_cache
+from codi_minimal.training.cache import Cache, CaptionTable, build_cache
 from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.denoisers import environment_modules
 from codi_minimal.training.run import Run, randn
@@ -23,17 +23,20 @@ P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment 
 P_AHEAD = 0.4  # how often the environment is ahead of the stream that looks at it, as prompts are
 
 
-def draw_pair(run: Run, cache: Cache, n: int, rng: random.Random, generator: torch.Generator):
+def draw_pair(
+    run: Run, cache: Cache, text: tuple[CaptionTable, CaptionTable], n: int, generator: torch.Generator
+) -> tuple[dict[str, Tensor], list[Tensor], Tensor | None]:
     """n samples of a pair: both latents, two prompts that are true of both, and which samples say the same."""
+    rng = random.Random(int(torch.randint(2**62, (), generator=generator)))
     idx = torch.randint(len(cache), (n,), generator=generator)
-    text = run.model.modalities["text"]
+    encode, prompt = text
     z0 = {m: z[idx].to(run.device) for m, z in cache.latents.items()}
     prompts = [p[idx].to(run.device) for p in cache.prompts.values()]
     positives = None
     if len(z0) == 1:  # the other stream is text
         captions = cache.captions(idx, rng)
-        z0 = {"text": text.encode(captions), **z0}
-        prompts = [text.prompt(cache.captions(idx, rng)), *prompts]
+        z0 = {"text": encode(captions), **z0}
+        prompts = [prompt(cache.captions(idx, rng)), *prompts]
         positives = repeated(captions).to(run.device)
     return z0, prompts, positives
 
@@ -43,6 +46,7 @@ def train_joint(run: Run) -> None:
     cfg, stage, model = run.config.train, run.stage("joint"), run.model
     T, summary = run.config.model.T, run.config.model.summary
     caches = [build_cache(run, pairing) for pairing in PAIRINGS]
+    text = CaptionTable(model.modalities["text"].encode), CaptionTable(model.modalities["text"].prompt)
     temperature = Temperature().to(run.device)
     modules = nn.ModuleDict({"temperature": temperature})
     for name, m in model.modalities.items():
@@ -71,11 +75,9 @@ def train_joint(run: Run) -> None:
         return env * (u < 1 - cfg.p_null)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        rng = random.Random(generator.initial_seed())
         cache = caches[i % len(caches)]
-        with torch.no_grad():
-            z0, prompts, _ = draw_pair(run, cache, stage.batch, rng, generator)
-            z0_con, _, positives = draw_pair(run, cache, 2 * stage.batch, rng, generator)
+        z0, prompts, _ = draw_pair(run, cache, text, stage.batch, generator)
+        z0_con, _, positives = draw_pair(run, cache, text, 2 * stage.batch, generator)
         cond = mixed_condition(prompts, None, generator, P_NULL, cfg.cond_noise)
         t = torch.randint(T, (stage.batch,), generator=generator).to(run.device)
         eps = noise_like(z0, generator)
