@@ -116,7 +116,8 @@ SMALL_STAGES = {
     "denoiser-audio": Stage(2800, 64, 1e-3),
     "denoiser-text": Stage(1800, 192, 1.5e-3),
     "denoiser-video": Stage(1300, 16, 8e-4),
-    "joint": Stage(1800, 32, 1e-3),
+    "environment": Stage(1600, 128, 1e-3),
+    "joint": Stage(1500, 32, 1e-3),
 }
 
 

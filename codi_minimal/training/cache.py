@@ -29,6 +29,11 @@ class Cache:
     def __len__(self) -> int:
         return len(self.drawn)
 
+    @property
+    def pairing(self) -> tuple[str, str]:
+        """The names of the pair."""
+        return self.drawn.pairing
+
     def captions(self, idx: Tensor, rng: random.Random) -> list[str]:
         """New captions of samples idx: other words each time, for the same scenes."""
         return self.drawn.captions(rng, idx)

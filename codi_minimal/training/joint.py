@@ -1,5 +1,8 @@
 """Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ L_Con, with all else frozen (sect. 3.3).
 
+L_Con alone comes first: it needs no denoiser, so a step costs a fifth, and L_Cross then starts from tokens that mean
+something.
+
 The paper trains pair after pair, freezing what is aligned already. Here the pairs take turns, step by step: no pairing
 forgets another, and no order is special. Either way a step sees two modalities, and pairs grow linearly in number.
 """
@@ -41,61 +44,89 @@ def draw_pair(
     return z0, prompts, positives
 
 
+def streams(run: Run) -> tuple[list[Cache], tuple[CaptionTable, CaptionTable]]:
+    """The samples of the four pairings, and the latents and prompts of all captions."""
+    text = run.model.modalities["text"]
+    caches = [build_cache(run, pairing) for pairing in PAIRINGS]
+    return caches, (CaptionTable(text.encode), CaptionTable(text.prompt))
+
+
+def tokens(run: Run, z0: dict[str, Tensor], t: Tensor, eps: dict[str, Tensor]) -> dict[str, Tensor]:
+    """V_m(z_t) of both streams of a pair."""
+    schedule, modalities = run.model.schedule, run.model.modalities
+    return {m: modalities[m].environment(q_sample(schedule, z, t, eps[m]), t) for m, z in z0.items()}
+
+
+def noise_like(run: Run, z0: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """ε of both streams."""
+    return {m: randn(tuple(z.shape), generator, run.device) for m, z in z0.items()}
+
+
+def con(run: Run, cache: Cache, text, n: int, temperature: Temperature, generator: torch.Generator) -> Tensor:
+    """L_Con on n samples of a pair, all at one t: with several, V could match the pairs by their noise level alone."""
+    z0, _, positives = draw_pair(run, cache, text, n, generator)
+    t = torch.randint(run.config.model.T, (1,), generator=generator).expand(n).to(run.device)
+    return contrastive_loss(*tokens(run, z0, t, noise_like(run, z0, generator)).values(), temperature(), positives)
+
+
+def train_environment(run: Run) -> None:
+    """Train all V_m on L_Con alone, on the four pairings in turn."""
+    caches, text = streams(run)
+    modules = nn.ModuleDict({name: m.environment for name, m in run.model.modalities.items()})
+    modules["temperature"] = temperature = Temperature().to(run.device)
+
+    def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
+        cache = caches[i % len(caches)]
+        loss = con(run, cache, text, run.stage("environment").batch, temperature, generator)
+        return {"loss": loss, "-".join(cache.pairing): loss}
+
+    run.fit("environment", modules, step)
+
+
 def train_joint(run: Run) -> None:
     """Train all V_m and all environment attention on the four pairings in turn."""
-    cfg, stage, model = run.config.train, run.stage("joint"), run.model
-    T, summary = run.config.model.T, run.config.model.summary
-    caches = [build_cache(run, pairing) for pairing in PAIRINGS]
-    text = CaptionTable(model.modalities["text"].encode), CaptionTable(model.modalities["text"].prompt)
-    temperature = Temperature().to(run.device)
-    modules = nn.ModuleDict({"temperature": temperature})
+    cfg, batch, model = run.config.train, run.stage("joint").batch, run.model
+    caches, text = streams(run)
+    modules = nn.ModuleDict()
+    modules["temperature"] = temperature = Temperature().to(run.device)
     for name, m in model.modalities.items():
         modules[f"environment-{name}"] = m.environment
         modules[f"attention-{name}"] = nn.ModuleList(environment_modules(m.denoiser))
     loss = partial(diffusion_loss, schedule=model.schedule, prediction=run.config.model.prediction)
 
-    def tokens(z0: dict[str, Tensor], t: Tensor, eps: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {m: model.modalities[m].environment(q_sample(model.schedule, z, t, eps[m]), t) for m, z in z0.items()}
-
-    def noise_like(z0: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-        return {m: randn(tuple(z.shape), generator, run.device) for m, z in z0.items()}
+    def uniform(n: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(n, generator=generator).to(run.device)
 
     def earlier(t: Tensor, generator: torch.Generator) -> Tensor:
         """The times of the others: the same, as when all are generated, or earlier, as for a prompt, which is at 0."""
-        share = torch.rand(len(t), generator=generator).to(run.device)
-        u = torch.rand(len(t), generator=generator).to(run.device)
+        share, u = uniform(len(t), generator), uniform(len(t), generator)
         u = torch.where(u < 0.3, torch.zeros_like(u), u)  # a share of them exactly at 0
         return torch.where(share < P_AHEAD, (t * u).long(), t)
 
     def bridged(env: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
         """The environment with some rows the own modality's, some absent, and noise: robust to any mix."""
-        u = torch.rand(len(env), generator=generator).to(run.device)[:, None, None]
+        u = uniform(len(env), generator)[:, None, None]
         env = torch.where(u < cfg.p_own, own[:, : env.shape[1]], env)
         env = env + cfg.env_noise * randn(tuple(env.shape), generator, run.device)
         return env * (u < 1 - cfg.p_null)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         cache = caches[i % len(caches)]
-        z0, prompts, _ = draw_pair(run, cache, text, stage.batch, generator)
-        z0_con, _, positives = draw_pair(run, cache, text, 2 * stage.batch, generator)
+        z0, prompts, _ = draw_pair(run, cache, text, batch, generator)
         cond = mixed_condition(prompts, None, generator, P_NULL, cfg.cond_noise)
-        t = torch.randint(T, (stage.batch,), generator=generator).to(run.device)
-        eps = noise_like(z0, generator)
-        t_env = earlier(t, generator)
-        env = wire(tokens(z0, t_env, eps), summary, cfg.wiring)
+        t = torch.randint(run.config.model.T, (batch,), generator=generator).to(run.device)
+        eps, t_env = noise_like(run, z0, generator), earlier(t, generator)
+        env = wire(tokens(run, z0, t_env, eps), run.config.model.summary, cfg.wiring)
         if cfg.wiring == "others":
             with torch.no_grad():
-                own = tokens(z0, t_env, noise_like(z0, generator))
+                own = tokens(run, z0, t_env, noise_like(run, z0, generator))
             env = {m: bridged(e, own[m], generator) for m, e in env.items()}
         cross = cross_loss(loss, {m: model.modalities[m].denoiser for m in z0}, env, z0, t, eps, cond)
-
-        # one t for all: with several, V could match the pairs by their noise level alone
-        t = torch.randint(T, (1,), generator=generator).expand(2 * stage.batch).to(run.device)
-        con = contrastive_loss(*tokens(z0_con, t, noise_like(z0_con, generator)).values(), temperature(), positives)
+        l_con = con(run, cache, text, 2 * batch, temperature, generator)
         return {
-            "loss": sum(cross.values()) + cfg.lam * con,
+            "loss": sum(cross.values()) + cfg.lam * l_con,
             **{f"cross_{m}": value for m, value in cross.items()},
-            f"contrastive_{'-'.join(z0)}": con,
+            f"con_{'-'.join(cache.pairing)}": l_con,
         }
 
     run.fit("joint", modules, step)

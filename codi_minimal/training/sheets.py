@@ -3,12 +3,14 @@
 import random
 
 import torch
+import torch.nn.functional as F
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from codi_minimal.data import COLOURS, DIGITS, MOTIONS, Pairs, caption, unpaired
+from codi_minimal.diffusion import q_sample
 from codi_minimal.sheet import contact_sheet
-from codi_minimal.training.run import Run
+from codi_minimal.training.run import Run, randn
 
 
 @torch.no_grad()
@@ -24,22 +26,46 @@ def reconstructions(run: Run, stage: str, name: str, n: int = 4) -> None:
     contact_sheet(rows, run.folder / f"{stage}.png")
 
 
-@torch.no_grad()
-def similarities(run: Run, stage: str, name: str, n: int = 12) -> None:
-    """Cosines between C_text and C_name of n pairs: a bright diagonal, and blocks where attributes are shared."""
-    drawn = Pairs(run.source, ("text", name), run.seed).draw(n, run.generator("sheet"))
-    captions = drawn.captions(random.Random(run.seed))
-    data = drawn.render(name, generator=run.generator("sheet")).to(run.device)
-    cosine = run.model.modalities["text"].prompt(captions) @ run.model.modalities[name].prompt(data).T
+def heat_map(run: Run, stage: str, cosine: torch.Tensor, captions: list[str], across: str) -> None:
+    """Cosines between captions and what was paired with them."""
     figure = Figure(figsize=(6.5, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     picture = axes.imshow(cosine.cpu().numpy(), vmin=-0.2, vmax=1, cmap="magma")
-    axes.set_yticks(range(n), captions)
+    axes.set_yticks(range(len(captions)), captions)
     axes.set_xticks([])
-    axes.set_xlabel(f"{name} of the same pairs")
+    axes.set_xlabel(across)
     figure.colorbar(picture, label="cosine")
     figure.savefig(run.folder / f"{stage}.png", dpi=110)
+
+
+def draw_captioned(run: Run, name: str, n: int = 12) -> tuple[list[str], torch.Tensor]:
+    """n captions, and the samples of another modality that they are paired with."""
+    drawn = Pairs(run.source, ("text", name), run.seed).draw(n, run.generator("sheet"))
+    return drawn.captions(random.Random(run.seed)), drawn.render(name, generator=run.generator("sheet")).to(run.device)
+
+
+@torch.no_grad()
+def similarities(run: Run, stage: str, name: str) -> None:
+    """Cosines between C_text and C_name of pairs: a bright diagonal, and blocks where attributes are shared."""
+    captions, data = draw_captioned(run, name)
+    cosine = run.model.modalities["text"].prompt(captions) @ run.model.modalities[name].prompt(data).T
+    heat_map(run, stage, cosine, captions, f"C of the {name} of the same pairs")
+
+
+@torch.no_grad()
+def environment_similarities(run: Run, stage: str, name: str = "image", t: int = 200) -> None:
+    """The same for V_text and V_name of latents with some noise."""
+    captions, data = draw_captioned(run, name)
+    vectors = []
+    for m, x in (("text", captions), (name, data)):
+        z0 = run.model.modalities[m].encode(x)
+        eps = randn(tuple(z0.shape), run.generator(f"sheet {m}"), run.device)
+        times = torch.full((len(z0),), min(t, run.config.model.T - 1), device=run.device)
+        z_t = q_sample(run.model.schedule, z0, times, eps)
+        tokens = run.model.modalities[m].environment(z_t, times)[:, : run.config.model.summary]
+        vectors.append(F.normalize(tokens.flatten(1), dim=-1))
+    heat_map(run, stage, vectors[0] @ vectors[1].T, captions, f"V of the {name} of the same pairs, at t = {t}")
 
 
 @torch.no_grad()

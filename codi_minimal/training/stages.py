@@ -13,10 +13,10 @@ from codi_minimal.data import VOCABULARY, load
 from codi_minimal.device import best_device
 from codi_minimal.training.autoencoders import draw_stills, train_autoencoder, train_vocoder
 from codi_minimal.training.denoisers import train_denoiser, train_text_denoiser
-from codi_minimal.training.joint import train_joint
+from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.prompts import train_bridge
 from codi_minimal.training.run import Run
-from codi_minimal.training.sheets import reconstructions, samples, similarities
+from codi_minimal.training.sheets import environment_similarities, reconstructions, samples, similarities
 
 EVERYTHING = ("text", "image", "audio", "video")
 
@@ -53,6 +53,7 @@ STAGES: dict[str, StageFunctions] = {
     "denoiser-audio": _denoiser("audio"),
     "denoiser-text": StageFunctions(train_text_denoiser, partial(samples, outputs=("text",))),
     "denoiser-video": _denoiser("video", start_from="image"),
+    "environment": StageFunctions(train_environment, environment_similarities),
     "joint": StageFunctions(train_joint, partial(samples, outputs=EVERYTHING)),
 }
 
