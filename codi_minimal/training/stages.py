@@ -12,6 +12,7 @@ from codi_minimal.config import Config, preset
 from codi_minimal.data import VOCABULARY, load
 from codi_minimal.device import best_device
 from codi_minimal.training.autoencoders import draw_stills, train_autoencoder, train_vocoder
+from codi_minimal.training.card import write_card
 from codi_minimal.training.denoisers import train_denoiser, train_text_denoiser
 from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.prompts import train_bridge
@@ -89,5 +90,6 @@ def train(
         if not (run.folder / f"{name}.png").exists():
             STAGES[name].show(run, name)
     if wanted == names:
-        model.save_pretrained(Path(out) / "model")
+        model.save_pretrained(run.folder / "model", dtype="float16")
+        write_card(run, run.folder / "model")
     return model
