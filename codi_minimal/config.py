@@ -41,7 +41,7 @@ class ModelConfig:
     text_width: int = 128
     prompt_width: int = 32
     text_prompt_width: int = 128
-    text_unet: UNetConfig = UNetConfig(widths=(64, 64))
+    text_unet: UNetConfig = UNetConfig(widths=(96, 96))
     image_unet: UNetConfig = UNetConfig()
     audio_unet: UNetConfig = UNetConfig()
     env_width: int = 96
@@ -114,10 +114,10 @@ SMALL_STAGES = {
     "prompts-text-video": Stage(1000, 40, 1e-3),
     "denoiser-image": Stage(4200, 64, 1e-3),
     "denoiser-audio": Stage(2800, 64, 1e-3),
-    "denoiser-text": Stage(1800, 192, 1.5e-3),
-    "denoiser-video": Stage(1300, 16, 8e-4),
-    "environment": Stage(1600, 128, 1e-3),
-    "joint": Stage(1500, 32, 1e-3),
+    "denoiser-text": Stage(3200, 128, 1.5e-3),
+    "denoiser-video": Stage(1200, 16, 8e-4),
+    "environment": Stage(1300, 128, 1e-3),
+    "joint": Stage(1300, 32, 1e-3),
 }
 
 

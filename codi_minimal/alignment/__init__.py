@@ -1,6 +1,6 @@
 """Latent alignment: environment encoders, the cross-attention to them, and the joint loss (CoDi sect. 3.3)."""
 
-from codi_minimal.alignment.cross_attention import EnvironmentAttention, add_environment, environment_parameters
+from codi_minimal.alignment.cross_attention import EnvironmentAttention, add_environment, environment_modules
 from codi_minimal.alignment.environment import EnvironmentEncoder
 from codi_minimal.alignment.joint import WIRINGS, contrastive_loss, cross_loss, wire
 
@@ -11,6 +11,6 @@ __all__ = [
     "add_environment",
     "contrastive_loss",
     "cross_loss",
-    "environment_parameters",
+    "environment_modules",
     "wire",
 ]

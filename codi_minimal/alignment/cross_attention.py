@@ -61,6 +61,6 @@ def stage_places(denoiser: UNet) -> dict[Stage, int]:
     return places
 
 
-def environment_parameters(denoiser: UNet) -> list[nn.Parameter]:
-    """The parameters that joint training may change in a denoiser: those of its environment attention."""
-    return [p for stage in denoiser.stages for p in stage.transformer.environment.parameters()]
+def environment_modules(denoiser: UNet) -> list[EnvironmentAttention]:
+    """What joint training may change in a denoiser, and no other stage touches: its attention to the environment."""
+    return [stage.transformer.environment for stage in denoiser.stages]

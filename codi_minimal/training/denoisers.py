@@ -5,10 +5,13 @@ import random
 import torch
 from torch import Tensor
 
+from codi_minimal.alignment import environment_modules
 from codi_minimal.diffusion import diffusion_loss
-from codi_minimal.training.cache import Cache, CaptionTable, build_cache
+from codi_minimal.training.cache import CaptionTable, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.run import Run, randn
+
+TURNS = ("image", "video", "audio", "video")  # whose captions ε_text is trained on: clips have the most to be said of
 
 
 def loss_at_random_t(run: Run, net, z0: Tensor, cond: Tensor, generator: torch.Generator) -> Tensor:
@@ -42,15 +45,14 @@ def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
 def train_text_denoiser(run: Run) -> None:
     """Train ε_text: a step sees text with one of image, audio, video, in turn; captions are targets and prompts."""
     cfg, text = run.config.train, run.model.modalities["text"]
-    caches: list[tuple[str, Cache]] = [
-        (name, build_cache(run, ("text", name))) for name in run.model.modalities if name != "text"
-    ]
+    caches = {name: build_cache(run, ("text", name)) for name in sorted(set(TURNS))}
     batch, net = run.stage("denoiser-text").batch, run.compiled(text.denoiser)
     encode, c_text = CaptionTable(text.encode), CaptionTable(text.prompt)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng = random.Random(generator.initial_seed())
-        name, cache = caches[i % len(caches)]
+        name = TURNS[i % len(TURNS)]
+        cache = caches[name]
         idx = torch.randint(len(cache), (batch,), generator=generator)
         z0 = encode(cache.captions(idx, rng))
         true = [c_text(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
@@ -58,8 +60,3 @@ def train_text_denoiser(run: Run) -> None:
         return {"loss": loss_at_random_t(run, net, z0, cond, generator)}
 
     run.fit("denoiser-text", text.denoiser, step, frozen=environment_modules(text.denoiser))
-
-
-def environment_modules(denoiser) -> list[torch.nn.Module]:
-    """What stage 4 trains in a denoiser, and no other stage touches."""
-    return [stage.transformer.environment for stage in denoiser.stages]

@@ -13,13 +13,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from codi_minimal.alignment import contrastive_loss, cross_loss, wire
+from codi_minimal.alignment import contrastive_loss, cross_loss, environment_modules, wire
 from codi_minimal.data import PAIRINGS
 from codi_minimal.diffusion import diffusion_loss, q_sample
 from codi_minimal.prompts import Temperature, repeated
 from codi_minimal.training.cache import Cache, CaptionTable, build_cache
 from codi_minimal.training.conditions import mixed_condition
-from codi_minimal.training.denoisers import environment_modules
 from codi_minimal.training.run import Run, randn
 
 P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment is all there is to go by

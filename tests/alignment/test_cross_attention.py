@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codi_minimal.alignment import EnvironmentAttention, add_environment, environment_parameters
+from codi_minimal.alignment import EnvironmentAttention, add_environment, environment_modules
 from codi_minimal.denoisers import UNet, VideoUNet
 from tests.denoisers.test_unet import SIZES, awake
 
@@ -59,4 +59,5 @@ def test_what_joint_training_may_change_is_the_attention_alone():
     net = UNet((4, 8, 8), **SIZES)
     before = len(list(net.parameters()))
     add_environment(net, d_env=16)
-    assert len(environment_parameters(net)) == len(list(net.parameters())) - before == 7 * len(net.stages)
+    added = [p for module in environment_modules(net) for p in module.parameters()]
+    assert len(added) == len(list(net.parameters())) - before == 7 * len(net.stages)
