@@ -78,7 +78,8 @@ def evaluate(args: argparse.Namespace) -> None:
     """The table of results, as JSON, Markdown and a heat map."""
     from codi_minimal.evaluation.evaluate import evaluate
 
-    evaluate(_model(args), args.data, args.out, quick=args.quick, progress=sys.stderr.isatty())
+    options = {"quick": args.quick, "samples": args.samples, "seed": args.seed}
+    evaluate(_model(args), args.data, args.out, **options, progress=sys.stderr.isatty())
     print(Path(args.out) / "report.md")
 
 
@@ -149,7 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb(evaluate, "results")
     checkpoint(sub)
     data(sub)
-    sub.add_argument("--quick", action="store_true", help="five minutes rather than all 225 cells")
+    sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
+    sub.add_argument("--samples", type=_positive, help="for each single-prompt cell and joint figure")
+    sub.add_argument("--seed", type=int, default=0)
 
     sub = verb(check)
     checkpoint(sub)

@@ -1,7 +1,7 @@
 """The evaluation: all measures of one model in one go, as one dict, and as files to read."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -39,7 +39,7 @@ class Sizes:
     real: int
 
 
-QUICK = Sizes(single=24, joint=40, cell=1, real=200)
+QUICK = Sizes(single=32, joint=48, cell=1, real=200)
 FULL = Sizes(single=200, joint=200, cell=50, real=1000)
 
 
@@ -49,6 +49,7 @@ def evaluate(
     out: str | Path,
     quick: bool = False,
     seed: int = 0,
+    samples: int | None = None,
     sizes: Sizes | None = None,
     judges: Judges | None = None,
     options: Mapping[str, Any] | None = None,
@@ -62,7 +63,8 @@ def evaluate(
         out: folder to write to.
         quick: small numbers of samples.
         seed: of scenes and samples.
-        sizes: other numbers of samples.
+        samples: another number of samples for each single-prompt cell and joint figure.
+        sizes: other numbers of samples altogether.
         judges: other classifiers than the shipped ones.
         options: further arguments of `generate`: steps, guidance, sampler.
         progress: whether to show bars.
@@ -71,6 +73,8 @@ def evaluate(
         The report, of plain JSON types.
     """
     sizes = sizes or (QUICK if quick else FULL)
+    if samples is not None:
+        sizes = replace(sizes, single=samples, joint=samples)
     judges = judges or shipped_judges()
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})
@@ -95,7 +99,10 @@ def evaluate(
         cells = timed("all cells", _cells, sampler, world, judges, sizes.cell, single)
     report = {
         "run": {
-            "command": f"python -m codi_minimal evaluate --data …{' --quick' if quick else ''}",
+            "command": "python -m codi_minimal evaluate --data DATA"
+            + " --quick" * quick
+            + (f" --samples {samples}" if samples else "")
+            + f" --seed {seed}",
             "source": source.name,
             "seed": seed,
             "sizes": asdict(sizes),

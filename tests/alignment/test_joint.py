@@ -74,3 +74,14 @@ def test_l_cross_gives_each_stream_its_noise_and_the_others_tokens():
     torch.testing.assert_close(out["image"], 2 + z0["image"].sum() + eps["image"].sum() + 6 + cond.sum())
     with pytest.raises(ValueError, match="expected a pair"):
         cross_loss(loss, {}, env, {**z0, "audio": torch.zeros(3, 1)}, t, eps, cond)
+
+
+def test_prompts_are_seen_by_every_stream_as_other_streams_are():
+    given = [torch.randn(3, 2 + 8, 16)]
+    env = wire(TOKENS, 2, given=given)
+    assert torch.equal(env["text"][:, -2:], given[0][:, :2])
+    assert torch.equal(env["audio"][:, -10:], given[0])
+    assert torch.equal(wire({"text": TOKENS["text"]}, 2, given=given)["text"], given[0][:, :2])
+    assert wire(TOKENS, 2, "pooled", given)["text"].shape == (3, 3, 16)
+    assert torch.equal(wire(TOKENS, 2, "own", given)["text"], TOKENS["text"])
+    assert wire(TOKENS, 2, "off", given)["text"] is None
