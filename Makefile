@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 p
             $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 TORCH_INDEX ?=
+CONSTRAINTS ?= .ci/constraints.txt
 
 PRESET ?= small
 OUT ?= runs/$(PRESET)
@@ -12,7 +13,8 @@ DATA ?=
 CHECKPOINT ?=
 
 PY = $(VENV)/bin/python
-PIP = $(PY) -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+PIP = $(PY) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
+      $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 DATA_ARG = $(if $(DATA),--data $(DATA))
 
 .PHONY: demo test lint train evaluate clean
