@@ -21,7 +21,7 @@ from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
-DEFAULTS = {"steps": 25, "guidance": 3.0, "sampler": "ddim"}
+DEFAULTS = {"steps": 15, "guidance": 4.0, "sampler": "dpm-solver++"}
 
 
 class CoDi(nn.Module):
@@ -95,7 +95,7 @@ class CoDi(nn.Module):
         seed: int = 0,
         noise: Mapping[str, Tensor] | None = None,
         wiring: str = "others",
-        env_guidance: str = "with",
+        env_guidance: str = "drop",
         decode: bool = True,
         progress: bool = False,
     ) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class CoDi(nn.Module):
             seed: initial noise comes from it and the modality's name alone.
             noise: initial latents z_T of some outputs, (b, *latent_shape).
             wiring: which environment a stream sees; see `alignment.wire`.
-            env_guidance: "drop": guidance amplifies the environment along with the prompt; see `diffusion.guided`.
+            env_guidance: "drop": guidance amplifies the environment along with the prompt; "with": the prompt alone.
             decode: False returns the latents z_0 (b, *latent_shape) themselves.
             progress: show a bar.
 

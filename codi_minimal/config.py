@@ -117,7 +117,7 @@ SMALL_STAGES = {
     "denoiser-text": Stage(3200, 128, 1.5e-3),
     "denoiser-video": Stage(1200, 16, 8e-4),
     "environment": Stage(1300, 128, 1e-3),
-    "joint": Stage(1300, 32, 1e-3),
+    "joint": Stage(1000, 24, 1e-3),
 }
 
 
