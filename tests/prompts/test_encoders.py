@@ -73,7 +73,8 @@ def test_embeddings_have_unit_norm_and_do_not_depend_on_the_batch(name):
         alone = torch.cat([encoder(data[i : i + 1]) for i in range(4)])
     assert together.shape == (4, 32)
     assert torch.allclose(together.norm(dim=-1), torch.ones(4), atol=1e-6)
-    assert torch.allclose(together, alone, atol=1e-5)
+    # the logarithm of near-silence magnifies the FFT's rounding to some 1e-5; a batch norm would show at 1e-2
+    assert torch.allclose(together, alone, atol=1e-4)
     assert (together[0] - together[1]).norm() > 1e-3
 
 
