@@ -141,7 +141,7 @@ class CoDi(nn.Module):
         nets = {name: guided(self.modalities[name].denoiser, scales[name], env_guidance) for name in names}
         state: dict[str, Any] = dict.fromkeys(names)
         taken = dict.fromkeys(names, 0)
-        draws = {name: self._generator(seed + 1, name) for name in names}  # for stochastic samplers
+        draws = {name: self._generator(seed, f"{name} steps") for name in names}  # for stochastic samplers
 
         ticks = max(len(s.timesteps) for s in samplers.values())
         for tick in tqdm(range(1, ticks + 1), desc="denoising", disable=not progress):

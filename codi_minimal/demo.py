@@ -94,8 +94,9 @@ def read_sample(sample: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _report(sample: Mapping[str, Any], asked: Mapping[str, str]) -> str:
     answers, lines = [], []
     for name, words in read_sample(sample).items():
-        optional = READERS[name].formed is not None  # a text need not say all that it could
-        due = words if optional else ATTRIBUTES_OF[name]
+        formed = READERS[name].formed
+        # a text need not say all that it could, but it must make sense
+        due = words if formed is not None and formed([sample[name]]).all() else ATTRIBUTES_OF[name]
         answers += [words.get(a) == word for a, word in asked.items() if a in due]
         lines.append(f"   {name}: {', '.join(f'{a} {word}' for a, word in words.items()) or 'nothing'}")
     score = f"\n   as asked: {sum(answers)} of {len(answers)}" if answers else ""

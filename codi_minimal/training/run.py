@@ -50,7 +50,6 @@ class Run:
         modules: nn.Module,
         step: Callable[[int, torch.Generator], dict[str, Tensor]],
         frozen: Iterable[nn.Module] = (),
-        samples: Callable[[int], None] | None = None,
     ) -> FitResult:
         """Train `modules` less `frozen`, and nothing else, by `step`; resumes, or loads what is done."""
         stage, train = self.stage(name), self.config.train
@@ -70,8 +69,6 @@ class Run:
                 seed=self.seed,
                 autocast=train.autocast,
                 progress=self.progress,
-                samples=samples,
-                sample_every=max(1, stage.steps // 4) if samples else 0,
             )
         finally:
             self.model.requires_grad_(False).eval()
