@@ -21,7 +21,7 @@ from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
-DEFAULTS = {"steps": 15, "guidance": 4.0, "sampler": "dpm-solver++"}
+DEFAULTS = {"steps": 15, "guidance": 4.0, "sampler": "dpm-solver++", "stagger": 0.25}
 
 
 class CoDi(nn.Module):
@@ -96,6 +96,7 @@ class CoDi(nn.Module):
         noise: Mapping[str, Tensor] | None = None,
         wiring: str = "others",
         env_guidance: str = "drop",
+        stagger: float = DEFAULTS["stagger"],
         decode: bool = True,
         progress: bool = False,
     ) -> dict[str, Any]:
@@ -115,6 +116,10 @@ class CoDi(nn.Module):
             noise: initial latents z_T of some outputs, (b, *latent_shape).
             wiring: which environment a stream sees; see `alignment.wire`.
             env_guidance: "drop": guidance amplifies the environment along with the prompt; "with": the prompt alone.
+            stagger: how much later, as a share of the way from T to 0, each stream starts than the one before it, the
+                smallest first. At 0 all go at once, as in the paper, and must make up their minds together, out of
+                noise; a stream that is ahead has something to say to those that follow. Both sample the same joint
+                distribution, for V is told the time of its own stream, whatever it is (Bao et al. 2023, UniDiffuser).
             decode: False returns the latents z_0 (b, *latent_shape) themselves.
             progress: show a bar.
 
@@ -141,15 +146,19 @@ class CoDi(nn.Module):
         nets = {name: guided(self.modalities[name].denoiser, scales[name], env_guidance) for name in names}
         state: dict[str, Any] = dict.fromkeys(names)
         taken = dict.fromkeys(names, 0)
+        if not 0 <= stagger <= 1:
+            raise ValueError(f"stagger: expected a number in [0, 1], got {stagger!r}")
         draws = {name: self._generator(seed, f"{name} steps") for name in names}  # for stochastic samplers
 
         ticks = max(len(s.timesteps) for s in samplers.values())
-        for tick in tqdm(range(1, ticks + 1), desc="denoising", disable=not progress):
+        queue = sorted(names, key=lambda name: (math.prod(self.modalities[name].latent_shape), name))
+        start = {name: round(stagger * ticks * i) if joint else 0 for i, name in enumerate(queue)}
+        for tick in tqdm(range(1, ticks + max(start.values()) + 1), desc="denoising", disable=not progress):
             t = {name: self._time(samplers[name], taken[name], b) for name in names}
             env = self._environment(z, t, joint, wiring, given)
             for name in names:
                 # streams with fewer steps rest at some ticks, so that all go through time at the same pace
-                if taken[name] * ticks >= tick * len(samplers[name].timesteps):
+                if taken[name] * ticks >= min(tick - start[name], ticks) * len(samplers[name].timesteps):
                     continue
                 out = nets[name](z[name], t[name], cond, env[name])
                 fresh = None
@@ -160,16 +169,14 @@ class CoDi(nn.Module):
         return {name: self.modalities[name].autoencoder.decode(z0) for name, z0 in z.items()} if decode else z
 
     def _time(self, sampler: Sampler, i: int, b: int) -> Tensor:
-        # a stream that is done stays at its last, nearly clean time for the others to look at
-        return torch.full((b,), sampler.timesteps[min(i, len(sampler.timesteps) - 1)], device=self.device)
+        return torch.full((b,), (*sampler.timesteps, 0)[i], device=self.device)  # a stream that is done is at 0
 
     def _environment(
         self, z: dict[str, Tensor], t: dict[str, Tensor], joint: bool, wiring: str, given: Sequence[Tensor]
     ) -> dict[str, Tensor | None]:
         tokens = {name: self.modalities[name].environment(z[name], t[name]) for name in z}
         streams = [tokens] if joint else [{name: tokens[name]} for name in tokens]
-        summary = self.config.model.summary
-        return {name: env for each in streams for name, env in wire(each, summary, wiring, given).items()}
+        return {name: env for each in streams for name, env in wire(each, wiring, given).items()}
 
     def _prompt_tokens(self, prompts, weights: Mapping[str, float], num_samples: int, b: int) -> list[Tensor]:
         """V_m(z_0) at t = 0 of each prompt (b, n, d_env); what weighs nothing stays out."""

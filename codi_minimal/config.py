@@ -68,6 +68,7 @@ class TrainConfig:
     cond_noise: float = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
     env_noise: float = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
     lam: float = 0.1  # λ of L_Cross + λ L_Con
+    clip_share: float = 0.25  # of a joint batch, how much the video denoiser sees: a clip costs as much as eight images
     wiring: str = "others"  # which environment the joint stage trains with; see `alignment.wire`
     p_own: float = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
     ema: float = 0.999
@@ -111,13 +112,13 @@ SMALL_STAGES = {
     "autoencoder-text": Stage(1300, 128, 1e-3),
     "prompts-text-image": Stage(900, 128, 1e-3),
     "prompts-text-audio": Stage(700, 96, 1e-3),
-    "prompts-text-video": Stage(1000, 40, 1e-3),
+    "prompts-text-video": Stage(1500, 40, 1e-3),
     "denoiser-image": Stage(4200, 64, 1e-3),
     "denoiser-audio": Stage(2800, 64, 1e-3),
-    "denoiser-text": Stage(3200, 128, 1.5e-3),
-    "denoiser-video": Stage(1200, 16, 8e-4),
-    "environment": Stage(1300, 128, 1e-3),
-    "joint": Stage(1000, 24, 1e-3),
+    "denoiser-text": Stage(4500, 128, 1.5e-3),
+    "denoiser-video": Stage(2500, 16, 1e-3),
+    "environment": Stage(2500, 128, 1e-3),
+    "joint": Stage(2000, 48, 1e-3),
 }
 
 
@@ -140,7 +141,7 @@ PRESETS: dict[str, Config] = {
         "tiny",
         ModelConfig(
             d=16,
-            d_env=16,
+            d_env=32,
             summary=2,
             image_widths=(16, 16),
             audio_widths=(16, 16, 16),

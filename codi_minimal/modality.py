@@ -46,7 +46,7 @@ class Modality(nn.Module):
         self.prompt = prompt
         self.denoiser = denoiser
         self.environment = environment
-        add_environment(denoiser, environment.d_env)
+        add_environment(denoiser, environment.d_env, clock=environment.clock > 0)
 
     def encode(self, data) -> Tensor:
         """z_0 (b, *latent_shape) of a batch."""

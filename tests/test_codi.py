@@ -85,6 +85,30 @@ def test_the_same_seed_is_the_same_sample_and_given_noise_is_used():
     assert torch.equal(out, latents(outputs=("image",), noise={"image": z_T}, num_samples=2, seed=9)["image"])
 
 
+def test_streams_start_one_after_the_other_the_smallest_first():
+    nets = {name: random_codi().modalities[name].denoiser for name in ("text", "image")}
+    calls: list[tuple[str, int]] = []
+    handles = [
+        net.register_forward_hook(lambda _m, args, _o, name=name: calls.append((name[0], int(args[1][0]))))
+        for name, net in nets.items()
+    ]
+    for stagger in (0.0, 0.5, 1.0):
+        latents(outputs=("image", "text"), steps=4, guidance=1, stagger=stagger)
+    for handle in handles:
+        handle.remove()
+    assert ["".join(name for name, _ in calls[i : i + 8]) for i in (0, 8, 16)] == ["itititit", "ttititii", "ttttiiii"]
+    assert [t for name, t in calls[16:] if name == "i"] == [999, 749, 499, 249]
+
+
+def test_what_has_arrived_is_seen_at_time_zero():
+    seen = []
+    environment = random_codi().modalities["text"].environment
+    handle = environment.register_forward_hook(lambda _m, args, _o: seen.append(int(args[1][0])))
+    latents(outputs=("image", "text"), steps=2, stagger=1.0)
+    handle.remove()
+    assert seen == [999, 499, 0, 0]
+
+
 def test_condition_is_the_weighted_sum_of_the_prompts():
     model = random_codi()
     c = {name: model.encode_prompt(name, PROMPTS[name]) for name in NAMES}
@@ -162,6 +186,7 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"steps": 0}, "steps"),
         ({"sampler": "magic"}, "sampler: expected one of"),
         ({"wiring": "all"}, "wiring"),
+        ({"stagger": 2.0}, r"stagger: expected a number in \[0, 1\], got 2.0"),
         ({"guidance": float("nan")}, "guidance"),
         ({"num_samples": 0}, "num_samples: expected an integer of at least 1, got 0"),
         ({"noise": {"audio": torch.zeros(1, 8, 8, 8)}}, "noise: expected latents only for outputs"),

@@ -2,7 +2,7 @@
 
 from codi_minimal.alignment.cross_attention import EnvironmentAttention, add_environment, environment_modules
 from codi_minimal.alignment.environment import EnvironmentEncoder
-from codi_minimal.alignment.joint import WIRINGS, contrastive_loss, cross_loss, wire
+from codi_minimal.alignment.joint import WIRINGS, contrastive_loss, cross_loss, gather, reading_loss, wire
 
 __all__ = [
     "WIRINGS",
@@ -12,5 +12,7 @@ __all__ = [
     "contrastive_loss",
     "cross_loss",
     "environment_modules",
+    "gather",
+    "reading_loss",
     "wire",
 ]

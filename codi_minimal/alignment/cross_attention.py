@@ -2,33 +2,41 @@
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from codi_minimal.alignment.environment import CLOCK, clock_code, slots
 from codi_minimal.denoisers.blocks import zero
 from codi_minimal.denoisers.unet import Stage, UNet
 
 
 class EnvironmentAttention(nn.Module):
-    """softmax(q kᵀ) v from the places of one stream to the environment tokens of the others.
+    """softmax(q kᵀ + s c cᵀ) v from the places of one stream to the environment tokens of the others.
 
-    Queries carry a learned position, over all frames at once for video, so that a place can look up its own time among
-    the clock tokens. A learned key of value zero lets a place take nothing; a token of zeros stands for an absent
-    stream and is masked, and without any token the residual is exactly zero. It starts at zero in any case.
+    Queries carry a learned position, and where there is time, over all frames at once for video, their place's clock c:
+    from the start a place looks first at the tokens of its own time. A learned key of value zero lets a place take
+    nothing; a token of zeros stands for an absent stream and is masked, and without any token the residual is exactly
+    zero. It starts at zero in any case.
 
     Args:
         channels: channels of the denoiser's block. d_env: width of an environment token.
-        places: number of positions of the block's feature map. frames: frames folded into its batch (1 = none).
+        times: the time in [0, 1] of each position of the block's feature map (n,), frames first; None: it has no time.
+        places: n, where there are no times. frames: frames folded into the block's batch (1 = none).
     """
 
-    def __init__(self, channels: int, d_env: int, places: int, frames: int = 1, head: int = 32):
+    def __init__(
+        self, channels: int, d_env: int, times: Tensor | None = None, places: int = 1, frames: int = 1, head: int = 32
+    ):
         super().__init__()
-        self.heads, self.frames = channels // head, frames
+        self.heads, self.frames = max(1, channels // head), frames
+        code = torch.zeros(places, CLOCK) if times is None else clock_code(times)
+        self.register_buffer("code", code, persistent=False)
+        self.sharpness = nn.Parameter(torch.tensor(6.0))
         self.norm = nn.LayerNorm(channels)
-        self.position = nn.Parameter(0.5 * torch.randn(frames * places, channels))
+        self.position = nn.Parameter(0.5 * torch.randn(len(code), channels))
         self.q = nn.Linear(channels, channels, bias=False)
         self.kv = nn.Linear(d_env, 2 * channels, bias=False)
-        self.nothing = nn.Parameter(torch.randn(self.heads, 1, head))
+        self.nothing = nn.Parameter(torch.randn(self.heads, 1, channels // self.heads))
         self.out = zero(nn.Linear(channels, channels, bias=False))
 
     def forward(self, h: Tensor, env: Tensor) -> Tensor:
@@ -38,29 +46,49 @@ class EnvironmentAttention(nn.Module):
         k = torch.cat([self.nothing.expand(len(k), -1, -1, -1), k], dim=2)
         v = F.pad(v, (0, 0, 1, 0))
         present = F.pad(env.detach().abs().sum(dim=-1) > 0, (1, 0), value=True)             # b n+1
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=present[:, None, None, :])
+        q_clock = repeat(self.sharpness * self.code, "n e -> b h n e", b=len(q), h=self.heads)
+        k_clock = repeat(F.pad(env[..., -CLOCK:], (0, 0, 1, 0)), "b n e -> b h n e", h=self.heads)
+        q = torch.cat([q * q.shape[-1] ** -0.5, q_clock], dim=-1)
+        k = torch.cat([k, k_clock * CLOCK**-0.5], dim=-1)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=present[:, None, None, :], scale=1.0)
         return rearrange(self.out(rearrange(x, "b h n d -> b n (h d)")), "b (f n) c -> (b f) n c", f=self.frames)
 
 
-def add_environment(denoiser: UNet, d_env: int) -> None:
-    """Give every attention block of a denoiser its `EnvironmentAttention`; ε is unchanged until it is trained."""
+def add_environment(denoiser: UNet, d_env: int, clock: bool = False) -> None:
+    """Let a denoiser attend to an environment: its condition, and its feature maps from the middle of the U on up.
+
+    The condition: another stream is a prompt that is not finished yet, so what can be said of all of it at once joins
+    C, which the denoiser knows how to follow. The feature maps: what has a place or a time. ε is unchanged until these
+    are trained.
+
+    Args:
+        clock: the last axis of the latents is time. Frames are, anyway.
+    """
+    denoiser.environment = EnvironmentAttention(denoiser.d, d_env)
     frames = getattr(denoiser, "frames", 1)
-    for stage, places in stage_places(denoiser).items():
-        stage.transformer.environment = EnvironmentAttention(stage.channels, d_env, places, frames)
+    for stage, sides in stage_sides(denoiser).items():
+        places = sides.numel()
+        times = None
+        if frames > 1:
+            times = repeat(slots(frames), "f -> (f n)", n=places)
+        elif clock:
+            times = repeat(slots(sides[-1]), "w -> (n w)", n=places // sides[-1])
+        stage.transformer.environment = EnvironmentAttention(stage.channels, d_env, times, places, frames)
 
 
-def stage_places(denoiser: UNet) -> dict[Stage, int]:
-    """The number of positions (l, or h·w) of each stage's feature map, found by one forward pass."""
-    places: dict[Stage, int] = {}
-    hooks = [s.register_forward_hook(lambda m, _, out: places.update({m: out[0, 0].numel()})) for s in denoiser.stages]
+def stage_sides(denoiser: UNet) -> dict[Stage, torch.Size]:
+    """The sides (l) or (h, w) of the feature maps of the middle stage and those after it, by a trial run."""
+    sides: dict[Stage, torch.Size] = {}
+    after = [denoiser.middle, *(layer for layer in denoiser.up if isinstance(layer, Stage))]
+    hooks = [s.register_forward_hook(lambda m, _, out: sides.update({m: out[0, 0].shape})) for s in after]
     with torch.no_grad():
         p = denoiser.position
         denoiser(p.new_zeros(1, *denoiser.shape), torch.zeros(1, dtype=torch.long, device=p.device))
     for hook in hooks:
         hook.remove()
-    return places
+    return sides
 
 
 def environment_modules(denoiser: UNet) -> list[EnvironmentAttention]:
     """What joint training may change in a denoiser, and no other stage touches: its attention to the environment."""
-    return [stage.transformer.environment for stage in denoiser.stages]
+    return [m for m in denoiser.modules() if isinstance(m, EnvironmentAttention)]

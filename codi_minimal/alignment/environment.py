@@ -1,5 +1,6 @@
 """Environment encoders V_m: a noisy latent z_t^m → a short sequence of tokens in a space shared by all modalities."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -11,13 +12,30 @@ from torch import Tensor, nn
 from codi_minimal.denoisers.blocks import ResBlock, conv, time_embedding
 from codi_minimal.shapes import batch_of
 
+CLOCK = 16  # components of a clock's code
+
+
+def slots(n: int) -> Tensor:
+    """The middles of n slots of [0, 1]: (n,)."""
+    return (torch.arange(n) + 0.5) / n
+
+
+def clock_code(u: Tensor) -> Tensor:
+    """Unit vectors (n, CLOCK) for times u (n,) in [0, 1], whose products are mean_k cos πk(u − u′): sharp at u = u′.
+
+    >>> [round(x, 3) for x in (clock_code(slots(8)) @ clock_code(slots(8)).T)[2, 1:4].tolist()]
+    [-0.125, 1.0, -0.125]
+    """
+    angle = math.pi * torch.arange(1, CLOCK // 2 + 1) * u[:, None]
+    return torch.cat([angle.cos(), angle.sin()], dim=-1) / (CLOCK // 2) ** 0.5
+
 
 class EnvironmentEncoder(nn.Module):
-    """V_m(z_t, t): (b, *shape) → tokens (b, n, d_env) of norm √d_env. CoDi sect. 3.3.
+    """V_m(z_t, t): (b, *shape) → tokens (b, n, d_env), of norm √d_env but for their clock. CoDi sect. 3.3.
 
     The public code pools each latent to one vector, and attention over one key is a constant. Here every modality gives
     `summary` tokens that say what there is, and those with a time axis one token more a video frame that say when:
-    the clock that audio and video share.
+    the clock that audio and video share. The last components of a token are its `clock_code`, zero for a summary token.
 
     Args:
         shape: latent shape, (c, l), (c, h, w) or (f, c, h, w).
@@ -43,7 +61,7 @@ class EnvironmentEncoder(nn.Module):
         self.shape, self.clock, self.summary, self.width, self.d_env = tuple(shape), clock, summary, width, d_env
         self.frames = shape[0] if len(shape) == 4 else None
         channels, *sides = shape[-3:] if self.frames else shape
-        self.conv_in = conv(len(sides), channels, stem, 3)
+        self.conv_in = conv(len(sides), channels * (3 if self.frames else 1), stem, 3)
         self.res = ResBlock(len(sides), stem, stem, width)
         self.time_mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.patches = Rearrange(patches, **sizes, **({"f": self.frames} if self.frames else {}))
@@ -57,14 +75,17 @@ class EnvironmentEncoder(nn.Module):
             width, 4, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
         self.transformer = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, d_env))
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, d_env - CLOCK))
+        times = slots(clock) if clock else torch.zeros(0)
+        code = torch.cat([torch.zeros(summary, CLOCK), CLOCK**0.5 * clock_code(times)])
+        self.register_buffer("code", code, persistent=False)
 
     def forward(self, z_t: Tensor, t: Tensor) -> Tensor:
         """Tokens (b, summary + clock, d_env), in this order, for z_t (b, *shape) at zero-based t (b,)."""
         if tuple(z_t.shape[1:]) != self.shape:
             raise ValueError(f"expected z_t {batch_of(self.shape)}, got {tuple(z_t.shape)}")
         emb = self.time_mlp(time_embedding(t, self.width))                              # b w
-        x = z_t.flatten(0, 1) if self.frames else z_t                                   # (b f) c ...
+        x = with_motion(z_t).flatten(0, 1) if self.frames else z_t                  # (b f) 3c h w, or b c ...
         h = self.res(self.conv_in(x), emb.repeat_interleave(self.frames or 1, dim=0))
         h = self.to_token(self.patches(h)) + self.position                              # b k n w
         times = h.shape[1]
@@ -75,4 +96,15 @@ class EnvironmentEncoder(nn.Module):
         if self.clock:
             clock = rearrange(h[:, self.summary :], "b (k n) w -> b k n w", k=times).mean(dim=2)
             tokens = torch.cat([tokens, clock], dim=1)
-        return F.normalize(self.out(tokens), dim=-1) * self.d_env**0.5
+        tokens = F.normalize(self.out(tokens), dim=-1) * self.d_env**0.5
+        return torch.cat([tokens, self.code.expand(len(t), -1, -1)], dim=-1)
+
+
+def with_motion(z: Tensor) -> Tensor:
+    """Each frame of (b, f, c, h, w) with its change since the one before and until the one after: (b, f, 3c, h, w).
+
+    A convolution over a spectrogram sees what comes before and after; over single frames it would not, and motion that
+    sets in moves a glyph by less than a latent's cell.
+    """
+    change = F.pad(z[:, 1:] - z[:, :-1], (0, 0, 0, 0, 0, 0, 1, 1))
+    return torch.cat([change[:, :-1], z, change[:, 1:]], dim=2)

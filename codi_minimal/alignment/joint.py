@@ -12,7 +12,7 @@ WIRINGS = ("others", "own", "pooled", "off")
 
 
 def wire(
-    tokens: Mapping[str, Tensor], summary: int, wiring: str = "others", given: Sequence[Tensor] = ()
+    tokens: Mapping[str, Tensor], wiring: str = "others", given: Sequence[Tensor] = ()
 ) -> dict[str, Tensor | None]:
     """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.3.
 
@@ -23,7 +23,6 @@ def wire(
 
     Args:
         tokens: for each stream its tokens (b, summary [+ clock], d_env).
-        summary: how many of them, the first, are summary tokens.
         given: tokens of prompts, which every stream sees as it sees the other streams, under "others" and "pooled".
     """
     if wiring not in WIRINGS:
@@ -36,12 +35,18 @@ def wire(
     for name, own in tokens.items():
         # sorted: the order of outputs is no input
         others = [*(tokens[other] for other in sorted(tokens) if other != name), *given]
-        if wiring == "pooled":
-            others = [F.normalize(x.mean(dim=1, keepdim=True), dim=-1) * x.shape[-1] ** 0.5 for x in others]
-        elif own.shape[1] == summary:
-            others = [x[:, :summary] for x in others]
-        env[name] = torch.cat(others, dim=1) if others else None
+        env[name] = gather(others, own.shape[1], wiring) if others else None
     return env
+
+
+def gather(streams: Sequence[Tensor], n: int, wiring: str = "others") -> Tensor:
+    """One sequence of tokens out of those of several streams, for a stream that has n tokens itself.
+
+    Summary tokens come first: a stream without a clock takes no more of the others.
+    """
+    if wiring == "pooled":
+        streams = [F.normalize(x.mean(dim=1, keepdim=True), dim=-1) * x.shape[-1] ** 0.5 for x in streams]
+    return torch.cat([x[:, :n] for x in streams], dim=1)
 
 
 def contrastive_loss(x: Tensor, y: Tensor, logit_scale: Tensor, positives: Tensor | None = None) -> Tensor:
@@ -54,6 +59,27 @@ def contrastive_loss(x: Tensor, y: Tensor, logit_scale: Tensor, positives: Tenso
     return clip_loss(x, y, logit_scale, positives)
 
 
+def reading_loss(
+    reader: Callable[[Tensor, Tensor], Tensor], env: Tensor, streams: Sequence[Tensor], cond: Tensor
+) -> Tensor:
+    """L_Read = ‖c + R(c, V) − (c + Σ_B C_B) / n‖², c a prompt or none: unfinished streams are read as prompts.
+
+    Not in the paper. R is a denoiser's attention from its condition to the environment. Bridging alignment has put the
+    prompts C_B(x_B) of all modalities into one space that every denoiser understands; here V learns to say, of z_t^B
+    alone, what the frozen C_B says of the clean x_B, as far as it can be known. The least squares are the mean of all
+    that is possible, a short vector while little is known. It takes no pair, so any stream learns to read any other.
+
+    Args:
+        reader: (c (b, 1, d), env) → residual (b, 1, d).
+        env: (b, n, d_env), tokens of all `streams`, and of nothing else.
+        streams: C_B(x_B) (b, d) of each of them.
+        cond: (b, d); rows of zeros are no prompt.
+    """
+    said = (cond.abs().sum(dim=-1, keepdim=True) > 0).to(cond)                              # b 1
+    mixture = (cond + sum(streams)) / (said + len(streams))
+    return (cond + reader(cond[:, None], env)[:, 0] - mixture).square().sum(dim=-1).mean()
+
+
 def cross_loss(
     loss: Callable[..., Tensor],
     denoisers: Mapping[str, Callable],
@@ -62,6 +88,7 @@ def cross_loss(
     t: Tensor,
     eps: Mapping[str, Tensor],
     cond: Tensor,
+    rows: Mapping[str, int] | None = None,
 ) -> dict[str, Tensor]:
     """L_Cross^A = ‖ε − ε_A(z_t^A, V_B(z_t^B), t, C)‖² for each stream A of a pair (A, B). CoDi sect. 3.3.
 
@@ -71,10 +98,16 @@ def cross_loss(
         loss: `diffusion_loss` with its schedule and prediction filled in: (net, z0, t, eps, cond=, env=) → scalar.
         denoisers, env, z0, eps: one for each of the two streams; `env` is what `wire` made of the tokens V(z_t).
         t: (b,) zero-based. cond: (b, d), the same prompt for both.
+        rows: how many of the b samples a stream's loss is taken of, the first; None: all. Some denoisers cost more.
 
     Returns:
         One scalar a stream. The whole objective is Σ_A L_Cross^A + λ L_Con.
     """
     if len(z0) != 2:
         raise ValueError(f"expected a pair of streams, got {tuple(z0)}")
-    return {name: loss(denoisers[name], z0[name], t, eps[name], cond=cond, env=env[name]) for name in z0}
+    losses = {}
+    for name, z in z0.items():
+        n = len(z) if rows is None else rows[name]
+        tokens = None if env[name] is None else env[name][:n]
+        losses[name] = loss(denoisers[name], z[:n], t[:n], eps[name][:n], cond=cond[:n], env=tokens)
+    return losses

@@ -61,6 +61,7 @@ class UNet(nn.Module):
         self.time_mlp = nn.Sequential(nn.Linear(embed, embed), nn.SiLU(), nn.Linear(embed, embed))
         self.cond_mlp = nn.Sequential(nn.Linear(d, embed), nn.SiLU(), nn.Linear(embed, embed))
         self.cond_tokens = nn.Linear(d, tokens * embed)
+        self.environment: nn.Module | None = None  # a slot, as in `TransformerBlock`: (C, env) → what is added to C
 
         width = widths[0]
         self.conv_in = conv(dims, channels, width, 3)
@@ -91,11 +92,16 @@ class UNet(nn.Module):
         """All stages from first to last: where `temporal` and `transformer.environment` can be filled."""
         return [m for m in self.modules() if isinstance(m, Stage)]
 
-    def embed_condition(self, t: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Embedding (b, embed) and condition tokens (b, tokens, embed) of zero-based t (b,) and C (b, d) or None."""
+    def embed_condition(self, t: Tensor, cond: Tensor | None, env: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Embedding (b, embed) and condition tokens (b, tokens, embed) of zero-based t (b,) and C (b, d) or None.
+
+        What the environment (b, n, d_env) tells of the other streams, unfinished prompts, joins C.
+        """
         cond = t.new_zeros((len(t), self.d), dtype=self.position.dtype) if cond is None else cond
         if tuple(cond.shape) != (len(t), self.d):
             raise ValueError(f"expected a condition ({len(t)}, {self.d}), got {tuple(cond.shape)}")
+        if self.environment is not None and env is not None:
+            cond = cond + self.environment(cond[:, None], env)[:, 0]
         c = cond * self.d**0.5  # unit norm → unit variance a component
         emb = self.time_mlp(time_embedding(t, self.embed)) + self.cond_mlp(c)
         return emb, rearrange(self.cond_tokens(c), "b (n e) -> b n e", n=self.tokens)
@@ -105,7 +111,7 @@ class UNet(nn.Module):
         if tuple(z_t.shape[1:]) != self.shape or t.shape != z_t.shape[:1]:
             got = f"{tuple(z_t.shape)} and {tuple(t.shape)}"
             raise ValueError(f"expected z_t {batch_of(self.shape)} and t (b,), got {got}")
-        return self.trunk(z_t, *self.embed_condition(t, cond), env)
+        return self.trunk(z_t, *self.embed_condition(t, cond, env), env)
 
     def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
         """The U itself: down, middle, up with skips."""

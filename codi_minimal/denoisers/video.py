@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
@@ -49,8 +50,28 @@ class Temporal(nn.Module):
         return h + rearrange(x, "(b h w) f c -> (b f) c h w", h=height, w=width)
 
 
+class FrameEmbedding(nn.Module):
+    """The embedding of t and C, told which frame it is for: (b, e) → (b f, e), e + W σ(U e + u_f), W = 0 at first.
+
+    Where a glyph is in frame f depends on f and on the prompt's verb together. Temporal attention alone would have to
+    find that product in its values; here every residual block is modulated by it.
+    """
+
+    def __init__(self, embed: int, frames: int):
+        super().__init__()
+        self.project = nn.Linear(embed, embed)
+        self.frame = nn.Parameter(torch.randn(frames, embed))
+        self.out = zero(nn.Linear(embed, embed))
+
+    def forward(self, emb: Tensor) -> Tensor:
+        x = self.project(emb)[:, None] + self.frame                             # b f e
+        return rearrange(emb[:, None] + self.out(F.silu(x)), "b f e -> (b f) e")
+
+
 class VideoUNet(UNet):
-    """ε_video over latents "b f c h w": an image `UNet` with `Temporal` in every stage. CoDi sect. 3.1.
+    """ε_video over latents "b f c h w": an image `UNet` with `FrameEmbedding`, and `Temporal` in every stage.
+
+    CoDi sect. 3.1; the embedding of the frame is ours.
 
     Args:
         shape: latent shape (f, c, h, w).
@@ -64,10 +85,11 @@ class VideoUNet(UNet):
         self.shape = tuple(shape)
         for stage in self.stages:
             stage.temporal = Temporal(stage.channels, frames, chunks)
+        self.frame_embedding = FrameEmbedding(self.embed, frames)
 
     def start_from(self, image: UNet) -> None:
         """Take over the weights of a trained image denoiser of the same sizes, but for its view of other streams."""
-        shared = {name: p for name, p in image.state_dict().items() if ".environment." not in name}
+        shared = {name: p for name, p in image.state_dict().items() if "environment." not in name}
         own = self.state_dict()
         if wrong := [name for name, p in shared.items() if name not in own or own[name].shape != p.shape]:
             raise ValueError(f"expected an image U-Net of the same sizes, got one that differs in {', '.join(wrong)}")
@@ -75,6 +97,6 @@ class VideoUNet(UNet):
 
     def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
         f = self.frames
-        emb, context = repeat(emb, "b e -> (b f) e", f=f), repeat(context, "b n e -> (b f) n e", f=f)
+        emb, context = self.frame_embedding(emb), repeat(context, "b n e -> (b f) n e", f=f)
         v = super().trunk(rearrange(x, "b f c h w -> (b f) c h w"), emb, context, env)
         return rearrange(v, "(b f) c h w -> b f c h w", f=f)

@@ -31,7 +31,7 @@ class AudioPromptEncoder(PromptEncoder):
     shape, axes, low, high = (8192,), "b samples", -1.0, 1.0
 
     def __init__(self, d: int = 128, width: int = 32, dropout: float = 0.3):
-        super().__init__()
+        super().__init__(d)
         # 64 filters need n_fft 512: with 256 the lowest would fall between two bins and be empty.
         self.mel = MelSpectrogram(8000, n_fft=512, win_length=256, hop_length=128, n_mels=64)
         self.trunk = nn.Sequential(

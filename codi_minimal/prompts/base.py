@@ -19,6 +19,20 @@ class PromptEncoder(nn.Module):
     low: float
     high: float
 
+    def __init__(self, d: int):
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(d))
+
+    @torch.no_grad()
+    def fit_shift(self, own: Tensor, other: Tensor) -> None:
+        """Set `shift` so that embeddings `own` (b, d), encoded with the present one, lie around the centre of `other`.
+
+        Contrastive training leaves each modality in a cone of its own (Liang et al. 2022), and a denoiser that has
+        learned from prompts of one reads another's across this gap. What differs between the centres says nothing
+        of a sample, so it can go.
+        """
+        self.shift += other.mean(dim=0) - own.mean(dim=0)
+
     def check(self, data: Tensor) -> Tensor:
         """Returns `data` as it came, or raises ValueError that says what is wrong with it."""
         name = type(self).__name__
@@ -38,7 +52,7 @@ class PromptEncoder(nn.Module):
         return data
 
     def embed(self, data) -> Tensor:
-        """The embedding (b, d) before it is scaled to unit length."""
+        """The embedding (b, d) before it is scaled to unit length and shifted."""
         raise NotImplementedError
 
     def forward(self, data) -> Tensor:
@@ -53,4 +67,4 @@ class PromptEncoder(nn.Module):
         Raises:
             ValueError: if shape, type or range of the data are not this modality's.
         """
-        return F.normalize(self.embed(self.check(data)), dim=-1)
+        return F.normalize(F.normalize(self.embed(self.check(data)), dim=-1) + self.shift, dim=-1)

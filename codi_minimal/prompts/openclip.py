@@ -44,7 +44,7 @@ class OpenClipText(PromptEncoder):
     """
 
     def __init__(self, model: nn.Module, tokenizer: Callable[[list[str]], Tensor], d: int | None = None):
-        super().__init__()
+        super().__init__(d or model.visual.output_dim)
         self.model, self.tokenizer = model, tokenizer
         self.project = _projection(model, d)
 
@@ -83,7 +83,7 @@ class OpenClipImage(PromptEncoder):
     shape, axes, low, high = (3, None, None), "b c h w", 0.0, 1.0
 
     def __init__(self, model: nn.Module, d: int | None = None):
-        super().__init__()
+        super().__init__(d or model.visual.output_dim)
         self.model = model
         self.project = _projection(model, d)
         prepared = getattr(model.visual, "preprocess_cfg", {})

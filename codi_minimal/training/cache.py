@@ -64,8 +64,11 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
     n = run.config.train.video_cache if "video" in pairing else run.config.train.cache
     drawn = Pairs(run.source, pairing, run.seed).draw(n, generator)
     names = [m for m in pairing if m != "text"]
+    drawn_as = {"seed": str(run.seed), "n": str(n), "source": run.source.name}  # else captions would be of other scenes
     if path.exists():
-        tensors, _ = read_tensors(path)
+        tensors, saved = read_tensors(path)
+        if saved != drawn_as:
+            raise ValueError(f"expected {path} to be of {drawn_as}, got {saved}: remove it, or choose another folder")
     else:
         parts: dict[str, list[Tensor]] = {}
         for start in range(0, n, CHUNK):
@@ -75,5 +78,5 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
                 parts.setdefault(f"latent.{m}", []).append(modality.encode(x).cpu())
                 parts.setdefault(f"prompt.{m}", []).append(modality.prompt(x).cpu())
         tensors = {key: torch.cat(chunks).contiguous() for key, chunks in parts.items()}
-        write_tensors(path, tensors)
+        write_tensors(path, tensors, drawn_as)
     return Cache(drawn, {m: tensors[f"latent.{m}"] for m in names}, {m: tensors[f"prompt.{m}"] for m in names})

@@ -1,19 +1,20 @@
 """Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ L_Con, with all else frozen (sect. 3.3).
 
-L_Con alone comes first: it needs no denoiser, so a step costs a fifth, and L_Cross then starts from tokens that mean
-something.
+V is trained before, without any denoiser, so that a step costs a fifth: on L_Con, and on L_Read, which ties its tokens
+to the prompt space. L_Cross then starts from streams that read each other as prompts, and adds what prompts never say.
 
 The paper trains pair after pair, freezing what is aligned already. Here the pairs take turns, step by step: no pairing
 forgets another, and no order is special. Either way a step sees two modalities, and pairs grow linearly in number.
 """
 
 import random
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from codi_minimal.alignment import contrastive_loss, cross_loss, environment_modules, wire
+from codi_minimal.alignment import contrastive_loss, cross_loss, environment_modules, gather, reading_loss, wire
 from codi_minimal.data import PAIRINGS
 from codi_minimal.diffusion import diffusion_loss, q_sample
 from codi_minimal.prompts import Temperature, repeated
@@ -21,33 +22,74 @@ from codi_minimal.training.cache import Cache, CaptionTable, build_cache
 from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.run import Run, randn
 
+# Audio and video meet in every other step: what only they share, the onset, can be learned nowhere else.
+TURNS = (
+    ("text", "image"), ("audio", "video"), ("text", "audio"), ("audio", "video"), ("text", "video"), ("audio", "video"),
+)  # fmt: skip
+ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
 P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment is all there is to go by
-P_AHEAD = 0.4  # how often the environment is ahead of the stream that looks at it, as prompts are
+P_AHEAD = 0.5  # how often the environment is ahead of the stream that looks at it
 
 
-def draw_pair(
-    run: Run, cache: Cache, text: tuple[CaptionTable, CaptionTable], n: int, generator: torch.Generator
-) -> tuple[dict[str, Tensor], list[Tensor], Tensor | None]:
-    """n samples of a pair: both latents, two prompts that are true of both, and which samples say the same."""
-    rng = random.Random(int(torch.randint(2**62, (), generator=generator)))
-    idx = torch.randint(len(cache), (n,), generator=generator)
-    encode, prompt = text
-    z0 = {m: z[idx].to(run.device) for m, z in cache.latents.items()}
-    prompts = [p[idx].to(run.device) for p in cache.prompts.values()]
-    positives = None
-    if len(z0) == 1:  # the other stream is text
-        captions = cache.captions(idx, rng)
-        z0 = {"text": encode(captions), **z0}
-        prompts = [prompt(cache.captions(idx, rng)), *prompts]
-        positives = repeated(captions).to(run.device)
-    return z0, prompts, positives
+@dataclass(frozen=True)
+class Pair:
+    """n samples of two modalities: latents z0[m], prompts C_m(x_m), a prompt of both (or none), and who says the same.
+
+    `alike`: all of them do, as far as a prompt can say, and only when it happens tells one from another.
+    """
+
+    z0: dict[str, Tensor]
+    prompts: dict[str, Tensor]
+    cond: Tensor
+    positives: Tensor | None
+    alike: bool
 
 
-def streams(run: Run) -> tuple[list[Cache], tuple[CaptionTable, CaptionTable]]:
-    """The samples of the four pairings, and the latents and prompts of all captions."""
+@dataclass(frozen=True)
+class Streams:
+    """Where pairs come from: the samples of the four pairings, and the latents and prompts of all captions."""
+
+    run: Run
+    caches: dict[tuple[str, str], Cache]
+    encode: CaptionTable
+    prompt: CaptionTable
+
+    def draw(self, i: int, stage: str, generator: torch.Generator) -> Pair:
+        """The samples of step i; the pairings take turns."""
+        run, cache = self.run, self.caches[TURNS[i % len(TURNS)]]
+        rng = random.Random(int(torch.randint(2**62, (), generator=generator)))
+        alike = len(cache.latents) == 2 and bool(torch.rand((), generator=generator) < 0.5)
+        idx = torch.randint(len(cache), (run.stage(stage).batch,), generator=generator)
+        idx = self.alike(cache, idx, generator) if alike else idx
+        z0 = {m: z[idx].to(run.device) for m, z in cache.latents.items()}
+        prompts = {m: p[idx].to(run.device) for m, p in cache.prompts.items()}
+        say, positives = list(prompts.values()), None
+        if len(z0) == 1:  # the other stream is text
+            captions = cache.captions(idx, rng)
+            z0 = {"text": self.encode(captions), **z0}
+            prompts = {"text": self.prompt(captions), **prompts}
+            say = [self.prompt(cache.captions(idx, rng)), *say]
+            positives = repeated(captions).to(run.device)
+        cond = mixed_condition(say, None, generator, P_NULL, run.config.train.cond_noise)
+        return Pair(z0, prompts, cond, positives, alike)
+
+
+    @staticmethod
+    def alike(cache: Cache, idx: Tensor, generator: torch.Generator) -> Tensor:
+        """As many samples whose prompts are nearest to that of the first: hard negatives for L_Con.
+
+        It can tell most pairs apart by what a prompt would say; among these, V must look at what no prompt says.
+        """
+        prompts = next(iter(cache.prompts.values()))
+        near = (prompts @ prompts[idx[0]]).topk(max(len(idx), int(ALIKE * len(cache)))).indices
+        return near[torch.randint(len(near), (len(idx),), generator=generator)]
+
+
+def open_streams(run: Run) -> Streams:
+    """Build or read the caches of all four pairings."""
     text = run.model.modalities["text"]
-    caches = [build_cache(run, pairing) for pairing in PAIRINGS]
-    return caches, (CaptionTable(text.encode), CaptionTable(text.prompt))
+    caches = {pairing: build_cache(run, pairing) for pairing in PAIRINGS}
+    return Streams(run, caches, CaptionTable(text.encode), CaptionTable(text.prompt))
 
 
 def tokens(run: Run, z0: dict[str, Tensor], t: Tensor, eps: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -61,31 +103,58 @@ def noise_like(run: Run, z0: dict[str, Tensor], generator: torch.Generator) -> d
     return {m: randn(tuple(z.shape), generator, run.device) for m, z in z0.items()}
 
 
-def con(run: Run, cache: Cache, text, n: int, temperature: Temperature, generator: torch.Generator) -> Tensor:
-    """L_Con on n samples of a pair, all at one t: with several, V could match the pairs by their noise level alone."""
-    z0, _, positives = draw_pair(run, cache, text, n, generator)
-    t = torch.randint(run.config.model.T, (1,), generator=generator).expand(n).to(run.device)
-    return contrastive_loss(*tokens(run, z0, t, noise_like(run, z0, generator)).values(), temperature(), positives)
+def times(run: Run, n: int, generator: torch.Generator) -> Tensor:
+    """t uniform in 0 … T−1."""
+    return torch.randint(run.config.model.T, (n,), generator=generator).to(run.device)
+
+
+def at_one_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str, Tensor]:
+    """The tokens for L_Con, all samples at one t: with several, V could match the pairs by their noise level alone."""
+    t = times(run, 1, generator).expand(len(pair.cond))
+    return tokens(run, pair.z0, t, noise_like(run, pair.z0, generator))
+
+
+def con(run: Run, pair: Pair, seen: dict[str, Tensor], temperature: Temperature) -> Tensor:
+    """L_Con of a pair's tokens; of the clock's alone where all samples say the same."""
+    first = run.config.model.summary if pair.alike else 0
+    return contrastive_loss(*(v[:, first:] for v in seen.values()), temperature(), pair.positives)
+
+
+def reading(run: Run, pair: Pair, seen: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    """L_Read of a pair's tokens `seen`: one stream or both, by all four denoisers, paired with them or not."""
+    cfg, losses = run.config.train, []
+    for m in run.model.modalities.values():
+        names = random.Random(int(torch.randint(2**62, (), generator=generator))).sample(list(seen), 2)
+        names = names[: 1 + int(torch.rand((), generator=generator) < 0.5)]
+        n = run.config.model.summary + m.environment.clock
+        env = gather([seen[name] for name in names], n, cfg.wiring)
+        env = env + cfg.env_noise * randn(tuple(env.shape), generator, run.device)
+        losses.append(reading_loss(m.denoiser.environment, env, [pair.prompts[name] for name in names], pair.cond))
+    return sum(losses) / len(losses)
 
 
 def train_environment(run: Run) -> None:
-    """Train all V_m on L_Con alone, on the four pairings in turn."""
-    caches, text = streams(run)
-    modules = nn.ModuleDict({name: m.environment for name, m in run.model.modalities.items()})
+    """Train all V_m on L_Read + λ L_Con, on the four pairings in turn, and all attention of conditions to them."""
+    data, lam = open_streams(run), run.config.train.lam
+    modules = nn.ModuleDict()
     modules["temperature"] = temperature = Temperature().to(run.device)
+    for name, m in run.model.modalities.items():
+        modules[f"environment-{name}"] = m.environment
+        modules[f"reader-{name}"] = m.denoiser.environment
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        cache = caches[i % len(caches)]
-        loss = con(run, cache, text, run.stage("environment").batch, temperature, generator)
-        return {"loss": loss, "-".join(cache.pairing): loss}
+        pair = data.draw(i, "environment", generator)
+        seen = at_one_time(run, pair, generator)
+        read, l_con = reading(run, pair, seen, generator), con(run, pair, seen, temperature)
+        name = "-".join(pair.z0)
+        return {"loss": read + lam * l_con, f"read_{name}": read, f"con_{name}": l_con}
 
     run.fit("environment", modules, step)
 
 
 def train_joint(run: Run) -> None:
     """Train all V_m and all environment attention on the four pairings in turn."""
-    cfg, batch, model = run.config.train, run.stage("joint").batch, run.model
-    caches, text = streams(run)
+    cfg, model, data = run.config.train, run.model, open_streams(run)
     modules = nn.ModuleDict()
     modules["temperature"] = temperature = Temperature().to(run.device)
     for name, m in model.modalities.items():
@@ -96,8 +165,8 @@ def train_joint(run: Run) -> None:
     def uniform(n: int, generator: torch.Generator) -> Tensor:
         return torch.rand(n, generator=generator).to(run.device)
 
-    def earlier(t: Tensor, generator: torch.Generator) -> Tensor:
-        """The times of the others: the same, as when all are generated, or earlier, as for a prompt, which is at 0."""
+    def others(t: Tensor, generator: torch.Generator) -> Tensor:
+        """The times of the others: the same; or ahead, as a prompt is, at 0, or a stream that has started earlier."""
         share, u = uniform(len(t), generator), uniform(len(t), generator)
         u = torch.where(u < 0.3, torch.zeros_like(u), u)  # a share of them exactly at 0
         return torch.where(share < P_AHEAD, (t * u).long(), t)
@@ -110,22 +179,27 @@ def train_joint(run: Run) -> None:
         return env * (u < 1 - cfg.p_null)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        cache = caches[i % len(caches)]
-        z0, prompts, _ = draw_pair(run, cache, text, batch, generator)
-        cond = mixed_condition(prompts, None, generator, P_NULL, cfg.cond_noise)
-        t = torch.randint(run.config.model.T, (batch,), generator=generator).to(run.device)
-        eps, t_env = noise_like(run, z0, generator), earlier(t, generator)
-        env = wire(tokens(run, z0, t_env, eps), run.config.model.summary, cfg.wiring)
+        pair = data.draw(i, "joint", generator)
+        n = len(pair.cond)
+        # dense where t is large: while a stream can be seen, it needs no other to tell what it is
+        t = (run.config.model.T * uniform(n, generator).sqrt()).long()
+        eps, t_env = noise_like(run, pair.z0, generator), others(t, generator)
+        seen = tokens(run, pair.z0, t_env, eps)
+        env = wire(seen, cfg.wiring)
         if cfg.wiring == "others":
             with torch.no_grad():
-                own = tokens(run, z0, t_env, noise_like(run, z0, generator))
+                own = tokens(run, pair.z0, t_env, noise_like(run, pair.z0, generator))
             env = {m: bridged(e, own[m], generator) for m, e in env.items()}
-        cross = cross_loss(loss, {m: model.modalities[m].denoiser for m in z0}, env, z0, t, eps, cond)
-        l_con = con(run, cache, text, 2 * batch, temperature, generator)
+        denoisers = {m: model.modalities[m].denoiser for m in pair.z0}
+        rows = {m: max(1, int(n * cfg.clip_share)) if len(z.shape) == 5 else n for m, z in pair.z0.items()}
+        cross = cross_loss(loss, denoisers, env, pair.z0, t, eps, pair.cond, rows)
+        l_con = con(run, pair, at_one_time(run, pair, generator), temperature)
+        read = reading(run, pair, seen, generator)
         return {
-            "loss": sum(cross.values()) + cfg.lam * l_con,
+            "loss": sum(cross.values()) + cfg.lam * (l_con + read),
             **{f"cross_{m}": value for m, value in cross.items()},
-            f"con_{'-'.join(cache.pairing)}": l_con,
+            f"read_{'-'.join(pair.z0)}": read,
+            f"con_{'-'.join(pair.z0)}": l_con,
         }
 
     run.fit("joint", modules, step)

@@ -30,14 +30,18 @@ def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[s
     return wholes, parts, keys
 
 
-def train_bridge(run: Run, name: str) -> None:
+def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
     """Align C_name to C_text on pairs of text and `name`; only the first, text+image, also trains C_text.
+
+    `start_from`: the modality whose trained encoder it takes over what fits of.
 
     While C_text is trained, text alone teaches it that meanings add up, and the words that images never show.
     """
     stage = f"prompts-text-{name}"
     first = stage == next(s for s in run.config.train.stages if s.startswith("prompts-"))
     c_text, c_other = run.model.modalities["text"].prompt, run.model.modalities[name].prompt
+    if start_from is not None:
+        c_other.start_from(run.model.modalities[start_from].prompt)
     temperature = Temperature().to(run.device)
     pairs, batch = Pairs(run.source, ("text", name), run.seed), run.stage(stage).batch
     modules = nn.ModuleDict({"other": c_other, "temperature": temperature, **({"text": c_text} if first else {})})
@@ -58,3 +62,9 @@ def train_bridge(run: Run, name: str) -> None:
         return losses
 
     run.fit(stage, modules, step)
+    c_other.shift.zero_()
+    generator = run.generator(stage)
+    with torch.no_grad():
+        drawn = pairs.draw(512, generator)
+        own = c_other(drawn.render(name, generator=generator).to(run.device))
+        c_other.fit_shift(own, c_text(drawn.captions(random.Random(generator.initial_seed()))))

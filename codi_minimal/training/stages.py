@@ -34,8 +34,8 @@ def _autoencoder(name: str, **how) -> StageFunctions:
     return StageFunctions(partial(train_autoencoder, name=name, **how), partial(reconstructions, name=name))
 
 
-def _bridge(name: str) -> StageFunctions:
-    return StageFunctions(partial(train_bridge, name=name), partial(similarities, name=name))
+def _bridge(name: str, **how) -> StageFunctions:
+    return StageFunctions(partial(train_bridge, name=name, **how), partial(similarities, name=name))
 
 
 def _denoiser(name: str, **how) -> StageFunctions:
@@ -49,7 +49,7 @@ STAGES: dict[str, StageFunctions] = {
     "vocoder": StageFunctions(train_vocoder, partial(reconstructions, name="audio")),
     "prompts-text-image": _bridge("image"),
     "prompts-text-audio": _bridge("audio"),
-    "prompts-text-video": _bridge("video"),
+    "prompts-text-video": _bridge("video", start_from="image"),
     "denoiser-image": _denoiser("image"),
     "denoiser-audio": _denoiser("audio"),
     "denoiser-text": StageFunctions(train_text_denoiser, partial(samples, outputs=("text",))),

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from codi_minimal.alignment import EnvironmentAttention, add_environment, environment_modules
+from codi_minimal.alignment.environment import CLOCK, clock_code, slots
 from codi_minimal.denoisers import UNet, VideoUNet
+from codi_minimal.denoisers.unet import Stage
 from tests.denoisers.test_unet import SIZES, awake
 
 NETS = {"text": (UNet, (4, 8)), "image": (UNet, (4, 8, 8)), "video": (VideoUNet, (8, 4, 8, 8))}
@@ -55,9 +58,49 @@ def test_attention_is_a_softmax_with_one_silent_key():
     torch.testing.assert_close(attention(h, env)[0], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_place_looks_first_at_the_tokens_of_its_own_time():
+    times, env = slots(8).repeat(2), torch.randn(1, 3 + 8, 32)
+    env[..., -CLOCK:] = torch.cat([torch.zeros(3, CLOCK), CLOCK**0.5 * clock_code(slots(8))])
+    attention = awake(EnvironmentAttention(32, 32, times))
+    h = torch.randn(1, 16, 32)
+    q = attention.q(attention.norm(h) + attention.position)[0]
+    k, v = attention.kv(env)[0].chunk(2, dim=-1)
+    clock = clock_code(times) @ clock_code(slots(8)).T
+    scores = q @ torch.cat([attention.nothing[0], k]).T / 32**0.5 + 6 * F.pad(clock, (4, 0))
+    expected = attention.out(scores.softmax(dim=-1)[:, 1:] @ v)
+    torch.testing.assert_close(attention(h, env)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "clock"), [("image", False), ("image", True), ("video", True)])
+def test_the_time_of_a_place_is_its_frame_or_its_column(name, clock):
+    kind, shape = NETS[name]
+    net = kind(shape, **SIZES)
+    add_environment(net, d_env=32, clock=clock)
+    code = net.middle.transformer.environment.code
+    if name == "video":
+        assert torch.equal(code, clock_code(slots(8)).repeat_interleave(len(code) // 8, dim=0))
+    else:
+        side = round(len(code) ** 0.5)
+        assert torch.equal(code, clock_code(slots(side)).repeat(side, 1) if clock else torch.zeros(side**2, CLOCK))
+
+
 def test_what_joint_training_may_change_is_the_attention_alone():
     net = UNet((4, 8, 8), **SIZES)
     before = len(list(net.parameters()))
     add_environment(net, d_env=16)
     added = [p for module in environment_modules(net) for p in module.parameters()]
-    assert len(added) == len(list(net.parameters())) - before == 7 * len(net.stages)
+    attended = 1 + 1 + sum(isinstance(layer, Stage) for layer in net.up)  # the condition, the middle, the way up
+    assert len(added) == len(list(net.parameters())) - before == 8 * attended
+
+
+def test_the_condition_listens_too():
+    net = awake(UNet((4, 8, 8), **SIZES)).eval()
+    add_environment(net, d_env=16)
+    t, cond, env = torch.tensor([10, 900]), F.normalize(torch.randn(2, 8), dim=-1), torch.randn(2, 6, 16)
+    before, asleep = net.embed_condition(t, cond), net.embed_condition(t, cond, env)
+    assert all(torch.equal(a, b) for a, b in zip(before, asleep, strict=True))
+    awake(net.environment)
+    heard = cond + net.environment(cond[:, None], env)[:, 0]
+    for a, b in zip(net.embed_condition(t, cond, env), net.embed_condition(t, heard), strict=True):
+        torch.testing.assert_close(a, b)
+    assert (heard - cond).abs().amax(dim=1).min() > 1e-4

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from codi_minimal.alignment import EnvironmentEncoder
+from codi_minimal.alignment.environment import CLOCK, clock_code, slots, with_motion
 
-SIZES = {"d_env": 16, "width": 32, "layers": 1, "stem": 16, "summary": 2}
+SIZES = {"d_env": 32, "width": 32, "layers": 1, "stem": 16, "summary": 2}
 
 
 @pytest.fixture
@@ -19,8 +20,8 @@ def video() -> EnvironmentEncoder:
 def test_tokens_have_norm_sqrt_d_and_depend_on_latent_and_time(video):
     z, t = torch.randn(3, 8, 4, 8, 8), torch.tensor([0, 500, 999])
     tokens = video(z, t)
-    assert tokens.shape == (3, 2 + 8, 16)
-    torch.testing.assert_close(tokens.norm(dim=-1), torch.full((3, 10), 4.0))
+    assert tokens.shape == (3, 2 + 8, 32)
+    torch.testing.assert_close(tokens[..., :-CLOCK].norm(dim=-1), torch.full((3, 10), 32**0.5))
     assert (video(z, t.flip(0))[[0, 2]] - tokens[[0, 2]]).abs().amax(dim=(1, 2)).min() > 1e-3
     assert (video(-z, t) - tokens).abs().amax(dim=(1, 2)).min() > 1e-3
     torch.testing.assert_close(video(z[1:2], t[1:2]), tokens[1:2], rtol=1e-4, atol=1e-5)
@@ -35,9 +36,26 @@ def test_a_clock_token_answers_first_to_its_own_frame(video):
         assert moved.argmax() == frame
 
 
+def test_a_frame_is_seen_with_its_changes():
+    z = torch.tensor([1.0, 1.0, 3.0, 2.0]).reshape(1, 4, 1, 1, 1)
+    seen = with_motion(z)[0, :, :, 0, 0].tolist()
+    assert seen == [[0, 1, 0], [0, 1, 2], [2, 3, -1], [-1, 2, 0]]
+
+
+def test_every_stream_with_time_carries_the_same_clock_and_summaries_none(video):
+    audio = EnvironmentEncoder((8, 8, 8), "b e (m p) n -> b n m (e p)", {"p": 4}, clock=8, **SIZES)
+    t = torch.tensor([5])
+    for tokens in (video(torch.randn(1, 8, 4, 8, 8), t)[0], audio(torch.randn(1, 8, 8, 8), t)[0]):
+        assert not tokens[:2, -CLOCK:].any()
+        torch.testing.assert_close(tokens[2:, -CLOCK:], CLOCK**0.5 * clock_code(slots(8)))
+    u = torch.tensor([0.1, 0.15, 0.7])
+    product = torch.stack([(torch.pi * k * (u[:, None] - u)).cos() for k in range(1, 9)]).mean(dim=0)
+    torch.testing.assert_close(clock_code(u) @ clock_code(u).T, product)
+
+
 def test_modalities_without_time_have_summary_tokens_only():
     text = EnvironmentEncoder((8, 8), "b e l -> b 1 l e", {}, **SIZES)
-    assert text(torch.randn(2, 8, 8), torch.tensor([1, 2])).shape == (2, 2, 16)
+    assert text(torch.randn(2, 8, 8), torch.tensor([1, 2])).shape == (2, 2, 32)
 
 
 def test_bad_shapes_and_patterns_are_named(video):

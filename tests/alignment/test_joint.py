@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from codi_minimal.alignment import contrastive_loss, cross_loss, wire
-from codi_minimal.prompts import clip_loss
+from codi_minimal.alignment import EnvironmentAttention, contrastive_loss, cross_loss, gather, reading_loss, wire
+from codi_minimal.prompts import clip_loss, mix
+from tests.denoisers.test_unet import awake
 
 TOKENS = {
     "video": torch.randn(3, 2 + 8, 16),
@@ -15,38 +16,38 @@ TOKENS = {
 
 
 def test_others_see_each_other_and_the_clock_goes_to_those_that_have_one():
-    env = wire(TOKENS, summary=2)
+    env = wire(TOKENS)
     assert torch.equal(env["text"], torch.cat([TOKENS["audio"][:, :2], TOKENS["video"][:, :2]], dim=1))
     assert torch.equal(env["audio"], torch.cat([TOKENS["text"], TOKENS["video"]], dim=1))
     assert torch.equal(env["video"], torch.cat([TOKENS["audio"], TOKENS["text"]], dim=1))
 
 
 def test_own_sees_itself_pooled_one_token_a_stream_and_off_nothing():
-    assert all(torch.equal(env, TOKENS[name]) for name, env in wire(TOKENS, 2, "own").items())
-    pooled = wire(TOKENS, 2, "pooled")
+    assert all(torch.equal(env, TOKENS[name]) for name, env in wire(TOKENS, "own").items())
+    pooled = wire(TOKENS, "pooled")
     assert pooled["text"].shape == (3, 2, 16)
     torch.testing.assert_close(pooled["text"][:, 0], F.normalize(TOKENS["audio"].mean(dim=1), dim=-1) * 4)
-    assert set(wire(TOKENS, 2, "off").values()) == {None}
+    assert set(wire(TOKENS, "off").values()) == {None}
 
 
 @pytest.mark.parametrize(("wiring", "listens"), [("others", True), ("pooled", True), ("own", False), ("off", False)])
 def test_a_change_of_b_reaches_a_or_does_not(wiring, listens):
-    changed = wire({**TOKENS, "video": TOKENS["video"] + 1}, 2, wiring)["audio"]
-    before = wire(TOKENS, 2, wiring)["audio"]
+    changed = wire({**TOKENS, "video": TOKENS["video"] + 1}, wiring)["audio"]
+    before = wire(TOKENS, wiring)["audio"]
     assert (changed is not None and not torch.equal(changed, before)) == listens
 
 
 def test_the_order_of_streams_does_not_matter():
     shuffled = {name: TOKENS[name] for name in ("audio", "text", "video")}
     for wiring in ("others", "pooled", "own"):
-        for name, env in wire(shuffled, 2, wiring).items():
-            assert torch.equal(env, wire(TOKENS, 2, wiring)[name])
+        for name, env in wire(shuffled, wiring).items():
+            assert torch.equal(env, wire(TOKENS, wiring)[name])
 
 
 def test_a_stream_alone_has_no_environment():
-    assert wire({"text": TOKENS["text"]}, 2) == {"text": None}
+    assert wire({"text": TOKENS["text"]}) == {"text": None}
     with pytest.raises(ValueError, match="expected a wiring out of others, own, pooled, off, got 'all'"):
-        wire(TOKENS, 2, "all")
+        wire(TOKENS, "all")
 
 
 def test_l_con_compares_the_tokens_that_both_have():
@@ -72,16 +73,56 @@ def test_l_cross_gives_each_stream_its_noise_and_the_others_tokens():
     out = cross_loss(loss, {"text": 1.0, "image": 2.0}, env, z0, t, eps, cond)
     torch.testing.assert_close(out["text"], 1 + z0["text"].sum() + eps["text"].sum() + 6 + cond.sum() + 6)
     torch.testing.assert_close(out["image"], 2 + z0["image"].sum() + eps["image"].sum() + 6 + cond.sum())
+    few = cross_loss(loss, {"text": 1.0, "image": 2.0}, env, z0, t, eps, cond, rows={"text": 3, "image": 1})
+    torch.testing.assert_close(few["text"], out["text"])
+    torch.testing.assert_close(few["image"], 2 + z0["image"][:1].sum() + eps["image"][:1].sum() + 1 + cond[:1].sum())
     with pytest.raises(ValueError, match="expected a pair"):
         cross_loss(loss, {}, env, {**z0, "audio": torch.zeros(3, 1)}, t, eps, cond)
 
 
 def test_prompts_are_seen_by_every_stream_as_other_streams_are():
     given = [torch.randn(3, 2 + 8, 16)]
-    env = wire(TOKENS, 2, given=given)
+    env = wire(TOKENS, given=given)
     assert torch.equal(env["text"][:, -2:], given[0][:, :2])
     assert torch.equal(env["audio"][:, -10:], given[0])
-    assert torch.equal(wire({"text": TOKENS["text"]}, 2, given=given)["text"], given[0][:, :2])
-    assert wire(TOKENS, 2, "pooled", given)["text"].shape == (3, 3, 16)
-    assert torch.equal(wire(TOKENS, 2, "own", given)["text"], TOKENS["text"])
-    assert wire(TOKENS, 2, "off", given)["text"] is None
+    assert torch.equal(wire({"text": TOKENS["text"]}, given=given)["text"], given[0][:, :2])
+    assert wire(TOKENS, "pooled", given)["text"].shape == (3, 3, 16)
+    assert torch.equal(wire(TOKENS, "own", given)["text"], TOKENS["text"])
+    assert wire(TOKENS, "off", given)["text"] is None
+
+
+def test_tokens_are_gathered_up_to_what_the_stream_has_itself():
+    streams = [TOKENS["video"], TOKENS["text"]]
+    assert torch.equal(gather(streams, 2), torch.cat([TOKENS["video"][:, :2], TOKENS["text"]], dim=1))
+    assert torch.equal(gather(streams, 10), torch.cat(streams, dim=1))
+    assert gather(streams, 10, "pooled").shape == (3, 2, 16)
+
+
+def test_l_read_is_the_distance_to_the_mixture_of_the_prompt_and_what_the_streams_will_say():
+    cond, a, b, residual = (F.normalize(torch.randn(3, 8), dim=-1) for _ in range(4))
+    cond[0] = 0  # no prompt
+    goal = torch.cat([mix([a, b])[:1], mix([cond, a, b])[1:]])
+    expected = (cond + residual - goal).square().sum(dim=1).mean()
+    seen = []
+
+    def reader(c, env):
+        seen.append((c, env))
+        return residual[:, None]
+
+    torch.testing.assert_close(reading_loss(reader, TOKENS["text"], [a, b], cond), expected)
+    assert torch.equal(seen[0][0], cond[:, None]) and seen[0][1] is TOKENS["text"]
+
+
+def test_a_reader_learns_to_say_what_the_tokens_stand_for():
+    torch.manual_seed(0)
+    reader, to_tokens = awake(EnvironmentAttention(8, 16, places=1)), torch.randn(8, 2 * 16) * 2
+    optimizer = torch.optim.Adam(reader.parameters(), lr=1e-2)
+    prompts = F.normalize(torch.randn(64, 8), dim=-1)
+    env = (prompts @ to_tokens).reshape(64, 2, 16)
+    losses = []
+    for _ in range(150):
+        losses.append(reading_loss(reader, env, [prompts], torch.zeros(64, 8)))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.1 * losses[0]

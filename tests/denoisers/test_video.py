@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 
 from codi_minimal.denoisers import UNet, VideoUNet, latent_shift
+from codi_minimal.denoisers.video import FrameEmbedding
 from tests.denoisers.test_unet import SIZES, awake
 
 
@@ -53,3 +54,17 @@ def test_it_starts_only_from_an_image_unet_of_its_sizes():
         VideoUNet((8, 4, 8, 8), **SIZES).start_from(UNet((4, 8, 8), **{**SIZES, "widths": (32, 64)}))
     with pytest.raises(ValueError, match="divisible by 8"):
         latent_shift(torch.zeros(1, 8, 12, 2, 2))
+
+
+def test_the_embedding_of_a_frame_is_of_the_condition_and_the_frame_together():
+    torch.manual_seed(0)
+    embed, emb = FrameEmbedding(8, frames=3), torch.randn(2, 8)
+    assert torch.equal(embed(emb), emb.repeat_interleave(3, dim=0))
+    awake(embed)
+    out = embed(emb)
+    for b in range(2):
+        for f in range(3):
+            x = embed.project(emb[b]) + embed.frame[f]
+            torch.testing.assert_close(out[3 * b + f], emb[b] + embed.out(F.silu(x)))
+    of_frame = rearrange(out, "(b f) e -> b f e", f=3) - emb[:, None]
+    assert (of_frame[0] - of_frame[1]).std(dim=0).min() > 1e-3  # no sum of one term for b and one for f

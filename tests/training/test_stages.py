@@ -15,6 +15,7 @@ from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.prompts import wholes_and_parts
 from codi_minimal.training.run import Run
 from codi_minimal.training.stages import STAGES, train
+from tests.models import NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +44,8 @@ TRAINED = {  # what a stage may change: prefixes of parameter names after "modal
     "denoiser-audio": ("audio.denoiser.",),
     "denoiser-text": ("text.denoiser.",),
     "denoiser-video": ("video.denoiser.",),
-    "environment": tuple(f"{m}.environment." for m in ("text", "image", "audio", "video")),
-    "joint": tuple(f"{m}.environment." for m in ("text", "image", "audio", "video")),
+    "environment": tuple(f"{m}{v}" for m in NAMES for v in (".environment.", ".denoiser.environment.")),
+    "joint": tuple(f"{m}.environment." for m in NAMES),
 }
 
 
@@ -88,7 +89,7 @@ def test_a_stage_changes_its_own_parameters_and_nothing_else(whole_run, stage):
     names = whole_run[2][stage]
     foreign = {n for n in names if not n.startswith(prefixes)}
     if stage == "joint":  # and the attention to the environment, inside the frozen denoisers
-        foreign = {n for n in foreign if ".transformer.environment." not in n}
+        foreign = {n for n in foreign if "denoiser" not in n or "environment." not in n}
     if stage.startswith("denoiser"):
         assert not any(".environment." in n for n in names)
     assert not foreign
@@ -147,6 +148,8 @@ def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch):
     torch.testing.assert_close(run.model.modalities["video"].prompt(video), made.prompts["video"], rtol=1e-4, atol=1e-4)
     monkeypatch.setattr(cache_room, "write_tensors", None)  # the second time it is read, not made
     assert torch.equal(build_cache(run, ("audio", "video")).latents["audio"], made.latents["audio"])
+    with pytest.raises(ValueError, match="'seed': '1'.*got.*'seed': '0'"):  # captions would be of other scenes
+        build_cache(replace(run, seed=1), ("audio", "video"))
 
 
 def test_a_caches_captions_are_fresh_and_true(run):
