@@ -1,4 +1,4 @@
-"""The command line: `python -m codi_minimal generate | train | evaluate | check | demo`.
+"""The command line: `python -m codi_minimal generate | train | evaluate | experiment | check | demo`.
 
 Ordinary files in, ordinary files out. Whatever goes wrong is said in one line on stderr, with exit code 2.
 Heavy imports wait until a verb needs them, so that `--help` answers at once.
@@ -83,6 +83,18 @@ def evaluate(args: argparse.Namespace) -> None:
     print(Path(args.out) / "report.md")
 
 
+def experiment(args: argparse.Namespace) -> None:
+    """One of the experiments that explain the method: gap, the modality gap."""
+    from codi_minimal.experiments.gap import gap
+
+    run = {"gap": gap}[args.name]
+    out = Path(args.out) / args.name
+    options = {"steps": args.steps, "samples": args.samples, "seed": args.seed}
+    options = {name: value for name, value in options.items() if value is not None}
+    run(_model(args), args.data, out, **options, progress=sys.stderr.isatty())
+    print(out / f"{args.name}.md")
+
+
 def check(args: argparse.Namespace) -> None:
     """What is installed, which device, where the data is; and a sample, as proof."""
     from time import perf_counter
@@ -112,7 +124,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m codi_minimal", description="CoDi, small: any to any, by diffusion.")
-    verbs = parser.add_subparsers(required=True, metavar="generate | train | evaluate | check | demo")
+    verbs = parser.add_subparsers(required=True, metavar="generate | train | evaluate | experiment | check | demo")
 
     def verb(run: Any, out: str | None = None) -> argparse.ArgumentParser:
         sub = verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
@@ -152,6 +164,14 @@ def _parser() -> argparse.ArgumentParser:
     data(sub)
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
     sub.add_argument("--samples", type=_positive, help="for each single-prompt cell and joint figure")
+    sub.add_argument("--seed", type=int, default=0)
+
+    sub = verb(experiment, "results")
+    checkpoint(sub)
+    data(sub)
+    sub.add_argument("name", choices=("gap",), help="which")
+    sub.add_argument("--steps", type=_positive, help="of training, for each variant")
+    sub.add_argument("--samples", type=_positive, help="for each figure")
     sub.add_argument("--seed", type=int, default=0)
 
     sub = verb(check)

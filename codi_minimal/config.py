@@ -65,6 +65,7 @@ class TrainConfig:
     cache: int = 20_000  # samples of a pair that are rendered and encoded once
     video_cache: int = 8_000
     p_null: float = 0.1  # how often a prompt is dropped, for classifier-free guidance
+    p_single: tuple[float, float] = (0.4, 0.2)  # how often one text, one prompt of the output's kind; else a mixture
     cond_noise: float = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
     env_noise: float = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
     lam: float = 0.1  # λ of L_Cross + λ L_Con
@@ -98,6 +99,7 @@ class Config:
                     model[key] = UNetConfig(**{**value, "widths": tuple(value["widths"])})
                 elif isinstance(value, list):
                     model[key] = tuple(value)
+            train["p_single"] = tuple(train.get("p_single", TrainConfig.p_single))
             train["stages"] = {name: Stage(**stage) for name, stage in train["stages"].items()}
             return cls(values["name"], ModelConfig(**model), TrainConfig(**train))
         except (KeyError, TypeError, AttributeError) as error:

@@ -25,8 +25,9 @@ ALLOWED = {
     "": BASE | {"codi"},
     "training": TOP,
     "evaluation": TOP,
+    "experiments": TOP | {"training", "evaluation"},
     "demo": TOP | {"evaluation"},
-    "cli": TOP | {"training", "evaluation", "demo"},
+    "cli": TOP | {"training", "evaluation", "experiments", "demo"},
     "__main__": {"cli"},
 }
 EXCEPTIONS = {("demo", "cli")}  # `python -m codi_minimal.demo` is `python -m codi_minimal demo`

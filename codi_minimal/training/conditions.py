@@ -14,8 +14,6 @@ from torch import Tensor
 from codi_minimal.data import ATTRIBUTES_OF, caption, sample_subset
 from codi_minimal.training.prompts import WORDS
 
-P_SINGLE = (0.4, 0.6)  # below the first: one text; up to the second: one prompt of the other kind; above: a mixture
-
 
 def distractors(name: str, n: int, rng: random.Random) -> list[str] | None:
     """n captions that say only what modality `name` cannot show, or None where it can show all that text can say.
@@ -30,7 +28,12 @@ def distractors(name: str, n: int, rng: random.Random) -> list[str] | None:
 
 
 def mixed_condition(
-    true: Sequence[Tensor], extra: Tensor | None, generator: torch.Generator, p_null: float, noise: float
+    true: Sequence[Tensor],
+    extra: Tensor | None,
+    generator: torch.Generator,
+    p_null: float,
+    noise: float,
+    p_single: tuple[float, float] = (0.4, 0.2),
 ) -> Tensor:
     """One condition a sample (b, d): a single prompt, or C = Σ w_i C_i of several, noise added; zeros for no prompt.
 
@@ -39,6 +42,7 @@ def mixed_condition(
             of another kind.
         extra: prompts that say nothing about it, or None; only ever mixed in.
         p_null: share of zero rows. noise: σ a component.
+        p_single: how often the condition is one text, and how often one prompt of the other kind; else a mixture.
     """
     b, device = len(true[0]), true[0].device
     pool = torch.stack([*true, *([] if extra is None else [extra])])                        # k b d
@@ -50,8 +54,8 @@ def mixed_condition(
     certain = torch.randint(len(true), (b,), generator=generator).to(device)
     w = w + F.one_hot(certain, len(pool)).T * (0.3 + uniform(b))                            # one true prompt at least
     kind = uniform(b)
-    single = (kind >= P_SINGLE[0]).long()
-    w = torch.where((kind < P_SINGLE[1])[None], F.one_hot(single, len(pool)).T.to(w), w)
+    single = (kind >= p_single[0]).long()
+    w = torch.where((kind < sum(p_single))[None], F.one_hot(single, len(pool)).T.to(w), w)
     cond = torch.einsum("kb,kbd->bd", w / w.sum(dim=0), pool)
     # a mixture is shorter than a single prompt that says the same; half of them are brought to the same length
     cond = torch.where((uniform(b) < 0.5)[:, None], F.normalize(cond, dim=-1), cond)

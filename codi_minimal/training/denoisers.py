@@ -36,7 +36,7 @@ def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
         true = [c_text(cache.captions(idx, rng)), own, c_text(cache.captions(idx, rng))]
         foreign = distractors(name, batch, rng)
         extra = None if foreign is None else c_text(foreign)
-        cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise)
+        cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
         return {"loss": loss_at_random_t(run, net, z0, cond, generator)}
 
     run.fit(stage, m.denoiser, step, frozen=environment_modules(m.denoiser))
@@ -56,7 +56,7 @@ def train_text_denoiser(run: Run) -> None:
         idx = torch.randint(len(cache), (batch,), generator=generator)
         z0 = encode(cache.captions(idx, rng))
         true = [c_text(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
-        cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise)
+        cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
         return {"loss": loss_at_random_t(run, net, z0, cond, generator)}
 
     run.fit("denoiser-text", text.denoiser, step, frozen=environment_modules(text.denoiser))

@@ -293,5 +293,5 @@ def test_the_shift_moves_the_centre_of_one_cloud_onto_anothers():
         shifted = encoder(pictures)
     torch.testing.assert_close(encoder.shift, other.mean(dim=0) - raw.mean(dim=0))
     torch.testing.assert_close(shifted, F.normalize(raw + encoder.shift, dim=-1))
-    assert modality_gap(shifted, other).distance < 0.2 < 0.8 < modality_gap(raw, other).distance
+    assert modality_gap(shifted, other).distance < modality_gap(raw, other).distance / 3
     assert "shift" in encoder.state_dict()

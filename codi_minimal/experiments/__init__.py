@@ -1,0 +1,1 @@
+"""Experiments that explain the method: each a command that trains, measures and writes a table."""

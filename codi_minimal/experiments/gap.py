@@ -1,0 +1,163 @@
+"""The modality gap: what a denoiser that has only seen text makes of other prompts, and what closes the gap.
+
+Contrastive training leaves each modality in a cone of its own (Liang et al. 2022), so C_audio("seven") is not
+C_text("seven"). Image denoisers are trained from nothing, alike but for the prompts they are shown, and asked with
+prompts of all modalities. No regime pairs images with audio or video.
+"""
+
+import copy
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from codi_minimal.codi import CoDi
+from codi_minimal.config import Stage
+from codi_minimal.data import ATTRIBUTES_OF, Pairs, Source, load
+from codi_minimal.data.world import World
+from codi_minimal.evaluation.coherence import coherence, said_by
+from codi_minimal.evaluation.readers import shipped_judges
+from codi_minimal.evaluation.report import plain, table
+from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.prompts import modality_gap
+from codi_minimal.training.denoisers import train_denoiser
+from codi_minimal.training.run import Run
+
+OUTPUT = "image"
+TEXT_ALONE = {"p_single": (1.0, 0.0), "cond_noise": 0.0}
+REGIMES: dict[str, dict[str, Any]] = {  # what differs from the preset's training config
+    "text prompts alone": TEXT_ALONE,
+    "text prompts, noise": {**TEXT_ALONE, "cond_noise": 0.02},
+    "own prompts mixed in": {"cond_noise": 0.0},
+    "own prompts mixed in, noise": {},
+}
+
+
+def gap(
+    model: CoDi,
+    data: str | Path | None,
+    out: str | Path,
+    steps: int = 800,
+    samples: int = 200,
+    seed: int = 0,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train the image denoiser under each regime, and write gap.json and gap.md.
+
+    Args:
+        model: whose encoders and autoencoders are used; it is left as it is.
+        data: see `data.load`. out: folder, also of the runs, which resume.
+        steps: of training, for each regime. samples: for each prompt modality and regime.
+        seed: of everything.
+
+    Returns:
+        The clouds' distances, and coherence by regime and prompt modality; of plain JSON types.
+    """
+    out, model = Path(out), copy.deepcopy(model)
+    source, test = load(data), load(data, "test")
+    options = f"--steps {steps} --samples {samples} --seed {seed}"
+    report: dict[str, Any] = {
+        "command": f"python -m codi_minimal experiment gap --data DATA {options}",
+        "source": test.name,
+        "clouds": {"centred": clouds(model, test, samples, seed)},
+        "coherence": {},
+    }
+    with uncentred(model):
+        report["clouds"]["not centred"] = clouds(model, test, samples, seed)
+    for name, changes in REGIMES.items():
+        train = replace(model.config.train, stages={f"denoiser-{OUTPUT}": Stage(steps, 64, 1e-3)}, **changes)
+        torch.manual_seed(seed)
+        fresh = CoDi(replace(model.config, train=train), model.vocabulary)
+        model.config = fresh.config
+        model.modalities[OUTPUT].denoiser.load_state_dict(fresh.modalities[OUTPUT].denoiser.state_dict())
+        run = Run(model, source, out / name.replace(", ", "-").replace(" ", "-"), seed, progress)
+        share_cache(out, run.folder)
+        train_denoiser(run, OUTPUT)
+        share_cache(run.folder, out)
+        report["coherence"][name] = follow(model, test, samples, seed)
+        if changes is TEXT_ALONE:
+            with uncentred(model):
+                report["coherence"][f"{name}, not centred"] = follow(model, test, samples, seed)
+    report = plain(report)
+    (out / "gap.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "gap.md").write_text(markdown(report), encoding="utf-8")
+    return report
+
+
+def share_cache(source: Path, target: Path) -> None:
+    """All regimes train on the same pairs; they are encoded once."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.glob("cache-*.safetensors"):
+        if not (target / path.name).exists():
+            shutil.copy(path, target / path.name)
+
+
+@contextmanager
+def uncentred(model: CoDi) -> Iterator[None]:
+    """The prompt encoders as contrastive training left them, without their shift."""
+    prompts = [m.prompt for m in model.modalities.values()]
+    shifts = [prompt.shift.clone() for prompt in prompts]
+    for prompt in prompts:
+        prompt.shift.zero_()
+    try:
+        yield
+    finally:
+        for prompt, shift in zip(prompts, shifts, strict=True):
+            prompt.shift.copy_(shift)
+
+
+def clouds(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict[str, float]]:
+    """Distance of the centres of C_text and C_m, and mean cosine, over n pairs of the test split."""
+    result = {}
+    for name in model.modalities:
+        if name == "text":
+            continue
+        generator = torch.Generator().manual_seed(seed)
+        drawn = Pairs(source, ("text", name), seed).draw(n, generator)
+        text = model.encode_prompt("text", drawn.captions(random.Random(seed)))
+        other = model.encode_prompt(name, drawn.render(name, generator=generator))
+        result[name] = modality_gap(text, other)._asdict()
+    return result
+
+
+def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:
+    """Coherence of images made from n prompts of each modality, which nothing but the condition tells them."""
+    sampler = Sampler(model, seed, {"prompt_streams": False})
+    scores = {}
+    for i, prompt in enumerate(model.modalities):
+        scene, renders = World(source).sample(n, torch.Generator().manual_seed(1000 * seed + i))
+        given = {prompt: renders[prompt]}
+        scores[prompt] = coherence(said_by(given, scene), sampler(given, (OUTPUT,), n), shipped_judges())[OUTPUT]
+    return scores
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Two tables and how they were made."""
+    distances = [
+        (f"text–{name}, {how}", row["distance"], row["cosine"])
+        for how, rows in report["clouds"].items()
+        for name, row in rows.items()
+    ]
+    prompts = list(next(iter(report["coherence"].values())))
+    columns = [(p, a) for p in prompts for a in ATTRIBUTES_OF[OUTPUT] if a in ATTRIBUTES_OF[p]]
+    shares = [
+        (regime, *(f"{scores[p][a]['value']:.2f} [{scores[p][a]['interval'][0]:.2f}, {scores[p][a]['interval'][1]:.2f}]"
+                   for p, a in columns))
+        for regime, scores in report["coherence"].items()
+    ]  # fmt: skip
+    return f"""# The modality gap
+
+`{report["command"]}`. Data: {report["source"]}, test split.
+
+{table(("clouds of embeddings", "distance of centres", "mean cosine"), distances)}
+
+Images from prompts of each modality: the share that shows what the prompt says, with 95 % intervals.
+
+{table(("trained on", *(f"{p}: {a}" for p, a in columns)), shares)}
+"""
