@@ -12,7 +12,9 @@ WIRINGS = ("others", "own", "pooled", "off")
 
 
 def wire(
-    tokens: Mapping[str, Tensor], wiring: str = "others", given: Sequence[Tensor] = ()
+    tokens: Mapping[str, Tensor],
+    wiring: str = "others",
+    given: Sequence[Tensor] = (),
 ) -> dict[str, Tensor | None]:
     """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.3.
 

@@ -19,7 +19,7 @@ import torch
 
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Stage
-from codi_minimal.data import ATTRIBUTES_OF, Pairs, Source, load
+from codi_minimal.data import ATTRIBUTES_OF, PAIRINGS, Pairs, Source, load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.readers import shipped_judges
@@ -115,11 +115,12 @@ def uncentred(model: CoDi) -> Iterator[None]:
 def clouds(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict[str, float]]:
     """Distance of the centres of C_text and C_m, and mean cosine, over n pairs of the test split."""
     result = {}
-    for name in model.modalities:
-        if name == "text":
+    for pairing in PAIRINGS:
+        if "text" not in pairing:
             continue
+        (name,) = set(pairing) - {"text"}
         generator = torch.Generator().manual_seed(seed)
-        drawn = Pairs(source, ("text", name), seed).draw(n, generator)
+        drawn = Pairs(source, pairing, seed).draw(n, generator)
         text = model.encode_prompt("text", drawn.captions(random.Random(seed)))
         other = model.encode_prompt(name, drawn.render(name, generator=generator))
         result[name] = modality_gap(text, other)._asdict()

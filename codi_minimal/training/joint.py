@@ -73,7 +73,6 @@ class Streams:
         cond = mixed_condition(say, None, generator, P_NULL, run.config.train.cond_noise)
         return Pair(z0, prompts, cond, positives, alike)
 
-
     @staticmethod
     def alike(cache: Cache, idx: Tensor, generator: torch.Generator) -> Tensor:
         """As many samples whose prompts are nearest to that of the first: hard negatives for L_Con.
