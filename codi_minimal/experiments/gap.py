@@ -59,7 +59,7 @@ def gap(
     Returns:
         The clouds' distances, and coherence by regime and prompt modality; of plain JSON types.
     """
-    out, model = Path(out), copy.deepcopy(model)
+    out, model, config = Path(out), copy.deepcopy(model), model.config
     source, test = load(data), load(data, "test")
     options = f"--steps {steps} --samples {samples} --seed {seed}"
     report: dict[str, Any] = {
@@ -71,9 +71,9 @@ def gap(
     with uncentred(model):
         report["clouds"]["not centred"] = clouds(model, test, samples, seed)
     for name, changes in REGIMES.items():
-        train = replace(model.config.train, stages={f"denoiser-{OUTPUT}": Stage(steps, 64, 1e-3)}, **changes)
+        train = replace(config.train, stages={f"denoiser-{OUTPUT}": Stage(steps, 64, 1e-3)}, **changes)
         torch.manual_seed(seed)
-        fresh = CoDi(replace(model.config, train=train), model.vocabulary)
+        fresh = CoDi(replace(config, train=train), model.vocabulary)
         model.config = fresh.config
         model.modalities[OUTPUT].denoiser.load_state_dict(fresh.modalities[OUTPUT].denoiser.state_dict())
         run = Run(model, source, out / name.replace(", ", "-").replace(" ", "-"), seed, progress)

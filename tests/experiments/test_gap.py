@@ -16,7 +16,7 @@ def result(tmp_path_factory):
         patch.setenv("HF_HUB_OFFLINE", "1")
         model, out = random_codi(), tmp_path_factory.mktemp("gap")
         before = {name: p.clone() for name, p in model.state_dict().items()}
-        return model, before, out, gap(model, None, out, steps=2, samples=6, progress=False)
+        return model, before, out, gap(model, None, out, steps=6, samples=6, progress=False)
 
 
 def test_the_model_is_left_as_it_is_and_every_regime_trains_its_own(result):
