@@ -161,3 +161,16 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         ValueError: listing the names that are missing, unexpected, or of another shape.
     """
     copy_named(module.state_dict(), tensors, type(module).__name__)
+
+
+def local_folder(folder: str | Path) -> Path:
+    """A folder as it is, or the download of a hub id of the form "user/name"."""
+    path = Path(folder)
+    if path.exists() or str(folder).count("/") != 1 or str(folder).startswith((".", "/")):
+        return path
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(folder), allow_patterns=["*.safetensors", "*.json"]))
+    except Exception as error:  # the hub's errors are many, and all mean that there is no such checkpoint here
+        raise ValueError(f"expected a folder or a hub id that can be reached, got {str(folder)!r}: {error}") from error

@@ -45,7 +45,7 @@ def generate(args: argparse.Namespace) -> None:
     weights = _weights(args.weights)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    options = {name: getattr(args, name) for name in ("guidance", "steps", "sampler")}
+    options = {name: getattr(args, name) for name in ("guidance", "steps", "sampler", "stagger")}
     results = _model(args).generate(
         {name: [_batch(item) for item in items] for name, items in given.items()},
         tuple(dict.fromkeys(args.to)),
@@ -149,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--guidance", type=float, help="1: none; more: closer to the prompts")
     sub.add_argument("--steps", type=_positive, help="of the sampler")
     sub.add_argument("--sampler", choices=("ddim", "dpm-solver++", "ddpm"))
+    sub.add_argument("--stagger", type=float, help="how much later each output starts than the one before: 0 to 1")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--num", type=_positive, default=1, help="samples (default: 1)")
     sub.add_argument("--no-joint", dest="joint", action="store_false", help="make each output by itself")

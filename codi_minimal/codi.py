@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from codi_minimal.alignment import WIRINGS, wire
-from codi_minimal.checkpoint import load_folder, load_into, save_folder
+from codi_minimal.checkpoint import load_folder, load_into, local_folder, save_folder
 from codi_minimal.config import Config
 from codi_minimal.device import best_device
 from codi_minimal.diffusion import Sampler, Schedule, guided, make_sampler
@@ -227,7 +227,7 @@ class CoDi(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: str | Path | None = None, device: str | None = None) -> CoDi:
         """The checkpoint that ships, or one in a folder or on the hub ("user/name"); safetensors and JSON only."""
-        tensors, saved = load_folder(SHIPPED if folder is None else _local(folder))
+        tensors, saved = load_folder(SHIPPED if folder is None else local_folder(folder))
         if not isinstance(saved, dict) or not {"config", "vocabulary"} <= set(saved):
             raise ValueError(f"expected config.json with the keys config and vocabulary, got {sorted(saved)}")
         model = cls(Config.from_dict(saved["config"]), saved["vocabulary"])
@@ -241,16 +241,3 @@ def _per_output(what: str, value: Any, names: list[str]) -> dict[str, Any]:
     if missing := set(names) - set(value):
         raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
     return {name: value[name] for name in names}
-
-
-def _local(folder: str | Path) -> Path:
-    """A folder as it is, or the download of a hub id of the form "user/name"."""
-    path = Path(folder)
-    if path.exists() or str(folder).count("/") != 1 or str(folder).startswith((".", "/")):
-        return path
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(str(folder), allow_patterns=["*.safetensors", "*.json"]))
-    except Exception as error:  # the hub's errors are many, and all mean that there is no such checkpoint here
-        raise ValueError(f"expected a folder or a hub id that can be reached, got {str(folder)!r}: {error}") from error
