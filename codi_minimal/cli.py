@@ -79,6 +79,8 @@ def evaluate(args: argparse.Namespace) -> None:
     from codi_minimal.evaluation.evaluate import evaluate
 
     options = {"quick": args.quick, "samples": args.samples, "seed": args.seed}
+    if args.stagger is not None:
+        options["options"] = {"stagger": args.stagger}
     evaluate(_model(args), args.data, args.out, **options, progress=sys.stderr.isatty())
     print(Path(args.out) / "report.md")
 
@@ -165,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     data(sub)
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
     sub.add_argument("--samples", type=_positive, help="for each single-prompt cell and joint figure")
+    sub.add_argument("--stagger", type=float, help="as in generate; 0: all outputs start at once")
     sub.add_argument("--seed", type=int, default=0)
 
     sub = verb(experiment, "results")

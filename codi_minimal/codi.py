@@ -131,6 +131,8 @@ class CoDi(nn.Module):
             raise ValueError(f"num_samples: expected an integer of at least 1, got {num_samples!r}")
         if wiring not in WIRINGS:
             raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, got {wiring!r}")
+        if not 0 <= stagger <= 1:
+            raise ValueError(f"stagger: expected a number in [0, 1], got {stagger!r}")
         cond = self.condition(prompts or {}, weights)
         cond = None if cond is None else cond.repeat_interleave(num_samples, dim=0)
         b = num_samples if cond is None else len(cond)
@@ -146,8 +148,6 @@ class CoDi(nn.Module):
         nets = {name: guided(self.modalities[name].denoiser, scales[name], env_guidance) for name in names}
         state: dict[str, Any] = dict.fromkeys(names)
         taken = dict.fromkeys(names, 0)
-        if not 0 <= stagger <= 1:
-            raise ValueError(f"stagger: expected a number in [0, 1], got {stagger!r}")
         draws = {name: self._generator(seed, f"{name} steps") for name in names}  # for stochastic samplers
 
         ticks = max(len(s.timesteps) for s in samplers.values())

@@ -85,7 +85,7 @@ class EnvironmentEncoder(nn.Module):
         if tuple(z_t.shape[1:]) != self.shape:
             raise ValueError(f"expected z_t {batch_of(self.shape)}, got {tuple(z_t.shape)}")
         emb = self.time_mlp(time_embedding(t, self.width))                              # b w
-        x = with_motion(z_t).flatten(0, 1) if self.frames else z_t                  # (b f) 3c h w, or b c ...
+        x = with_motion(z_t).flatten(0, 1) if self.frames else z_t                      # (b f) 3c h w, or b c ...
         h = self.res(self.conv_in(x), emb.repeat_interleave(self.frames or 1, dim=0))
         h = self.to_token(self.patches(h)) + self.position                              # b k n w
         times = h.shape[1]

@@ -102,7 +102,8 @@ def evaluate(
             "command": "python -m codi_minimal evaluate --data DATA"
             + " --quick" * quick
             + (f" --samples {samples}" if samples else "")
-            + f" --seed {seed}",
+            + f" --seed {seed}"
+            + "".join(f" --{name} {value}" for name, value in options.items()),
             "source": source.name,
             "seed": seed,
             "sizes": asdict(sizes),

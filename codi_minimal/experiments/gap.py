@@ -84,9 +84,9 @@ def gap(
         if changes is TEXT_ALONE:
             with uncentred(model):
                 report["coherence"][f"{name}, not centred"] = follow(model, test, samples, seed)
+    (out / "gap.md").write_text(markdown(report), encoding="utf-8")
     report = plain(report)
     (out / "gap.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (out / "gap.md").write_text(markdown(report), encoding="utf-8")
     return report
 
 
@@ -147,11 +147,7 @@ def markdown(report: dict[str, Any]) -> str:
     ]
     prompts = list(next(iter(report["coherence"].values())))
     columns = [(p, a) for p in prompts for a in ATTRIBUTES_OF[OUTPUT] if a in ATTRIBUTES_OF[p]]
-    shares = [
-        (regime, *(f"{scores[p][a]['value']:.2f} [{scores[p][a]['interval'][0]:.2f}, {scores[p][a]['interval'][1]:.2f}]"
-                   for p, a in columns))
-        for regime, scores in report["coherence"].items()
-    ]  # fmt: skip
+    shares = [(regime, *(scores[p][a] for p, a in columns)) for regime, scores in report["coherence"].items()]
     return f"""# The modality gap
 
 `{report["command"]}`. Data: {report["source"]}, test split.
