@@ -19,6 +19,14 @@ PROMPTS = {
     "video": "a clip: GIF, or MP4 with the extra `video`",
 }
 CAPTION = "a red seven sliding left"
+EXPERIMENTS = {
+    "gap": "the modality gap, and what closes it",
+    "wiring": "which streams see each other while they are generated",
+    "bridge": "streams that were never trained together",
+    "sampling": "guidance, steps and samplers",
+    "probe": "what V knows of noisy latents",
+}
+TRAINS = ("gap", "wiring")
 PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets", "soundfile", "safetensors")
 
 
@@ -86,13 +94,15 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def experiment(args: argparse.Namespace) -> None:
-    """One of the experiments that explain the method: gap, the modality gap."""
-    from codi_minimal.experiments.gap import gap
+    """One of the experiments that explain the method."""
+    from importlib import import_module
 
-    run = {"gap": gap}[args.name]
+    run = getattr(import_module(f"codi_minimal.experiments.{args.name}"), args.name)
     out = Path(args.out) / args.name
     options = {"steps": args.steps, "samples": args.samples, "seed": args.seed}
     options = {name: value for name, value in options.items() if value is not None}
+    if "steps" in options and args.name not in TRAINS:
+        raise ValueError(f"--steps: expected only with {', '.join(TRAINS)}, which train, got it with {args.name}")
     run(_model(args), args.data, out, **options, progress=sys.stderr.isatty())
     print(out / f"{args.name}.md")
 
@@ -173,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb(experiment, "results")
     checkpoint(sub)
     data(sub)
-    sub.add_argument("name", choices=("gap",), help="which")
+    sub.add_argument("name", choices=EXPERIMENTS, help="; ".join(f"{k}: {v}" for k, v in EXPERIMENTS.items()))
     sub.add_argument("--steps", type=_positive, help="of training, for each variant")
     sub.add_argument("--samples", type=_positive, help="for each figure")
     sub.add_argument("--seed", type=int, default=0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from codi_minimal.alignment import WIRINGS, wire
+from codi_minimal.alignment import Wiring, check_wiring, wire
 from codi_minimal.checkpoint import load_folder, load_into, local_folder, save_folder
 from codi_minimal.config import Config
 from codi_minimal.device import best_device
@@ -94,7 +94,7 @@ class CoDi(nn.Module):
         num_samples: int = 1,
         seed: int = 0,
         noise: Mapping[str, Tensor] | None = None,
-        wiring: str = "others",
+        wiring: Wiring = "others",
         env_guidance: str = "drop",
         stagger: float = DEFAULTS["stagger"],
         decode: bool = True,
@@ -129,8 +129,7 @@ class CoDi(nn.Module):
         names = self._outputs(outputs)
         if not isinstance(num_samples, int) or num_samples < 1:
             raise ValueError(f"num_samples: expected an integer of at least 1, got {num_samples!r}")
-        if wiring not in WIRINGS:
-            raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, got {wiring!r}")
+        check_wiring(wiring)
         if not 0 <= stagger <= 1:
             raise ValueError(f"stagger: expected a number in [0, 1], got {stagger!r}")
         cond = self.condition(prompts or {}, weights)
@@ -172,7 +171,7 @@ class CoDi(nn.Module):
         return torch.full((b,), (*sampler.timesteps, 0)[i], device=self.device)  # a stream that is done is at 0
 
     def _environment(
-        self, z: dict[str, Tensor], t: dict[str, Tensor], joint: bool, wiring: str, given: Sequence[Tensor]
+        self, z: dict[str, Tensor], t: dict[str, Tensor], joint: bool, wiring: Wiring, given: Sequence[Tensor]
     ) -> dict[str, Tensor | None]:
         tokens = {name: self.modalities[name].environment(z[name], t[name]) for name in z}
         streams = [tokens] if joint else [{name: tokens[name]} for name in tokens]

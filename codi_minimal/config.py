@@ -68,7 +68,7 @@ class TrainConfig:
     p_single: tuple[float, float] = (0.4, 0.2)  # how often one text, one prompt of the output's kind; else a mixture
     cond_noise: float = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
     env_noise: float = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
-    lam: float = 0.1  # λ of L_Cross + λ L_Con
+    lam: float = 0.5  # λ of L_Cross + λ (L_Con + L_Read)
     clip_share: float = 0.25  # of a joint batch, how much the video denoiser sees: a clip costs as much as eight images
     wiring: str = "others"  # which environment the joint stage trains with; see `alignment.wire`
     p_own: float = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
@@ -109,17 +109,17 @@ class Config:
 
 
 SMALL_STAGES = {
-    "autoencoder-image": Stage(2500, 64, 2e-3),
-    "autoencoder-audio": Stage(3000, 32, 2e-3),
+    "autoencoder-image": Stage(2000, 64, 2e-3),
+    "autoencoder-audio": Stage(2400, 32, 2e-3),
     "autoencoder-text": Stage(1300, 128, 1e-3),
     "prompts-text-image": Stage(900, 128, 1e-3),
     "prompts-text-audio": Stage(700, 96, 1e-3),
     "prompts-text-video": Stage(1500, 40, 1e-3),
-    "denoiser-image": Stage(4200, 64, 1e-3),
-    "denoiser-audio": Stage(2800, 64, 1e-3),
+    "denoiser-image": Stage(3000, 64, 1e-3),
+    "denoiser-audio": Stage(2400, 64, 1e-3),
     "denoiser-text": Stage(4500, 128, 1.5e-3),
-    "denoiser-video": Stage(2500, 16, 1e-3),
-    "environment": Stage(2500, 128, 1e-3),
+    "denoiser-video": Stage(2000, 16, 1e-3),
+    "environment": Stage(1200, 128, 2e-3),
     "joint": Stage(2000, 48, 1e-3),
 }
 

@@ -2,13 +2,24 @@
 
 from codi_minimal.alignment.cross_attention import EnvironmentAttention, add_environment, environment_modules
 from codi_minimal.alignment.environment import EnvironmentEncoder
-from codi_minimal.alignment.joint import WIRINGS, contrastive_loss, cross_loss, gather, reading_loss, wire
+from codi_minimal.alignment.joint import (
+    WIRINGS,
+    Wiring,
+    check_wiring,
+    contrastive_loss,
+    cross_loss,
+    gather,
+    reading_loss,
+    wire,
+)
 
 __all__ = [
     "WIRINGS",
     "EnvironmentAttention",
     "EnvironmentEncoder",
+    "Wiring",
     "add_environment",
+    "check_wiring",
     "contrastive_loss",
     "cross_loss",
     "environment_modules",

@@ -1,6 +1,7 @@
 """Joint generation: which stream sees which environment, and the loss that teaches it, L_Cross + λ L_Con."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +10,12 @@ from torch import Tensor
 from codi_minimal.prompts.bridging import clip_loss
 
 WIRINGS = ("others", "own", "pooled", "off")
+Wiring: TypeAlias = str | Mapping[str, Sequence[str]]
 
 
 def wire(
     tokens: Mapping[str, Tensor],
-    wiring: str = "others",
+    wiring: Wiring = "others",
     given: Sequence[Tensor] = (),
 ) -> dict[str, Tensor | None]:
     """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.3.
@@ -22,13 +24,13 @@ def wire(
     - "own": a stream's own tokens, what the paper's public code does: streams learn nothing of each other.
     - "pooled": one token for each other stream, the mean of its tokens.
     - "off": nothing.
+    - a mapping: of the others, only those that it names for a stream; for instance the text alone, as a bridge.
 
     Args:
         tokens: for each stream its tokens (b, summary [+ clock], d_env).
-        given: tokens of prompts, which every stream sees as it sees the other streams, under "others" and "pooled".
+        given: tokens of prompts, which every stream sees as it sees other streams, but under "own" and "off".
     """
-    if wiring not in WIRINGS:
-        raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, got {wiring!r}")
+    check_wiring(wiring)
     if wiring == "off":
         return dict.fromkeys(tokens)
     if wiring == "own":
@@ -36,12 +38,19 @@ def wire(
     env: dict[str, Tensor | None] = {}
     for name, own in tokens.items():
         # sorted: the order of outputs is no input
-        others = [*(tokens[other] for other in sorted(tokens) if other != name), *given]
+        seen = sorted(tokens) if isinstance(wiring, str) else sorted(set(wiring.get(name, ())) & set(tokens))
+        others = [*(tokens[other] for other in seen if other != name), *given]
         env[name] = gather(others, own.shape[1], wiring) if others else None
     return env
 
 
-def gather(streams: Sequence[Tensor], n: int, wiring: str = "others") -> Tensor:
+def check_wiring(wiring: Wiring) -> None:
+    """ValueError lists the wirings there are."""
+    if not isinstance(wiring, Mapping) and wiring not in WIRINGS:
+        raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, or a mapping, got {wiring!r}")
+
+
+def gather(streams: Sequence[Tensor], n: int, wiring: Wiring = "others") -> Tensor:
     """One sequence of tokens out of those of several streams, for a stream that has n tokens itself.
 
     Summary tokens come first: a stream without a clock takes no more of the others.

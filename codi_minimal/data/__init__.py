@@ -1,6 +1,17 @@
 """Talking Digits: sources, scenes, captions and pairs. ``data.world`` is for evaluation only."""
 
-from .captions import TOKENIZER, VOCABULARY, caption, detokenize, parse, sample_subset, tokenize
+from .captions import (
+    KEPT,
+    OPEN,
+    TOKENIZER,
+    VOCABULARY,
+    WRITTEN,
+    caption,
+    detokenize,
+    parse,
+    sample_subset,
+    tokenize,
+)
 from .pairs import PAIRINGS, Drawn, Pairs, unpaired
 from .scenes import (
     ATTRIBUTES_OF,
@@ -18,7 +29,7 @@ from .scenes import (
 from .sources import Source, load, trim
 
 __all__ = [
-    "ATTRIBUTES_OF", "COLOURS", "DIGITS", "MOTIONS", "ONSETS", "PAIRINGS", "RENDERERS", "TOKENIZER",
-    "VOCABULARY", "Drawn", "Pairs", "Scene", "Source", "caption", "detokenize", "draw", "load", "parse",
+    "ATTRIBUTES_OF", "COLOURS", "DIGITS", "KEPT", "MOTIONS", "ONSETS", "OPEN", "PAIRINGS", "RENDERERS", "TOKENIZER",
+    "VOCABULARY", "WRITTEN", "Drawn", "Pairs", "Scene", "Source", "caption", "detokenize", "draw", "load", "parse",
     "render_audio", "render_image", "render_video", "sample_subset", "tokenize", "trim", "unpaired",
 ]  # fmt: skip

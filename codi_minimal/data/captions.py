@@ -45,7 +45,11 @@ DOES = {
     "growing": ("grows", "gets bigger"),
     "shrinking": ("shrinks", "gets smaller"),
 }
-KEPT = {"digit": 0.9, "colour": 0.7, "motion": 0.7}  # how often a caption says an attribute that it may say
+# How often a caption says an attribute that it may say: usually; where it is written, not read, so that text, too,
+# always has a digit to agree on; and as a prompt that leaves much open.
+KEPT = {"digit": 0.9, "colour": 0.7, "motion": 0.7}
+WRITTEN = KEPT | {"digit": 1.0}
+OPEN = dict.fromkeys(KEPT, 0.5)
 _VALUES = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}
 _AN = re.compile(r"\ba (?=eight|orange)")
 
@@ -72,19 +76,25 @@ def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.
     return _say(template, {**attributes, **phrases})
 
 
-def sample_subset(names: Sequence[str], rng: random.Random) -> tuple[str, ...]:
-    """A random non-empty subset of attribute names: digit kept with .9, colour and motion with .7."""
-    if not names or not set(names) <= set(KEPT):
-        raise ValueError(f"expected a non-empty subset of {tuple(KEPT)}, got {tuple(names)}")
+def sample_subset(names: Sequence[str], rng: random.Random, kept: Mapping[str, float] = KEPT) -> tuple[str, ...]:
+    """A random non-empty subset of attribute names, each kept as often as `kept` says."""
+    if not names or not set(names) <= set(kept):
+        raise ValueError(f"expected a non-empty subset of {tuple(kept)}, got {tuple(names)}")
     while True:
-        kept = tuple(name for name in names if rng.random() < KEPT[name])
-        if kept:
-            return kept
+        subset = tuple(name for name in names if rng.random() < kept[name])
+        if subset:
+            return subset
 
 
-def describe(scene: Scene, sayable: Sequence[str], rng: random.Random, voice: float = 0.1) -> list[str]:
+def describe(
+    scene: Scene,
+    sayable: Sequence[str],
+    rng: random.Random,
+    voice: float = 0.1,
+    kept: Mapping[str, float] = KEPT,
+) -> list[str]:
     """One caption a scene, each of a random non-empty subset of the sayable attributes."""
-    said = ((words, sample_subset(sayable, rng)) for words in scene.words())
+    said = ((words, sample_subset(sayable, rng, kept)) for words in scene.words())
     return [caption({name: words[name] for name in names}, rng, voice) for words, names in said]
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from .captions import describe
+from .captions import KEPT, describe
 from .scenes import ATTRIBUTES_OF, RENDERERS, Scene, draw
 from .sources import Source
 
@@ -74,8 +74,10 @@ class Drawn:
             raise ValueError(f"expected one of {expected} of the pairing {self.pairing}, got {name!r}")
         return RENDERERS[name](self._source, self._at(idx), generator)
 
-    def captions(self, rng: random.Random, idx: Index | None = None) -> list[str]:
-        """Fresh captions: each says a random subset of what the other modality can show.
+    def captions(
+        self, rng: random.Random, idx: Index | None = None, kept: Mapping[str, float] = KEPT
+    ) -> list[str]:
+        """Fresh captions: each says a random subset of what the other modality can show, as often as `kept` says.
 
         Raises:
             ValueError: if the pairing has no text.
@@ -85,7 +87,7 @@ class Drawn:
         (other,) = set(self.pairing) - {"text"}
         sayable = [name for name in ATTRIBUTES_OF["text"] if name in ATTRIBUTES_OF[other]]
         voice = {"voice": _VOICE[self.pairing]} if self.pairing in _VOICE else {}
-        return describe(self._at(idx), sayable, rng, **voice)
+        return describe(self._at(idx), sayable, rng, **voice, kept=kept)
 
     def batch(self, idx: Index, rng: random.Random, generator: torch.Generator) -> dict[str, Any]:
         """What a learning step sees: exactly two modalities, by name."""

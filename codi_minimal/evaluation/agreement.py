@@ -82,16 +82,14 @@ def digit_captions(n: int, seed: int) -> list[str]:
     return [caption({"digit": DIGITS[i % len(DIGITS)]}, rng, voice=0.0) for i in range(n)]
 
 
-def ask(
-    question: Question, sampler: Sampler, n: int, joint: bool, judges: Judges | None = None
-) -> tuple[dict, dict[str, Any]]:
-    """Generate n samples for a question and compare them.
-
-    Returns:
-        What `agreement` gives, and the samples.
-    """
+def ask(question: Question, sampler: Sampler, n: int, joint: bool = True) -> dict[str, Any]:
+    """n samples of what a question is about, generated together, or each by itself."""
     prompts = {"text": digit_captions(n, sampler.seed)} if question.digit_said else {}
-    samples = sampler(prompts, question.outputs, n, joint=joint)
+    return sampler(prompts, question.outputs, n, joint=joint)
+
+
+def answer(question: Question, samples: Mapping[str, Any], judges: Judges | None = None) -> dict:
+    """What `agreement` says of a question's samples."""
     readings = {name: read(name, samples[name], judges) for name in question.outputs}
     selective = {name: READERS[name].formed is not None for name in question.outputs}
-    return agreement(question.attribute, readings, selective), samples
+    return agreement(question.attribute, readings, selective)

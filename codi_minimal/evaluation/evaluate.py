@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from codi_minimal.data import Source, load
 from codi_minimal.data.world import World
-from codi_minimal.evaluation.agreement import QUESTIONS, ask, chance
+from codi_minimal.evaluation.agreement import QUESTIONS, Question, answer, ask, chance
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import (
     MODALITIES,
@@ -24,23 +24,28 @@ from codi_minimal.evaluation.coherence import (
 from codi_minimal.evaluation.diversity import normalised_entropy, spread_ratio
 from codi_minimal.evaluation.fidelity import fidelity
 from codi_minimal.evaluation.frechet import frechet_distance
+from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
 from codi_minimal.evaluation.readers import VALUES, read, shipped_judges
 from codi_minimal.evaluation.report import write
 from codi_minimal.evaluation.sampling import Sampler, join, part, to_device
+from codi_minimal.evaluation.similarity import similarity
+from codi_minimal.evaluation.statistics import Share
+from codi_minimal.sheet import contact_sheet
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of samples: a single-prompt cell, a joint figure, any other of the 225 cells, real renders."""
+    """Numbers of samples: a single-prompt cell, a joint figure, another of the 225 cells, several prompts, real."""
 
     single: int
     joint: int
     cell: int
+    parts: int
     real: int
 
 
-QUICK = Sizes(single=32, joint=48, cell=1, real=200)
-FULL = Sizes(single=200, joint=200, cell=50, real=1000)
+QUICK = Sizes(single=32, joint=48, cell=1, parts=16, real=200)
+FULL = Sizes(single=500, joint=500, cell=50, parts=200, real=1000)
 
 
 def evaluate(
@@ -55,7 +60,7 @@ def evaluate(
     options: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Measure a model and write report.json, report.md and heatmap.png.
+    """Measure a model and write report.json, report.md, heatmap.png and samples.png.
 
     Args:
         model: CoDi, or what has its `generate` and `modalities`.
@@ -63,7 +68,7 @@ def evaluate(
         out: folder to write to.
         quick: small numbers of samples.
         seed: of scenes and samples.
-        samples: another number of samples for each single-prompt cell and joint figure.
+        samples: another number of samples for each single-prompt cell, composition and joint figure.
         sizes: other numbers of samples altogether.
         judges: other classifiers than the shipped ones.
         options: further arguments of `generate`: steps, guidance, sampler.
@@ -74,7 +79,7 @@ def evaluate(
     """
     sizes = sizes or (QUICK if quick else FULL)
     if samples is not None:
-        sizes = replace(sizes, single=samples, joint=samples)
+        sizes = replace(sizes, single=samples, joint=samples, parts=samples)
     judges = judges or shipped_judges()
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})
@@ -93,7 +98,10 @@ def evaluate(
     with sampler.bar:
         ceilings, real = timed("ceilings", _ceilings, model, world, judges, sizes.real, seed)
         single, from_text = timed("single prompts", _single, sampler, world, judges, sizes.single)
-        agreement, together = timed("agreement", _agreement, sampler, judges, sizes.joint)
+        parts = timed("parts", _parts, sampler, world, judges, sizes.parts)
+        agreement, samples_of = timed("agreement", _agreement, sampler, judges, sizes.joint)
+        similarities = timed("similarity", _similarity, model, samples_of, real["real"])
+        together = {title: samples["joint"] for title, samples in samples_of.items()}
         quality = timed("quality", _quality, from_text, real, judges)
         diversity = timed("diversity", _diversity, together, from_text, real, judges)
         cells = timed("all cells", _cells, sampler, world, judges, sizes.cell, single)
@@ -113,18 +121,34 @@ def evaluate(
         "ceilings": ceilings,
         "fidelity": fidelity(real["real"], real["reconstruction"]),
         "single": single,
+        "parts": parts,
         "agreement": agreement,
+        "similarity": similarities,
         "quality": quality,
         "diversity": diversity,
         "cells": cells,
     }
+    _picture(together, Path(out))
     return write(report, Path(out))
+
+
+def _picture(together: Mapping[str, dict[str, Any]], out: Path, rows: int = 2) -> None:
+    """Some of the joint samples, to look at: samples.png."""
+    sheet = [
+        {"title": title, "prompts": {}, "outputs": {name: data[i] for name, data in samples.items()}}
+        for title, samples in together.items()
+        for i in range(min(rows, *map(len, samples.values())))
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    contact_sheet(sheet, out / "samples.png")
 
 
 def _samples(sizes: Sizes) -> int:
     """Samples that a run makes, for the bar."""
-    joint = 2 * sum(len(question.outputs) for question in QUESTIONS)
-    return 16 * sizes.single + joint * sizes.joint + (15 * sum(map(len, SUBSETS)) - 16) * sizes.cell
+    joint = sum(len(question.outputs) for question in QUESTIONS)
+    joint += sum(len(question.outputs) for question in _each_by_itself())
+    cells = 15 * sum(map(len, SUBSETS)) - 16
+    return 16 * sizes.single + len(COMPOSITIONS) * sizes.parts + joint * sizes.joint + cells * sizes.cell
 
 
 def _ceilings(model: Any, world: World, judges: Judges, n: int, seed: int) -> tuple[dict, dict[str, dict]]:
@@ -175,14 +199,46 @@ def _cells(
     return cells
 
 
-def _agreement(sampler: Sampler, judges: Judges, n: int) -> tuple[dict, dict[str, dict[str, Any]]]:
-    """Each question with joint generation and without, and chance; and the joint samples."""
-    answers, together = {}, {}
+def _parts(sampler: Sampler, world: World, judges: Judges, n: int) -> dict[str, dict[str, Share]]:
+    """Several prompts, each of which says a part."""
+    scores = {}
+    for i, composition in enumerate(COMPOSITIONS):
+        scene, renders = world.sample(n, _generator(sampler.seed, 40 + i))
+        made = sampler(prompts_for(composition, scene, renders, sampler.seed), (composition.output,), n)
+        scores[composition.title] = follows(composition, scene, made[composition.output], judges)
+    return scores
+
+
+def _each_by_itself() -> list[Question]:
+    """The fewest questions whose samples serve all: what is made by itself does not ask what else is made."""
+    outputs: dict[bool, dict[str, None]] = {}
     for question in QUESTIONS:
-        joint, together[question.title] = ask(question, sampler, n, True, judges)
-        apart, _ = ask(question, sampler, n, False, judges)
-        answers[question.title] = {"n": n, "joint": joint, "apart": apart, "chance": chance(question)}
-    return answers, together
+        outputs.setdefault(question.digit_said, {}).update(dict.fromkeys(question.outputs))
+    return [Question("digit", tuple(names), said) for said, names in outputs.items()]
+
+
+def _agreement(sampler: Sampler, judges: Judges, n: int) -> tuple[dict, dict[str, dict[str, dict]]]:
+    """Each question with joint generation and without, and chance; and the samples of both."""
+    alone = {question.digit_said: ask(question, sampler, n, joint=False) for question in _each_by_itself()}
+    answers, samples = {}, {}
+    for question in QUESTIONS:
+        made = {
+            "joint": ask(question, sampler, n),
+            "apart": {name: alone[question.digit_said][name] for name in question.outputs},
+        }
+        samples[question.title] = made
+        found = {how: answer(question, some, judges) for how, some in made.items()}
+        answers[question.title] = {"n": n, **found, "chance": chance(question)}
+    return answers, samples
+
+
+def _similarity(model: Any, samples: Mapping[str, dict[str, dict]], real: Mapping[str, Any]) -> dict[str, dict]:
+    """For each question the similarity of its outputs in the prompt space, and of real renders of one scene."""
+    result = {}
+    for title, made in samples.items():
+        scenes = {name: real[name] for name in made["joint"]}
+        result[title] = {how: similarity(model, some) for how, some in {**made, "real": scenes}.items()}
+    return result
 
 
 def _quality(

@@ -97,8 +97,21 @@ T, I, A, V: text, image, audio, video.
 
 {_cells(report["cells"])}
 
+## Several prompts, each of which says a part
+{run["sizes"]["parts"]} scenes a row; "all": every part asked for is right.
+
+{_parts(report["parts"])}
+
 ## What no prompt says: do the streams agree?
 {_agreement(report["agreement"])}
+
+![some of these samples](samples.png)
+
+## Nearness of the outputs in the prompt space
+Mean cosine of the outputs' prompt embeddings, as the paper measures joint generation (sect. 4.3); "real": renders
+of one scene.
+
+{_similarity(report["similarity"])}
 
 ## Fréchet distance to real renders
 On the classifiers' features: of other real renders, of the autoencoder's reconstructions (the floor), and of
@@ -168,6 +181,20 @@ def _agreement(answers: Mapping[str, dict]) -> str:
         for what, value in answer["joint"].items()
     ]
     return table(("", "n", "joint=True", "joint=False", "chance"), rows)
+
+
+def _parts(parts: Mapping[str, Mapping[str, Share]]) -> str:
+    rows = [(title, scores["all"], *(scores.get(name) for name in ATTRIBUTES)) for title, scores in parts.items()]
+    return table(("prompts → output", "all", *ATTRIBUTES), rows)
+
+
+def _similarity(similarities: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    rows = [
+        (f"{pair} (of: {title})", *(found[how][pair] for how in ("joint", "apart", "real")))
+        for title, found in similarities.items()
+        for pair in found["real"]
+    ]
+    return table(("", "joint=True", "joint=False", "real"), rows)
 
 
 def _quality(quality: Mapping[str, Mapping[str, float]]) -> str:

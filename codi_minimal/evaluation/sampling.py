@@ -9,10 +9,12 @@ from tqdm import tqdm
 
 
 def part(data: Any, start: int, stop: int) -> Any:
-    """Samples start … stop - 1 of a tensor or list, or of each in a dict of them."""
-    return (
-        {k: part(v, start, stop) for k, v in data.items()} if isinstance(data, Mapping) else data[start:stop]
-    )
+    """Samples start … stop - 1 of a tensor or list of captions, or of each in a dict or list of them."""
+    if isinstance(data, Mapping):
+        return {name: part(value, start, stop) for name, value in data.items()}
+    if isinstance(data, list) and data and not isinstance(data[0], str):
+        return [part(value, start, stop) for value in data]
+    return data[start:stop]
 
 
 def join(parts: Sequence[Any]) -> Any:

@@ -6,9 +6,7 @@ prompts of all modalities. No regime pairs images with audio or video.
 """
 
 import copy
-import json
 import random
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,8 +21,9 @@ from codi_minimal.data import ATTRIBUTES_OF, PAIRINGS, Pairs, Source, load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.readers import shipped_judges
-from codi_minimal.evaluation.report import plain, table
+from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.experiments.base import command, save, share_cache
 from codi_minimal.prompts import modality_gap
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.run import Run
@@ -61,9 +60,8 @@ def gap(
     """
     out, model, config = Path(out), copy.deepcopy(model), model.config
     source, test = load(data), load(data, "test")
-    options = f"--steps {steps} --samples {samples} --seed {seed}"
     report: dict[str, Any] = {
-        "command": f"python -m codi_minimal experiment gap --data DATA {options}",
+        "command": command("gap", steps=steps, samples=samples, seed=seed),
         "source": test.name,
         "clouds": {"centred": clouds(model, test, samples, seed)},
         "coherence": {},
@@ -84,18 +82,7 @@ def gap(
         if changes is TEXT_ALONE:
             with uncentred(model):
                 report["coherence"][f"{name}, not centred"] = follow(model, test, samples, seed)
-    (out / "gap.md").write_text(markdown(report), encoding="utf-8")
-    report = plain(report)
-    (out / "gap.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return report
-
-
-def share_cache(source: Path, target: Path) -> None:
-    """All regimes train on the same pairs; they are encoded once."""
-    target.mkdir(parents=True, exist_ok=True)
-    for path in source.glob("cache-*.safetensors"):
-        if not (target / path.name).exists():
-            shutil.copy(path, target / path.name)
+    return save(out, "gap", report, markdown(report))
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """Pairs that are rendered and encoded once: autoencoders and prompt encoders are frozen by then."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from codi_minimal.checkpoint import read_tensors, write_tensors
-from codi_minimal.data import Drawn, Pairs
+from codi_minimal.data import KEPT, Drawn, Pairs
 from codi_minimal.data.captions import sentences
 from codi_minimal.training.run import Run
 
@@ -34,9 +34,9 @@ class Cache:
         """The names of the pair."""
         return self.drawn.pairing
 
-    def captions(self, idx: Tensor, rng: random.Random) -> list[str]:
+    def captions(self, idx: Tensor, rng: random.Random, kept: Mapping[str, float] = KEPT) -> list[str]:
         """New captions of samples idx: other words each time, for the same scenes."""
-        return self.drawn.captions(rng, idx)
+        return self.drawn.captions(rng, idx, kept)
 
 
 class CaptionTable:

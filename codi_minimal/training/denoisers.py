@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from codi_minimal.alignment import environment_modules
+from codi_minimal.data import WRITTEN
 from codi_minimal.diffusion import diffusion_loss
 from codi_minimal.training.cache import CaptionTable, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
@@ -54,7 +55,7 @@ def train_text_denoiser(run: Run) -> None:
         name = TURNS[i % len(TURNS)]
         cache = caches[name]
         idx = torch.randint(len(cache), (batch,), generator=generator)
-        z0 = encode(cache.captions(idx, rng))
+        z0 = encode(cache.captions(idx, rng, WRITTEN))
         true = [c_text(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
         cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
         return {"loss": loss_at_random_t(run, net, z0, cond, generator)}

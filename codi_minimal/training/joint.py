@@ -1,7 +1,8 @@
 """Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ L_Con, with all else frozen (sect. 3.3).
 
 V is trained before, without any denoiser, so that a step costs a fifth: on L_Con, and on L_Read, which ties its tokens
-to the prompt space. L_Cross then starts from streams that read each other as prompts, and adds what prompts never say.
+to the prompt space; both count alike, for L_Con alone teaches what no prompt says. L_Cross then starts from streams
+that read each other as prompts.
 
 The paper trains pair after pair, freezing what is aligned already. Here the pairs take turns, step by step: no pairing
 forgets another, and no order is special. Either way a step sees two modalities, and pairs grow linearly in number.
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from codi_minimal.alignment import contrastive_loss, cross_loss, environment_modules, gather, reading_loss, wire
-from codi_minimal.data import PAIRINGS
+from codi_minimal.data import OPEN, PAIRINGS, WRITTEN
 from codi_minimal.diffusion import diffusion_loss, q_sample
 from codi_minimal.prompts import Temperature, repeated
 from codi_minimal.training.cache import Cache, CaptionTable, build_cache
@@ -65,10 +66,10 @@ class Streams:
         prompts = {m: p[idx].to(run.device) for m, p in cache.prompts.items()}
         say, positives = list(prompts.values()), None
         if len(z0) == 1:  # the other stream is text
-            captions = cache.captions(idx, rng)
+            captions = cache.captions(idx, rng, WRITTEN)
             z0 = {"text": self.encode(captions), **z0}
             prompts = {"text": self.prompt(captions), **prompts}
-            say = [self.prompt(cache.captions(idx, rng)), *say]
+            say = [self.prompt(cache.captions(idx, rng, OPEN)), *say]
             positives = repeated(captions).to(run.device)
         cond = mixed_condition(say, None, generator, P_NULL, run.config.train.cond_noise)
         return Pair(z0, prompts, cond, positives, alike)
@@ -102,15 +103,17 @@ def noise_like(run: Run, z0: dict[str, Tensor], generator: torch.Generator) -> d
     return {m: randn(tuple(z.shape), generator, run.device) for m, z in z0.items()}
 
 
-def times(run: Run, n: int, generator: torch.Generator) -> Tensor:
-    """t uniform in 0 … T−1."""
-    return torch.randint(run.config.model.T, (n,), generator=generator).to(run.device)
+def apart_in_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str, Tensor]:
+    """The tokens for L_Con: each stream at times of its own, t = T u², dense where there is something to see.
 
-
-def at_one_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str, Tensor]:
-    """The tokens for L_Con, all samples at one t: with several, V could match the pairs by their noise level alone."""
-    t = times(run, 1, generator).expand(len(pair.cond))
-    return tokens(run, pair.z0, t, noise_like(run, pair.z0, generator))
+    At equal times V could match the pairs by their noise level alone; at one t for the batch, half of all steps would
+    compare noise with noise.
+    """
+    seen = {}
+    for m, z in pair.z0.items():
+        t = (run.config.model.T * torch.rand(len(z), generator=generator) ** 2).long().to(run.device)
+        seen |= tokens(run, {m: z}, t, noise_like(run, {m: z}, generator))
+    return seen
 
 
 def con(run: Run, pair: Pair, seen: dict[str, Tensor], temperature: Temperature) -> Tensor:
@@ -120,21 +123,25 @@ def con(run: Run, pair: Pair, seen: dict[str, Tensor], temperature: Temperature)
 
 
 def reading(run: Run, pair: Pair, seen: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-    """L_Read of a pair's tokens `seen`: one stream or both, by all four denoisers, paired with them or not."""
+    """L_Read of a pair's tokens `seen`: one stream or both, by all four denoisers, paired with them or not.
+
+    0 under a wiring in which no stream sees another.
+    """
     cfg, losses = run.config.train, []
+    if cfg.wiring not in ("others", "pooled"):
+        return pair.cond.new_zeros(())
     for m in run.model.modalities.values():
         names = random.Random(int(torch.randint(2**62, (), generator=generator))).sample(list(seen), 2)
         names = names[: 1 + int(torch.rand((), generator=generator) < 0.5)]
-        n = run.config.model.summary + m.environment.clock
-        env = gather([seen[name] for name in names], n, cfg.wiring)
+        env = gather([seen[name] for name in names], run.config.model.summary + m.environment.clock, cfg.wiring)
         env = env + cfg.env_noise * randn(tuple(env.shape), generator, run.device)
         losses.append(reading_loss(m.denoiser.environment, env, [pair.prompts[name] for name in names], pair.cond))
     return sum(losses) / len(losses)
 
 
 def train_environment(run: Run) -> None:
-    """Train all V_m on L_Read + λ L_Con, on the four pairings in turn, and all attention of conditions to them."""
-    data, lam = open_streams(run), run.config.train.lam
+    """Train all V_m on L_Read + L_Con, on the four pairings in turn, and all attention of conditions to them."""
+    data = open_streams(run)
     modules = nn.ModuleDict()
     modules["temperature"] = temperature = Temperature().to(run.device)
     for name, m in run.model.modalities.items():
@@ -143,10 +150,10 @@ def train_environment(run: Run) -> None:
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = data.draw(i, "environment", generator)
-        seen = at_one_time(run, pair, generator)
+        seen = apart_in_time(run, pair, generator)
         read, l_con = reading(run, pair, seen, generator), con(run, pair, seen, temperature)
         name = "-".join(pair.z0)
-        return {"loss": read + lam * l_con, f"read_{name}": read, f"con_{name}": l_con}
+        return {"loss": read + l_con, f"read_{name}": read, f"con_{name}": l_con}
 
     run.fit("environment", modules, step)
 
@@ -173,7 +180,8 @@ def train_joint(run: Run) -> None:
     def bridged(env: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
         """The environment with some rows the own modality's, some absent, and noise: robust to any mix."""
         u = uniform(len(env), generator)[:, None, None]
-        env = torch.where(u < cfg.p_own, own[:, : env.shape[1]], env)
+        own = gather([own], env.shape[1], cfg.wiring)
+        env = torch.where(u < cfg.p_own, own, env)
         env = env + cfg.env_noise * randn(tuple(env.shape), generator, run.device)
         return env * (u < 1 - cfg.p_null)
 
@@ -184,15 +192,13 @@ def train_joint(run: Run) -> None:
         t = (run.config.model.T * uniform(n, generator).sqrt()).long()
         eps, t_env = noise_like(run, pair.z0, generator), others(t, generator)
         seen = tokens(run, pair.z0, t_env, eps)
-        env = wire(seen, cfg.wiring)
-        if cfg.wiring == "others":
-            with torch.no_grad():
-                own = tokens(run, pair.z0, t_env, noise_like(run, pair.z0, generator))
-            env = {m: bridged(e, own[m], generator) for m, e in env.items()}
+        with torch.no_grad():
+            own = tokens(run, pair.z0, t_env, noise_like(run, pair.z0, generator))
+        env = {m: e if e is None else bridged(e, own[m], generator) for m, e in wire(seen, cfg.wiring).items()}
         denoisers = {m: model.modalities[m].denoiser for m in pair.z0}
         rows = {m: max(1, int(n * cfg.clip_share)) if len(z.shape) == 5 else n for m, z in pair.z0.items()}
         cross = cross_loss(loss, denoisers, env, pair.z0, t, eps, pair.cond, rows)
-        l_con = con(run, pair, at_one_time(run, pair, generator), temperature)
+        l_con = con(run, pair, apart_in_time(run, pair, generator), temperature)
         read = reading(run, pair, seen, generator)
         return {
             "loss": sum(cross.values()) + cfg.lam * (l_con + read),

@@ -30,6 +30,16 @@ def test_own_sees_itself_pooled_one_token_a_stream_and_off_nothing():
     assert set(wire(TOKENS, "off").values()) == {None}
 
 
+def test_a_mapping_names_whom_each_stream_sees():
+    over_text = {"text": ("audio", "video"), "audio": ("text",), "video": ("text", "image")}
+    env = wire(TOKENS, over_text)
+    assert torch.equal(env["audio"], TOKENS["text"]) and torch.equal(env["video"], TOKENS["text"])
+    assert torch.equal(env["text"], wire(TOKENS)["text"])
+    assert wire(TOKENS, {"audio": ("audio",)}) == dict.fromkeys(TOKENS)  # never itself; who is not named sees none
+    prompt = torch.randn(3, 2, 16)
+    assert torch.equal(wire(TOKENS, {}, [prompt])["text"], prompt)  # prompts are seen by all
+
+
 @pytest.mark.parametrize(("wiring", "listens"), [("others", True), ("pooled", True), ("own", False), ("off", False)])
 def test_a_change_of_b_reaches_a_or_does_not(wiring, listens):
     changed = wire({**TOKENS, "video": TOKENS["video"] + 1}, wiring)["audio"]
@@ -46,7 +56,7 @@ def test_the_order_of_streams_does_not_matter():
 
 def test_a_stream_alone_has_no_environment():
     assert wire({"text": TOKENS["text"]}) == {"text": None}
-    with pytest.raises(ValueError, match="expected a wiring out of others, own, pooled, off, got 'all'"):
+    with pytest.raises(ValueError, match="expected a wiring out of others, own, pooled, off, or a mapping, got 'all'"):
         wire(TOKENS, "all")
 
 

@@ -5,7 +5,18 @@ from itertools import combinations
 
 import pytest
 
-from codi_minimal.data import COLOURS, DIGITS, MOTIONS, VOCABULARY, caption, parse, sample_subset, tokenize
+from codi_minimal.data import (
+    COLOURS,
+    DIGITS,
+    MOTIONS,
+    OPEN,
+    VOCABULARY,
+    WRITTEN,
+    caption,
+    parse,
+    sample_subset,
+    tokenize,
+)
 from codi_minimal.data.captions import DOES, DOING, TEMPLATES, VOICE_TEMPLATES, detokenize, sentences
 
 NAMES = ("digit", "colour", "motion")
@@ -91,6 +102,14 @@ def test_subsets_are_never_empty_and_keep_the_digit_most():
     assert abs(share["digit"] - 0.9 / scale) < 0.02
     assert all(abs(share[name] - 0.7 / scale) < 0.03 for name in NAMES[1:])
     assert {sample_subset(["digit"], rng) for _ in range(50)} == {("digit",)}
+
+
+def test_written_captions_name_the_digit_and_open_prompts_leave_out_much():
+    rng = random.Random(0)
+    assert all("digit" in sample_subset(NAMES, rng, WRITTEN) for _ in range(500))
+    drawn = [sample_subset(NAMES, rng, OPEN) for _ in range(4000)]
+    assert set(drawn) == set(SUBSETS)
+    assert abs(drawn.count(("colour", "motion")) / len(drawn) - 1 / 7) < 0.02  # all subsets alike
 
 
 def test_every_word_of_the_grammar_is_known_and_comes_back():

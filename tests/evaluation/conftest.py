@@ -40,6 +40,11 @@ def render(source, name, scene, generator):
     return [caption(words, random.Random(0)) for words in scene.words()]
 
 
+def _several(data):
+    """A list of batches, as `generate` takes several prompts of one modality; a batch is a list of one."""
+    return data if isinstance(data, list) and not isinstance(data[0], str) else [data]
+
+
 class Oracle:
     """Reads its prompts and renders what they say; what they leave open is drawn, and shared if `joint`."""
 
@@ -53,11 +58,17 @@ class Oracle:
     def known(self, prompts, n):
         said = {name: torch.full((n,), -1) for name in ATTRIBUTES}
         for prompt, data in prompts.items():
-            said |= {k: torch.where(v >= 0, v, said[k]) for k, v in read(prompt, data).items()}
+            for one in _several(data):
+                said |= {k: torch.where(v >= 0, v, said[k]) for k, v in read(prompt, one).items()}
         return said
 
+    def encode_prompt(self, name, data):
+        """The digit shown, as a unit vector; of what shows none, zeros."""
+        digit = read(name, data)["digit"]
+        return torch.nn.functional.one_hot(digit + 1, 11)[:, 1:].float()
+
     def generate(self, prompts, outputs, num_samples=1, joint=True, seed=0):
-        n = len(next(iter(prompts.values()))) if prompts else num_samples
+        n = len(_several(next(iter(prompts.values())))[0]) if prompts else num_samples
         said, generator = self.known(prompts, n), torch.Generator().manual_seed(seed)
         shared = scenes_like(self.source, said, generator)
         scenes = {name: shared if joint else scenes_like(self.source, said, generator) for name in outputs}

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from codi_minimal.data import parse
-from codi_minimal.evaluation.agreement import QUESTIONS, agreement, ask, chance, digit_captions
+from codi_minimal.evaluation.agreement import QUESTIONS, agreement, answer, ask, chance, digit_captions
 from codi_minimal.evaluation.sampling import Sampler
 
 
@@ -16,9 +16,9 @@ def test_chance_is_that_of_independent_uniform_draws():
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.attribute)
 def test_a_shared_scene_agrees_and_scenes_apart_are_at_chance(models, question):
     sampler = Sampler(models.oracle, seed=1)
-    joint, made = ask(question, sampler, 60, joint=True)
-    apart, _ = ask(question, sampler, 60, joint=False)
-    assert set(made) == set(question.outputs)
+    made, alone = (ask(question, sampler, 60, joint=joint) for joint in (True, False))
+    assert set(made) == set(alone) == set(question.outputs)
+    joint, apart = answer(question, made), answer(question, alone)
     for what, expected in chance(question).items():
         assert joint[what].value >= 0.9
         low, high = apart[what].interval

@@ -9,7 +9,7 @@ from codi_minimal.evaluation.heatmap import heatmap
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.statistics import Share
 
-SIZES = Sizes(single=12, joint=12, cell=1, real=40)
+SIZES = Sizes(single=12, joint=12, cell=1, parts=6, real=40)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,9 @@ def test_an_oracle_scores_at_the_ceiling(report):
     onset = report["agreement"]["onset, audio–video, under a digit-only text"]
     assert onset["joint"]["within one frame"]["value"] > onset["chance"]["within one frame"]
     assert onset["joint"]["all"]["n"] == SIZES.joint
+    assert all(scores["all"]["value"] == 1 for scores in report["parts"].values())
+    for near in report["similarity"].values():
+        assert all(near["joint"][pair] > near["apart"][pair] - 1e-6 for pair in near["real"])
 
 
 def test_the_files_say_the_same(report):
@@ -38,6 +41,7 @@ def test_the_files_say_the_same(report):
     page = (out / "report.md").read_text(encoding="utf-8")
     assert f"**{report['summary']['single']['mean']:.3f}**" in page
     assert all(len(set(map(len, rows))) == 1 for rows in tables(page))  # no row is short of a column
+    assert (out / "samples.png").stat().st_size > 10_000
     with Image.open(out / "heatmap.png") as picture:
         assert picture.width > 800 and len(picture.convert("RGB").getcolors(2**20)) > 20
 
@@ -50,7 +54,7 @@ def tables(page):
 
 
 def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path):
-    sizes = Sizes(single=3, joint=3, cell=1, real=3)
+    sizes = Sizes(single=3, joint=3, cell=1, parts=3, real=3)
     report = evaluate(models.broken, source, tmp_path, sizes=sizes, progress=False)
     assert report["summary"]["single"]["mean"] == 0 and report["summary"]["cells"]["mean"] == 0
     assert all(answer["joint"]["all"]["k"] == 0 for answer in report["agreement"].values())

@@ -1,6 +1,6 @@
 import torch
 
-from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.evaluation.sampling import Sampler, part
 
 
 class Counter:
@@ -26,6 +26,12 @@ def test_batches_come_back_in_order_each_with_its_own_seed():
         (9, 1, False, {"steps": 3}),
         (13, 1, False, {"steps": 3}),
     ]
+
+
+def test_a_part_of_several_prompts_is_a_part_of_each():
+    texts, x = [["a", "b", "c"], ["d", "e", "f"]], torch.arange(3)
+    found = part({"text": texts, "image": x}, 1, 3)
+    assert found["text"] == [["b", "c"], ["e", "f"]] and found["image"].tolist() == [1, 2]
 
 
 def test_without_prompts_the_number_of_samples_is_asked_for():

@@ -12,6 +12,7 @@ from codi_minimal.data import PAIRINGS, VOCABULARY, Pairs, load, parse
 from codi_minimal.training import cache as cache_room
 from codi_minimal.training.cache import build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
+from codi_minimal.training.joint import open_streams, train_environment, train_joint
 from codi_minimal.training.prompts import wholes_and_parts
 from codi_minimal.training.run import Run
 from codi_minimal.training.stages import STAGES, train
@@ -150,6 +151,27 @@ def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch):
     assert torch.equal(build_cache(run, ("audio", "video")).latents["audio"], made.latents["audio"])
     with pytest.raises(ValueError, match="'seed': '1'.*got.*'seed': '0'"):  # captions would be of other scenes
         build_cache(replace(run, seed=1), ("audio", "video"))
+
+
+@pytest.mark.parametrize("wiring", ["pooled", "own", "off"])
+def test_the_joint_stage_trains_under_every_wiring(run, wiring, tmp_path):
+    stages = {"environment": Stage(3, 6), "joint": Stage(3, 6)}
+    model = CoDi(replace(run.config, train=replace(run.config.train, stages=stages, wiring=wiring)), VOCABULARY)
+    variant = replace(run, model=model.eval(), folder=tmp_path)
+    train_environment(variant)
+    before = snapshot(model)
+    train_joint(variant)
+    heard = {name for name in changed(model, before) if ".environment." in name and ".denoiser." in name}
+    assert bool(heard) == (wiring != "off")  # who sees nothing learns nothing
+
+
+def test_written_captions_name_the_digit_and_prompts_may_leave_it_open(run):
+    streams = open_streams(run)
+    table = {tuple(row.tolist()): text for text, row in zip(streams.encode.row, streams.encode.table, strict=True)}
+    for i in range(3):
+        pair = streams.draw(0, "joint", torch.Generator().manual_seed(i))  # the first turn is text–image
+        said = [parse(table[tuple(z.tolist())]) for z in pair.z0["text"]]
+        assert all("digit" in words for words in said)
 
 
 def test_a_caches_captions_are_fresh_and_true(run):

@@ -1,0 +1,65 @@
+"""Prompts that each say a part: does what is made follow all of them? CoDi sect. 3.2, composable conditioning."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from codi_minimal.data import caption
+from codi_minimal.evaluation.classifiers import Judges
+from codi_minimal.evaluation.coherence import letters
+from codi_minimal.evaluation.readers import read
+from codi_minimal.evaluation.statistics import Share, share
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Prompts of one scene, what each is asked for, and what is made of them together.
+
+    `texts`: for each text the attributes it says, and no others. `others`: for each other prompt the attributes that it
+    is asked for; it shows all that its modality carries.
+    """
+
+    texts: tuple[tuple[str, ...], ...]
+    others: Mapping[str, tuple[str, ...]]
+    output: str
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """All attributes that the prompts are asked for, each by one of them."""
+        return tuple(a for said in (*self.others.values(), *self.texts) for a in said)
+
+    @property
+    def title(self) -> str:
+        parts = [f"{name}: {', '.join(said)}" for name, said in self.others.items()]
+        parts += [f"text: {', '.join(said)}" for said in self.texts]
+        return f"{' + '.join(parts)} → {letters((self.output,))}"
+
+
+COMPOSITIONS = (
+    Composition((("colour",),), {"audio": ("digit",)}, "image"),
+    Composition((("colour", "motion"),), {"audio": ("digit",)}, "video"),
+    Composition((("motion",),), {"image": ("digit", "colour")}, "video"),
+    Composition((), {"audio": ("digit",), "image": ("colour",)}, "video"),
+    Composition((), {"audio": ("onset",), "image": ("digit",)}, "audio"),
+    Composition((("digit",), ("colour",)), {}, "image"),
+)
+
+
+def prompts_for(composition: Composition, scene: Any, renders: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The prompts of a composition for n scenes, as `generate` takes them."""
+    rng, prompts = random.Random(seed), {name: renders[name] for name in composition.others}
+    if composition.texts:
+        prompts["text"] = [
+            [caption({a: words[a] for a in said}, rng) for words in scene.words()] for said in composition.texts
+        ]
+    return prompts
+
+
+def follows(composition: Composition, scene: Any, made: Any, judges: Judges | None = None) -> dict[str, Share]:
+    """How often each attribute asked for is right, and how often "all" are."""
+    shown = read(composition.output, made, judges)
+    right = {name: shown[name] == getattr(scene, name) for name in composition.asked}
+    return {"all": share(torch.stack(list(right.values())).all(0)), **{name: share(x) for name, x in right.items()}}

@@ -1,0 +1,31 @@
+"""What experiments share: how they are written down, and how variants of a model are trained on the same pairs."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from codi_minimal.evaluation.report import plain
+
+
+def command(name: str, **options: Any) -> str:
+    """The command line that makes an experiment again."""
+    return f"python -m codi_minimal experiment {name} --data DATA " + " ".join(f"--{k} {v}" for k, v in options.items())
+
+
+def save(out: Path, name: str, report: Mapping[str, Any], page: str) -> dict[str, Any]:
+    """Write name.md and name.json, and return the report as plain JSON types."""
+    out.mkdir(parents=True, exist_ok=True)
+    report = plain(report)
+    (out / f"{name}.md").write_text(page, encoding="utf-8")
+    (out / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return report
+
+
+def share_cache(source: Path, target: Path) -> None:
+    """All variants train on the same pairs; they are encoded once."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.glob("cache-*.safetensors"):
+        if not (target / path.name).exists():
+            shutil.copy(path, target / path.name)

@@ -1,0 +1,98 @@
+"""What V knows: linear probes of the environment tokens of noisy latents.
+
+Where joint generation fails to agree, either V does not say it, or nobody listens. A linear classifier on the tokens
+V_m(z_t), trained on one half of the scenes and asked about the other, tells which, attribute by attribute, over t.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from codi_minimal.codi import CoDi
+from codi_minimal.data import ATTRIBUTES_OF, RENDERERS, load
+from codi_minimal.data.world import World
+from codi_minimal.diffusion import q_sample
+from codi_minimal.evaluation.readers import CHANCE, VALUES
+from codi_minimal.evaluation.report import table
+from codi_minimal.evaluation.statistics import Share, share
+from codi_minimal.experiments.base import command, save
+
+TIMES = (0.0, 0.2, 0.4, 0.6, 0.8)  # shares of T
+BATCH = 128
+
+
+def probe(
+    model: CoDi,
+    data: str | Path | None,
+    out: str | Path,
+    samples: int = 2000,
+    seed: int = 0,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Accuracy of linear probes on V_m(z_t), for what each modality carries. Writes probe.json and probe.md.
+
+    Args:
+        model: as trained. data: see `data.load`; scenes of the test split.
+        out: folder. samples: scenes, half to train the probes on, half to ask. seed: of scenes, noise and probes.
+
+    Returns:
+        Shares by modality, attribute and t; of plain JSON types.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    scene, renders = World(load(data, "test")).sample(samples, generator)
+    report: dict[str, Any] = {"command": command("probe", samples=samples, seed=seed), "accuracy": {}}
+    for name in RENDERERS:
+        m, rows = model.modalities[name], {}
+        z0 = torch.cat([m.encode(x.to(model.device)).cpu() for x in renders[name].split(BATCH)])
+        for share_of_T in TIMES:
+            t = int(share_of_T * model.config.model.T)
+            tokens = look(model, name, z0, t, generator)
+            for attribute in ATTRIBUTES_OF[name]:
+                labels = torch.unique(getattr(scene, attribute), return_inverse=True)[1]
+                rows.setdefault(attribute, {})[str(t)] = linear(tokens, labels, len(VALUES[attribute]), seed)
+        report["accuracy"][name] = rows
+    return save(Path(out), "probe", report, markdown(report))
+
+
+@torch.no_grad()
+def look(model: CoDi, name: str, z0: Tensor, t: int, generator: torch.Generator) -> Tensor:
+    """V_m(z_t) (n, tokens · d_env) at one t."""
+    z_t = q_sample(model.schedule, z0, torch.full((len(z0),), t), torch.randn(z0.shape, generator=generator))
+    v = model.modalities[name].environment
+    parts = [v(x.to(model.device), torch.full((len(x),), t, device=model.device)) for x in z_t.split(BATCH)]
+    return torch.cat(parts).flatten(1).cpu()
+
+
+@torch.enable_grad()
+def linear(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150) -> Share:
+    """Accuracy on the second half of a linear classifier trained on the first."""
+    half = len(x) // 2
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = torch.nn.Linear(x.shape[1], classes)
+    optimizer = torch.optim.AdamW(net.parameters(), 1e-2, weight_decay=0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(net(x[:half]), y[:half]).backward()
+        optimizer.step()
+    return share(net(x[half:]).argmax(1) == y[half:])
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """One table: a row a modality and attribute, a column a t."""
+    rows = [
+        (f"V_{name}: {attribute}", *found.values(), CHANCE[attribute])
+        for name, attributes in report["accuracy"].items()
+        for attribute, found in attributes.items()
+    ]
+    times = next(iter(next(iter(report["accuracy"].values())).values()))
+    return f"""# What V knows
+
+`{report["command"]}`. Accuracy of linear probes on V_m(z_t), with 95 % intervals.
+
+{table(("", *(f"t = {t}" for t in times), "chance"), rows)}
+"""

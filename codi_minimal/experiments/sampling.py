@@ -1,0 +1,105 @@
+"""Guidance and steps: what they do to coherence and Fréchet distance, for each sampler. The defaults follow from it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from codi_minimal.codi import DEFAULTS, CoDi
+from codi_minimal.data import load
+from codi_minimal.data.world import World
+from codi_minimal.evaluation.classifiers import Judges
+from codi_minimal.evaluation.coherence import coherence, mean_coherence, said_by
+from codi_minimal.evaluation.frechet import frechet_distance
+from codi_minimal.evaluation.readers import shipped_judges
+from codi_minimal.evaluation.report import table
+from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.experiments.base import command, save
+
+PROMPT = "text"
+GUIDANCE = (1.0, 2.0, 3.0, 4.0, 5.5, 7.5)
+STEPS = (5, 10, 15, 25, 50, 100)
+SAMPLERS = ("ddim", "dpm-solver++", "ddpm")
+COSTLY = ("video",)  # only asked for at the default number of steps
+
+
+def sampling(
+    model: CoDi,
+    data: str | Path | None,
+    out: str | Path,
+    samples: int = 100,
+    seed: int = 0,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """From captions of the test split to each modality, over guidance, and over steps and samplers.
+
+    Args:
+        model: as trained. data: see `data.load`. out: folder for sampling.json and sampling.md.
+        samples: for each figure. seed: of prompts and samples.
+
+    Returns:
+        Under "guidance" and "steps" for each setting and output {"coherence": mean over attributes, "fréchet"}.
+    """
+    judges, world = shipped_judges(), World(load(data, "test"))
+    scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed))
+    _, real = world.sample(samples, torch.Generator().manual_seed(1000 * seed + 1))
+    prompts = {PROMPT: renders[PROMPT]}
+    said, names = said_by(prompts, scene), list(model.modalities)
+
+    def measure(outputs: Sequence[str], **options: Any) -> dict[str, dict[str, float | None]]:
+        result = {}
+        for name in outputs:
+            made = Sampler(model, seed, options)(prompts, (name,), samples)
+            result[name] = {
+                "coherence": mean_coherence(coherence(said, made, judges)),
+                "fréchet": distance(name, made, real, judges),
+            }
+        return result
+
+    report = {
+        "command": command("sampling", samples=samples, seed=seed),
+        "source": world.source.name,
+        "defaults": {key: DEFAULTS[key] for key in ("guidance", "steps", "sampler")},
+        "floor": {name: distance(name, renders, real, judges) for name in names},
+        "guidance": {f"{g:g}": measure(names, guidance=g) for g in GUIDANCE},
+        "steps": {
+            f"{sampler}, {n}": measure([m for m in names if m not in COSTLY], sampler=sampler, steps=n)
+            for sampler in SAMPLERS
+            for n in STEPS
+        },
+    }
+    return save(Path(out), "sampling", report, markdown(report))
+
+
+def distance(name: str, made: Mapping[str, Any], real: Mapping[str, Any], judges: Judges) -> float | None:
+    """Fréchet distance on a judge's features; None where there is no judge."""
+    if name not in judges.looks:
+        return None
+    return frechet_distance(*(judges.look(name, samples[name])[1] for samples in (made, real)))
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Two tables: guidance, at the default steps; steps and samplers, at the default guidance."""
+    floor = ", ".join(f"{value:.1f} ({name})" for name, value in report["floor"].items() if value is not None)
+    return f"""# Guidance and steps
+
+`{report["command"]}`. Data: {report["source"]}, test split. Defaults: {report["defaults"]}.
+Coherence: mean over attributes of the share that shows what the caption says. Fréchet distance to real renders, of
+equal n; between two sets of real ones it is {floor}.
+
+{_table("guidance", report["guidance"])}
+
+{_table("sampler, steps", report["steps"])}
+"""
+
+
+def _table(what: str, settings: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> str:
+    columns = [
+        (name, measure)
+        for name, found in next(iter(settings.values())).items()
+        for measure, value in found.items()
+        if value is not None
+    ]
+    rows = [(setting, *(found[name][measure] for name, measure in columns)) for setting, found in settings.items()]
+    return table((what, *(f"{name}: {measure}" for name, measure in columns)), rows)

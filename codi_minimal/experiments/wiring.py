@@ -1,0 +1,95 @@
+"""Who sees whom: the wirings of the environment, each with a joint training of its own, alike but for the wiring.
+
+"own" is what the paper's public code does, "pooled" is its one token for a stream, but of the others, "others" the
+paper's text with a sequence of tokens, "off" no environment at all.
+"""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from codi_minimal.alignment import WIRINGS, environment_modules
+from codi_minimal.codi import CoDi
+from codi_minimal.config import Stage
+from codi_minimal.data import load
+from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance
+from codi_minimal.evaluation.report import table
+from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.experiments.base import command, save, share_cache
+from codi_minimal.training.joint import train_environment, train_joint
+from codi_minimal.training.run import Run
+
+
+def wiring(
+    model: CoDi,
+    data: str | Path | None,
+    out: str | Path,
+    steps: int = 500,
+    samples: int = 100,
+    seed: int = 0,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train V and all attention to it anew under each wiring, and write wiring.json and wiring.md.
+
+    Args:
+        model: whose encoders, autoencoders and denoisers are used; it is left as it is.
+        data: see `data.load`. out: folder, also of the runs, which resume.
+        steps: of each of the two stages, for each wiring. samples: for each figure. seed: of everything.
+
+    Returns:
+        Agreement by wiring and question; of plain JSON types.
+    """
+    out, source = Path(out), load(data)
+    report: dict[str, Any] = {
+        "command": command("wiring", steps=steps, samples=samples, seed=seed),
+        "source": source.name,
+        "chance": {question.title: chance(question) for question in QUESTIONS},
+        "agreement": {},
+    }
+    for name in reversed(WIRINGS):
+        variant = with_new_environment(model, name, steps, seed)
+        if name != "off":  # nothing to train
+            run = Run(variant, source, out / name, seed, progress)
+            share_cache(out, run.folder)
+            train_environment(run)
+            train_joint(run)
+            share_cache(run.folder, out)
+        sampler = Sampler(variant, seed, {"wiring": name})
+        report["agreement"][name] = {q.title: answer(q, ask(q, sampler, samples)) for q in QUESTIONS}
+    return save(out, "wiring", report, markdown(report))
+
+
+def with_new_environment(model: CoDi, wiring: str, steps: int, seed: int) -> CoDi:
+    """A copy of the model whose V and environment attention are as before their first step."""
+    batches = model.config.train.stages
+    stages = {name: Stage(steps, batches[name].batch, batches[name].lr) for name in ("environment", "joint")}
+    config = replace(model.config, train=replace(model.config.train, stages=stages, wiring=wiring))
+    torch.manual_seed(seed)
+    fresh, variant = CoDi(config, model.vocabulary), copy.deepcopy(model)
+    variant.config = config
+    for name, m in variant.modalities.items():
+        new = fresh.modalities[name].to(model.device)
+        m.environment = new.environment
+        pairs = zip(environment_modules(m.denoiser), environment_modules(new.denoiser), strict=True)
+        for old, untrained in pairs:
+            old.load_state_dict(untrained.state_dict())
+    return variant
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """One table: a row a wiring, a column a question."""
+    columns = [(title, what) for title, expected in report["chance"].items() for what in expected]
+    rows = [
+        (name, *(answers[title][what] for title, what in columns)) for name, answers in report["agreement"].items()
+    ]
+    rows.append(("chance", *(report["chance"][title][what] for title, what in columns)))
+    header = ("wiring", *(title if what == "all" else f"… {what}" for title, what in columns))
+    return f"""# Who sees whom
+
+`{report["command"]}`. Data: {report["source"]}. Agreement of what no prompt says, with 95 % intervals.
+
+{table(header, rows)}
+"""

@@ -1,0 +1,12 @@
+import pytest
+
+from codi_minimal.evaluation.similarity import similarity
+
+
+def test_one_scene_is_near_itself_and_scenes_apart_are_not(models, sample):
+    renders = {name: data[:120] for name, data in sample[1].items() if name != "text"}
+    near = similarity(models.oracle, renders, batch=50)
+    assert set(near) == {"image–audio", "image–video", "audio–video"}
+    assert all(value > 0.9 for value in near.values())
+    apart = similarity(models.oracle, {"image": renders["image"], "audio": renders["audio"].roll(1, 0)})
+    assert apart["image–audio"] == pytest.approx(0.1, abs=0.1)  # one digit of ten

@@ -1,0 +1,69 @@
+"""Experiments that only generate, at the tiny scale: bridge, sampling, probe."""
+
+import json
+
+import pytest
+import torch
+
+from codi_minimal.experiments.bridge import NEVER_PAIRED, bridge, roads
+from codi_minimal.experiments.probe import linear, probe
+from codi_minimal.experiments.sampling import sampling
+from tests.models import random_codi
+
+
+@pytest.fixture(autouse=True)
+def no_data(monkeypatch):
+    monkeypatch.delenv("CODI_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def test_roads_differ_in_whom_a_stream_sees():
+    found = roads(("image", "audio"))
+    assert found["straight across"] == (("image", "audio"), {})
+    outputs, options = found["over text alone"]
+    assert outputs == ("image", "audio", "text")
+    assert options["wiring"] == {"text": ("image", "audio"), "image": ("text",), "audio": ("text",)}
+
+
+def test_the_bridge_asks_every_question_on_every_road(tmp_path):
+    report = bridge(random_codi(), None, tmp_path, samples=2)
+    assert set(report["agreement"]) == {question.title for question in NEVER_PAIRED}
+    for found in report["agreement"].values():
+        shares = [value for road, value in found.items() if road != "chance"]
+        assert len(shares) == 6 and all(share["n"] == 2 for share in shares)
+    assert json.loads((tmp_path / "bridge.json").read_text()) == report
+    assert report["command"] in (tmp_path / "bridge.md").read_text()
+
+
+def test_guidance_and_steps_are_measured_for_each_output(tmp_path, monkeypatch):
+    monkeypatch.setattr("codi_minimal.experiments.sampling.GUIDANCE", (1.0, 4.0))
+    monkeypatch.setattr("codi_minimal.experiments.sampling.STEPS", (2,))
+    report = sampling(random_codi(), None, tmp_path, samples=3)
+    assert set(report["guidance"]) == {"1", "4"} and set(report["guidance"]["1"]) == {"text", "image", "audio", "video"}
+    assert set(report["steps"]) == {"ddim, 2", "dpm-solver++, 2", "ddpm, 2"}
+    for found in report["steps"].values():
+        assert set(found) == {"text", "image", "audio"} and found["image"]["fréchet"] > 0
+        assert found["text"]["fréchet"] is None
+    page = (tmp_path / "sampling.md").read_text()
+    assert "| dpm-solver++, 2 |" in page and "text: fréchet" not in page
+
+
+def test_a_linear_probe_finds_what_is_linear_and_nothing_in_noise():
+    generator = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 400, 8, generator=generator)
+    y = (x[:, 0] > 0).long()
+    assert linear(x, y, 2, seed=0).value > 0.9
+    low, high = linear(noise, y, 2, seed=0).interval
+    assert low <= 0.55 and high >= 0.45
+
+
+def test_probes_ask_for_what_each_modality_carries(tmp_path):
+    report = probe(random_codi(), None, tmp_path, samples=40)
+    carried = {name: set(found) for name, found in report["accuracy"].items()}
+    assert carried == {
+        "image": {"digit", "colour"},
+        "audio": {"digit", "onset"},
+        "video": {"digit", "colour", "motion", "onset"},
+    }
+    assert report["accuracy"]["audio"]["onset"]["0"]["n"] == 20
+    assert "| V_audio: onset |" in (tmp_path / "probe.md").read_text()
