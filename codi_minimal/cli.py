@@ -1,4 +1,4 @@
-"""The command line: `python -m codi_minimal generate | train | evaluate | experiment | check | demo`.
+"""The command line: `python -m codi_minimal generate | train | evaluate | judges | experiment | check | demo`.
 
 Ordinary files in, ordinary files out. Whatever goes wrong is said in one line on stderr, with exit code 2.
 Heavy imports wait until a verb needs them, so that `--help` answers at once.
@@ -93,6 +93,16 @@ def evaluate(args: argparse.Namespace) -> None:
     print(Path(args.out) / "report.md")
 
 
+def judges(args: argparse.Namespace) -> None:
+    """The classifiers that judge what is generated: trained on real renders, and tested on others."""
+    from codi_minimal.data import load
+    from codi_minimal.evaluation.train_judges import judge_accuracy, train_classifiers
+
+    trained = train_classifiers(load(args.data), args.out, args.seed, progress=sys.stderr.isatty())
+    for name, right in judge_accuracy(trained, load(args.data, "test"), args.out)["accuracy"].items():
+        print(f"{name}: {right:.4f}")
+
+
 def experiment(args: argparse.Namespace) -> None:
     """One of the experiments that explain the method."""
     from importlib import import_module
@@ -136,7 +146,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m codi_minimal", description="CoDi, small: any to any, by diffusion.")
-    verbs = parser.add_subparsers(required=True, metavar="generate | train | evaluate | experiment | check | demo")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     def verb(run: Any, out: str | None = None) -> argparse.ArgumentParser:
         sub = verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
@@ -178,6 +188,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
     sub.add_argument("--samples", type=_positive, help="for each single-prompt cell and joint figure")
     sub.add_argument("--stagger", type=float, help="as in generate; 0: all outputs start at once")
+    sub.add_argument("--seed", type=int, default=0)
+
+    sub = verb(judges, "results/judges")
+    data(sub)
     sub.add_argument("--seed", type=int, default=0)
 
     sub = verb(experiment, "results")

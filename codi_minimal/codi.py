@@ -21,7 +21,7 @@ from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
-DEFAULTS = {"steps": 15, "guidance": 4.0, "sampler": "dpm-solver++", "stagger": 0.25}
+DEFAULTS = {"steps": 15, "guidance": 4.0, "guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.25}
 
 
 class CoDi(nn.Module):
@@ -96,6 +96,7 @@ class CoDi(nn.Module):
         noise: Mapping[str, Tensor] | None = None,
         wiring: Wiring = "others",
         env_guidance: str = "drop",
+        guidance_until: float = DEFAULTS["guidance_until"],
         stagger: float = DEFAULTS["stagger"],
         decode: bool = True,
         progress: bool = False,
@@ -116,6 +117,7 @@ class CoDi(nn.Module):
             noise: initial latents z_T of some outputs, (b, *latent_shape).
             wiring: which environment a stream sees; see `alignment.wire`.
             env_guidance: "drop": guidance amplifies the environment along with the prompt; "with": the prompt alone.
+            guidance_until: guidance ends at this share of T; see `diffusion.guided`.
             stagger: how much later, as a share of the way from T to 0, each stream starts than the one before it, the
                 smallest first. At 0 all go at once, as in the paper, and must make up their minds together, out of
                 noise; a stream that is ahead has something to say to those that follow. Both sample the same joint
@@ -130,8 +132,9 @@ class CoDi(nn.Module):
         if not isinstance(num_samples, int) or num_samples < 1:
             raise ValueError(f"num_samples: expected an integer of at least 1, got {num_samples!r}")
         check_wiring(wiring)
-        if not 0 <= stagger <= 1:
-            raise ValueError(f"stagger: expected a number in [0, 1], got {stagger!r}")
+        for what, share in {"stagger": stagger, "guidance_until": guidance_until}.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"{what}: expected a number in [0, 1], got {share!r}")
         cond = self.condition(prompts or {}, weights)
         cond = None if cond is None else cond.repeat_interleave(num_samples, dim=0)
         b = num_samples if cond is None else len(cond)
@@ -144,7 +147,8 @@ class CoDi(nn.Module):
         scales = _per_output("guidance", guidance, names)
         if any(not math.isfinite(g) for g in scales.values()):
             raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
-        nets = {name: guided(self.modalities[name].denoiser, scales[name], env_guidance) for name in names}
+        until = guidance_until * self.config.model.T
+        nets = {name: guided(self.modalities[name].denoiser, scales[name], env_guidance, until) for name in names}
         state: dict[str, Any] = dict.fromkeys(names)
         taken = dict.fromkeys(names, 0)
         draws = {name: self._generator(seed, f"{name} steps") for name in names}  # for stochastic samplers

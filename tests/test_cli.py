@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,30 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     assert "options" not in asked[1][1]  # generate's own defaults
     run(capsys, "evaluate", "--data", "d", "--stagger", 0)
     assert asked[2][1]["options"] == {"stagger": 0.0}
+
+
+@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+def test_experiments_pass_on_what_they_are_given(fake, capsys, monkeypatch, tmp_path, name):
+    asked = []
+    monkeypatch.setattr(f"codi_minimal.experiments.{name}.{name}", lambda *a, **k: asked.append((a, k)))
+    code, lines, _ = run(capsys, "experiment", name, "--data", "d", "--out", tmp_path, "--samples", 3)
+    assert code == 0 and lines == [str(tmp_path / name / f"{name}.md")]
+    assert asked == [((fake, "d", tmp_path / name), {"samples": 3, "seed": 0, "progress": False})]
+    code, _, err = run(capsys, "experiment", name, "--steps", 2)
+    assert (code == 0) == (name in cli.TRAINS) == (not err)
+
+
+def test_judges_are_trained_and_tested(capsys, monkeypatch, tmp_path):
+    from codi_minimal.evaluation import train_judges
+
+    quick = partial(train_judges.train_classifiers, steps=2)
+    monkeypatch.setattr(train_judges, "train_classifiers", quick)
+    monkeypatch.setattr(train_judges, "judge_accuracy", partial(train_judges.judge_accuracy, n=20))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("CODI_DATA", raising=False)
+    code, lines, _ = run(capsys, "judges", "--out", tmp_path)
+    assert code == 0 and [line.split(":")[0] for line in lines] == ["image", "audio", "video"]
+    assert {path.name for path in tmp_path.iterdir()} == {"judges.safetensors", "judges.json"}
 
 
 def test_help_answers_without_torch():

@@ -187,6 +187,7 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"sampler": "magic"}, "sampler: expected one of"),
         ({"wiring": "all"}, "wiring"),
         ({"stagger": 2.0}, r"stagger: expected a number in \[0, 1\], got 2.0"),
+        ({"guidance_until": -0.1}, r"guidance_until: expected a number in \[0, 1\], got -0.1"),
         ({"guidance": float("nan")}, "guidance"),
         ({"num_samples": 0}, "num_samples: expected an integer of at least 1, got 0"),
         ({"noise": {"audio": torch.zeros(1, 8, 8, 8)}}, "noise: expected latents only for outputs"),

@@ -41,7 +41,7 @@ def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float | Tensor) ->
 
 
 def guided(
-    net: Callable[..., Tensor], g: float | Tensor, env_guidance: str = "with"
+    net: Callable[..., Tensor], g: float | Tensor, env_guidance: str = "with", until: float = 0
 ) -> Callable[..., Tensor]:
     """The network with guidance inside: same signature, one forward of twice the batch.
 
@@ -53,6 +53,8 @@ def guided(
         g: guidance scale, a number, or "b", one a sample.
         env_guidance: "with": both branches see the environment, so only the prompt is amplified (default).
             "drop": the unconditional branch sees neither, so the environment is amplified too.
+        until: where all t of a batch are smaller there is no guidance any more: what a sample shows is decided by then,
+            and its details come out better, at half the cost (Kynkäänniemi et al. 2024).
 
     Returns:
         callable (z_t, t, cond, env) -> "b ...".
@@ -65,7 +67,7 @@ def guided(
 
     def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:
         drop_env = env is not None and env_guidance == "drop"
-        if (not isinstance(g, Tensor) and g == 1) or (cond is None and not drop_env):
+        if (not isinstance(g, Tensor) and g == 1) or (cond is None and not drop_env) or (t < until).all():
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])
         envs = None if env is None else torch.cat([torch.zeros_like(env) if drop_env else env, env])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,11 +26,10 @@ from codi_minimal.evaluation.diversity import normalised_entropy, spread_ratio
 from codi_minimal.evaluation.fidelity import fidelity
 from codi_minimal.evaluation.frechet import frechet_distance
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
-from codi_minimal.evaluation.readers import VALUES, read, shipped_judges
+from codi_minimal.evaluation.readers import CHANCE, VALUES, read, shipped_judges
 from codi_minimal.evaluation.report import write
 from codi_minimal.evaluation.sampling import Sampler, join, part, to_device
 from codi_minimal.evaluation.similarity import similarity
-from codi_minimal.evaluation.statistics import Share
 from codi_minimal.sheet import contact_sheet
 
 
@@ -99,7 +99,7 @@ def evaluate(
         ceilings, real = timed("ceilings", _ceilings, model, world, judges, sizes.real, seed)
         single, from_text = timed("single prompts", _single, sampler, world, judges, sizes.single)
         parts = timed("parts", _parts, sampler, world, judges, sizes.parts)
-        agreement, samples_of = timed("agreement", _agreement, sampler, judges, sizes.joint)
+        agreement, samples_of = timed("agreement", _agreement, sampler, real["real"], judges, sizes.joint)
         similarities = timed("similarity", _similarity, model, samples_of, real["real"])
         together = {title: samples["joint"] for title, samples in samples_of.items()}
         quality = timed("quality", _quality, from_text, real, judges)
@@ -199,13 +199,16 @@ def _cells(
     return cells
 
 
-def _parts(sampler: Sampler, world: World, judges: Judges, n: int) -> dict[str, dict[str, Share]]:
+def _parts(sampler: Sampler, world: World, judges: Judges, n: int) -> dict[str, dict[str, Any]]:
     """Several prompts, each of which says a part."""
     scores = {}
     for i, composition in enumerate(COMPOSITIONS):
         scene, renders = world.sample(n, _generator(sampler.seed, 40 + i))
         made = sampler(prompts_for(composition, scene, renders, sampler.seed), (composition.output,), n)
-        scores[composition.title] = follows(composition, scene, made[composition.output], judges)
+        scores[composition.title] = {
+            how: follows(composition, scene, some[composition.output], judges)
+            for how, some in {"made": made, "real": renders}.items()
+        } | {"chance": prod(CHANCE[name] for name in composition.asked)}
     return scores
 
 
@@ -217,8 +220,10 @@ def _each_by_itself() -> list[Question]:
     return [Question("digit", tuple(names), said) for said, names in outputs.items()]
 
 
-def _agreement(sampler: Sampler, judges: Judges, n: int) -> tuple[dict, dict[str, dict[str, dict]]]:
-    """Each question with joint generation and without, and chance; and the samples of both."""
+def _agreement(
+    sampler: Sampler, real: Mapping[str, Any], judges: Judges, n: int
+) -> tuple[dict, dict[str, dict[str, dict]]]:
+    """Each question with joint generation and without, of real renders and by chance; and the samples made."""
     alone = {question.digit_said: ask(question, sampler, n, joint=False) for question in _each_by_itself()}
     answers, samples = {}, {}
     for question in QUESTIONS:
@@ -227,7 +232,7 @@ def _agreement(sampler: Sampler, judges: Judges, n: int) -> tuple[dict, dict[str
             "apart": {name: alone[question.digit_said][name] for name in question.outputs},
         }
         samples[question.title] = made
-        found = {how: answer(question, some, judges) for how, some in made.items()}
+        found = {how: answer(question, some, judges) for how, some in {**made, "real": real}.items()}
         answers[question.title] = {"n": n, **found, "chance": chance(question)}
     return answers, samples
 

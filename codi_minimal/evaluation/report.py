@@ -75,7 +75,8 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 `{run["command"]}`: {minutes:.1f} minutes.
 Data: {run["source"]}, test split; seed {run["seed"]}; numbers of samples: {run["sizes"]}.
-Shares stand with Wilson's 95 % interval. Judged by the project's own classifiers and rules.
+Shares stand with Wilson's 95 % interval. Judged by the project's own classifiers, which
+`python -m codi_minimal judges --data DATA` trains anew and tests, and rules.
 
 ## The judges on real renders, and what the autoencoders keep
 {_ceilings(report["ceilings"])}
@@ -103,6 +104,8 @@ T, I, A, V: text, image, audio, video.
 {_parts(report["parts"])}
 
 ## What no prompt says: do the streams agree?
+"real": what the judges find in real renders of one scene.
+
 {_agreement(report["agreement"])}
 
 ![some of these samples](samples.png)
@@ -176,16 +179,19 @@ def _cells(cells: Mapping[str, Scores]) -> str:
 
 def _agreement(answers: Mapping[str, dict]) -> str:
     rows = [
-        (f"{title}: {what}", answer["n"], value, answer["apart"][what], answer["chance"].get(what))
+        (f"{title}: {what}", answer["n"], value, *(answer[how].get(what) for how in ("apart", "real", "chance")))
         for title, answer in answers.items()
         for what, value in answer["joint"].items()
     ]
-    return table(("", "n", "joint=True", "joint=False", "chance"), rows)
+    return table(("", "n", "joint=True", "joint=False", "real", "chance"), rows)
 
 
-def _parts(parts: Mapping[str, Mapping[str, Share]]) -> str:
-    rows = [(title, scores["all"], *(scores.get(name) for name in ATTRIBUTES)) for title, scores in parts.items()]
-    return table(("prompts → output", "all", *ATTRIBUTES), rows)
+def _parts(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        (title, *(found["made"].get(name) for name in ("all", *ATTRIBUTES)), found["real"]["all"], found["chance"])
+        for title, found in parts.items()
+    ]
+    return table(("prompts → output", "all", *ATTRIBUTES, "real, all", "chance"), rows)
 
 
 def _similarity(similarities: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:

@@ -19,6 +19,7 @@ from codi_minimal.experiments.base import command, save
 
 PROMPT = "text"
 GUIDANCE = (1.0, 2.0, 3.0, 4.0, 5.5, 7.5)
+UNTIL = (0.0, 0.2, 0.4, 0.6)  # shares of T at which guidance ends
 STEPS = (5, 10, 15, 25, 50, 100)
 SAMPLERS = ("ddim", "dpm-solver++", "ddpm")
 COSTLY = ("video",)  # only asked for at the default number of steps
@@ -39,7 +40,7 @@ def sampling(
         samples: for each figure. seed: of prompts and samples.
 
     Returns:
-        Under "guidance" and "steps" for each setting and output {"coherence": mean over attributes, "fréchet"}.
+        Under "guidance", "until", "steps": for each setting and output {"coherence": mean over attributes, "fréchet"}.
     """
     judges, world = shipped_judges(), World(load(data, "test"))
     scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed))
@@ -60,9 +61,10 @@ def sampling(
     report = {
         "command": command("sampling", samples=samples, seed=seed),
         "source": world.source.name,
-        "defaults": {key: DEFAULTS[key] for key in ("guidance", "steps", "sampler")},
+        "defaults": {key: DEFAULTS[key] for key in ("guidance", "guidance_until", "steps", "sampler")},
         "floor": {name: distance(name, renders, real, judges) for name in names},
         "guidance": {f"{g:g}": measure(names, guidance=g) for g in GUIDANCE},
+        "until": {f"{share:g} T": measure(names, guidance_until=share) for share in UNTIL},
         "steps": {
             f"{sampler}, {n}": measure([m for m in names if m not in COSTLY], sampler=sampler, steps=n)
             for sampler in SAMPLERS
@@ -80,7 +82,7 @@ def distance(name: str, made: Mapping[str, Any], real: Mapping[str, Any], judges
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """Two tables: guidance, at the default steps; steps and samplers, at the default guidance."""
+    """Three tables: guidance, and where it ends, at the default steps; steps and samplers, at the default guidance."""
     floor = ", ".join(f"{value:.1f} ({name})" for name, value in report["floor"].items() if value is not None)
     return f"""# Guidance and steps
 
@@ -89,6 +91,8 @@ Coherence: mean over attributes of the share that shows what the caption says. F
 equal n; between two sets of real ones it is {floor}.
 
 {_table("guidance", report["guidance"])}
+
+{_table("guidance ends at", report["until"])}
 
 {_table("sampler, steps", report["steps"])}
 """

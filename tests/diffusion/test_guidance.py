@@ -65,6 +65,15 @@ def test_without_a_prompt_there_is_nothing_to_guide_but_the_env():
     torch.testing.assert_close(guided(net, 4.0, "drop")(Z, T, None, ENV), NULL + 4 * (WITH_ENV - NULL))
 
 
+def test_guidance_ends_where_all_t_are_small():
+    net = Net()
+    low, above = int(T.max()) + 1, int(T.max())
+    assert torch.equal(guided(net, 4.0, until=low)(Z, T, COND, None), Net()(Z, T, COND, None))
+    assert net.batches == [B]
+    assert torch.equal(guided(net, 4.0, until=above)(Z, T, COND, None), guided(Net(), 4.0)(Z, T, COND, None))
+    assert net.batches == [B, 2 * B]
+
+
 def test_one_scale_a_sample():
     g = torch.tensor([0.0, 1.0, 2.5])
     out = guided(Net(), g)(Z, T, COND, ENV)
