@@ -11,6 +11,16 @@ from torch import Tensor
 PAD, BOS, EOS, UNK = range(4)
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 _WORD = re.compile(r"[^\W_]+")
+_ARTICLE = re.compile(r"\ban? (?=(\w+))")
+
+
+def spell_articles(text: str) -> str:
+    """"a" or "an", as the word that follows wants it: spelling, which no model has to learn.
+
+    >>> spell_articles("an red one and a eight")
+    'a red one and an eight'
+    """
+    return _ARTICLE.sub(lambda m: "an " if m[1][0] in "aeiou" and m[1] != "one" else "a ", text)
 
 
 class WordTokenizer:
@@ -61,6 +71,8 @@ class WordTokenizer:
     def decode(self, ids: Tensor) -> list[str]:
         """Texts of ids "b l": reading stops at the first EOS or PAD, BOS is skipped, UNK reads ``<unk>``.
 
+        Articles are spelled anew.
+
         Raises:
             ValueError: if ids are not "b l" or not below ``len(self)``.
         """
@@ -68,7 +80,7 @@ class WordTokenizer:
             raise ValueError(f"expected integer ids 'b l', got {ids.dtype} of shape {tuple(ids.shape)}")
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < len(self):
             raise ValueError(f"expected ids in 0 … {len(self) - 1}, got {int(ids.min())} … {int(ids.max())}")
-        return [" ".join(self._read(row)) for row in ids.tolist()]
+        return [spell_articles(" ".join(self._read(row))) for row in ids.tolist()]
 
     def _read(self, row: list[int]) -> list[str]:
         end = next((i for i, token in enumerate(row) if token in (PAD, EOS)), len(row))

@@ -20,6 +20,12 @@ def test_case_and_punctuation_do_not_matter_and_unknown_words_do():
     assert TOKENIZER.decode(TOKENIZER.encode(["a purple seven"])) == ["a <unk> seven"]
 
 
+def test_decode_spells_articles_as_the_next_word_wants_them():
+    words = WordTokenizer(["a", "an", "one", "eight", "in", "orange"])
+    texts = ["an one", "a eight in an orange eight", "a a one", "an"]
+    assert words.decode(words.encode(texts)) == ["a one", "an eight in an orange eight", "an a one", "an"]
+
+
 def test_decode_stops_at_the_first_end():
     ids = torch.tensor([[BOS, 6, EOS, 5, 5, 5], [BOS, 5, PAD, 6, EOS, PAD], [4, 5, 6, 4, 5, 6], [EOS] * 6])
     assert TOKENIZER.decode(ids) == ["seven", "red", "a red seven a red seven", ""]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import product
 
-from ..tokenizer import WordTokenizer
+from ..tokenizer import WordTokenizer, spell_articles
 from .scenes import ATTRIBUTES_OF, COLOURS, DIGITS, MOTIONS, Scene
 
 # {digit} and {colour} are words; a motion is a participle {doing} or a verb {does}.
@@ -51,7 +50,6 @@ KEPT = {"digit": 0.9, "colour": 0.7, "motion": 0.7}
 WRITTEN = KEPT | {"digit": 1.0}
 OPEN = dict.fromkeys(KEPT, 0.5)
 _VALUES = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}
-_AN = re.compile(r"\ba (?=eight|orange)")
 
 
 def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.1) -> str:
@@ -111,7 +109,7 @@ def parse(text: str) -> dict[str, str] | None:
 
 
 def _say(template: str, words: Mapping[str, str]) -> str:
-    return _AN.sub("an ", template.format(**words))
+    return spell_articles(template.format(**words))
 
 
 def sentences() -> Iterator[tuple[str, dict[str, str]]]:
