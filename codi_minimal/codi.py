@@ -21,7 +21,7 @@ from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
-DEFAULTS = {"steps": 15, "guidance": 4.0, "guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.25}
+DEFAULTS = {"steps": 15, "guidance": 4.0, "guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.5}
 
 
 class CoDi(nn.Module):

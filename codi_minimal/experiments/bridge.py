@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codi_minimal.codi import CoDi
+from codi_minimal.codi import DEFAULTS, CoDi
 from codi_minimal.evaluation.agreement import Question, answer, ask, chance
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
@@ -21,7 +21,7 @@ NEVER_PAIRED = (
     Question("colour", ("image", "video"), digit_said=False),
     Question("colour", ("image", "video"), digit_said=True),
 )
-STAGGERS = (0.0, 0.25)
+STAGGERS = (0.0, DEFAULTS["stagger"])
 
 
 def roads(outputs: Sequence[str]) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:

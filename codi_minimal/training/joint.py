@@ -23,10 +23,14 @@ from codi_minimal.training.cache import Cache, CaptionTable, build_cache
 from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.run import Run, randn
 
-# Audio and video meet in every other step: what only they share, the onset, can be learned nowhere else.
-TURNS = (
-    ("text", "image"), ("audio", "video"), ("text", "audio"), ("audio", "video"), ("text", "video"), ("audio", "video"),
-)  # fmt: skip
+TURNS = {
+    "environment": PAIRINGS,
+    # audio and video meet in every other step: what only they share, the onset, can be learned nowhere else
+    "joint": (
+        ("text", "image"), ("audio", "video"), ("text", "audio"), ("audio", "video"), ("text", "video"),
+        ("audio", "video"),
+    ),
+}  # fmt: skip
 ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
 P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment is all there is to go by
 P_AHEAD = 0.5  # how often the environment is ahead of the stream that looks at it
@@ -57,7 +61,7 @@ class Streams:
 
     def draw(self, i: int, stage: str, generator: torch.Generator) -> Pair:
         """The samples of step i; the pairings take turns."""
-        run, cache = self.run, self.caches[TURNS[i % len(TURNS)]]
+        run, cache = self.run, self.caches[TURNS[stage][i % len(TURNS[stage])]]
         rng = random.Random(int(torch.randint(2**62, (), generator=generator)))
         alike = len(cache.latents) == 2 and bool(torch.rand((), generator=generator) < 0.5)
         idx = torch.randint(len(cache), (run.stage(stage).batch,), generator=generator)
@@ -104,14 +108,14 @@ def noise_like(run: Run, z0: dict[str, Tensor], generator: torch.Generator) -> d
 
 
 def apart_in_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str, Tensor]:
-    """The tokens for L_Con: each stream at times of its own, t = T u², dense where there is something to see.
+    """The tokens for L_Con: each stream at times of its own, t = T u^1.5, denser where there is something to see.
 
     At equal times V could match the pairs by their noise level alone; at one t for the batch, half of all steps would
     compare noise with noise.
     """
     seen = {}
     for m, z in pair.z0.items():
-        t = (run.config.model.T * torch.rand(len(z), generator=generator) ** 2).long().to(run.device)
+        t = (run.config.model.T * torch.rand(len(z), generator=generator) ** 1.5).long().to(run.device)
         seen |= tokens(run, {m: z}, t, noise_like(run, {m: z}, generator))
     return seen
 
