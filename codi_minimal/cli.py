@@ -94,7 +94,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def judges(args: argparse.Namespace) -> None:
-    """The classifiers that judge what is generated: trained on real renders, and tested on others."""
+    """The classifiers that judge what is generated: trained on real renders (or read from OUT), tested on others."""
     from codi_minimal.data import load
     from codi_minimal.evaluation.train_judges import judge_accuracy, train_classifiers
 
@@ -148,10 +148,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m codi_minimal", description="CoDi, small: any to any, by diffusion.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    def verb(run: Any, out: str | None = None) -> argparse.ArgumentParser:
+    def verb(run: Any, out: str | None = None, device: bool = True) -> argparse.ArgumentParser:
         sub = verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         sub.set_defaults(verb=run)
-        sub.add_argument("--device", help="cpu, cuda, mps; chosen automatically")
+        if device:
+            sub.add_argument("--device", help="cpu, cuda, mps; chosen automatically")
         if out:
             sub.add_argument("--out", default=out, help="folder for what is written (default: %(default)s)")
         return sub
@@ -186,11 +187,11 @@ def _parser() -> argparse.ArgumentParser:
     checkpoint(sub)
     data(sub)
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
-    sub.add_argument("--samples", type=_positive, help="for each single-prompt cell and joint figure")
+    sub.add_argument("--samples", type=_positive, help="for each single-prompt cell, several prompts, and joint figure")
     sub.add_argument("--stagger", type=float, help="as in generate; 0: all outputs start at once")
     sub.add_argument("--seed", type=int, default=0)
 
-    sub = verb(judges, "results/judges")
+    sub = verb(judges, "results/judges", device=False)
     data(sub)
     sub.add_argument("--seed", type=int, default=0)
 

@@ -115,7 +115,7 @@ class CoDi(nn.Module):
             num_samples: samples a prompt (next to each other in the batch); without prompts, the batch.
             seed: initial noise comes from it and the modality's name alone.
             noise: initial latents z_T of some outputs, (b, *latent_shape).
-            wiring: which environment a stream sees; see `alignment.wire`.
+            wiring: which environment a stream sees, by name, or as a mapping to those it sees; see `alignment.wire`.
             env_guidance: "drop": guidance amplifies the environment along with the prompt; "with": the prompt alone.
             guidance_until: guidance ends at this share of T; see `diffusion.guided`.
             stagger: how much later, as a share of the way from T to 0, each stream starts than the one before it, the
@@ -132,6 +132,9 @@ class CoDi(nn.Module):
         if not isinstance(num_samples, int) or num_samples < 1:
             raise ValueError(f"num_samples: expected an integer of at least 1, got {num_samples!r}")
         check_wiring(wiring)
+        if not isinstance(wiring, str):
+            for name in {*wiring, *(other for seen in wiring.values() for other in seen)}:
+                self.modality(name)
         for what, share in {"stagger": stagger, "guidance_until": guidance_until}.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{what}: expected a number in [0, 1], got {share!r}")

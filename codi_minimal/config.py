@@ -70,7 +70,7 @@ class TrainConfig:
     env_noise: float = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
     lam: float = 0.5  # λ of L_Cross + λ (L_Con + L_Read)
     clip_share: float = 0.25  # of a joint batch, how much the video denoiser sees: a clip costs as much as eight images
-    wiring: str = "others"  # which environment the joint stage trains with; see `alignment.wire`
+    wiring: str = "others"  # what stage 4 trains with, see `alignment.wire`; L_Read only where others are seen
     p_own: float = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
     ema: float = 0.999
     autocast: str | None = None

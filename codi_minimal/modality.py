@@ -16,7 +16,7 @@ from codi_minimal.config import ModelConfig, UNetConfig
 from codi_minimal.denoisers import UNet, VideoUNet
 from codi_minimal.inputs import TensorData, TextData
 from codi_minimal.prompts import AudioPromptEncoder, ImagePromptEncoder, TextPromptEncoder, VideoPromptEncoder
-from codi_minimal.tokenizer import WordTokenizer
+from codi_minimal.tokenizer import WordTokenizer, spell_articles
 
 
 class Modality(nn.Module):
@@ -55,7 +55,7 @@ class Modality(nn.Module):
 
 def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Modality]:
     """The four modalities of Talking Digits, untrained."""
-    tokenizer = WordTokenizer(vocabulary, c.max_words)
+    tokenizer = WordTokenizer(vocabulary, c.max_words, spell_articles)
     image_vae = ImageVAE(c.size, c.image_latent, c.image_widths)
     clip_vae = VideoAutoencoder(image_vae, c.frames)
     vocoders = {"griffin-lim": GriffinLim, "network": lambda: Vocoder(c.vocoder_width, c.vocoder_layers)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ _ARTICLE = re.compile(r"\ban? (?=(\w+))")
 
 
 def spell_articles(text: str) -> str:
-    """"a" or "an", as the word that follows wants it: spelling, which no model has to learn.
+    """Each "a" or "an" as the word that follows wants it: English spelling, which no model has to learn.
 
     >>> spell_articles("an red one and a eight")
     'a red one and an eight'
@@ -29,6 +29,7 @@ class WordTokenizer:
     Args:
         vocabulary: the known words, lower case; word i has id 4 + i, after PAD, BOS, EOS and UNK.
         max_words: longest text, in words.
+        spell: text → text, what is done to every text that is read back.
 
     Raises:
         ValueError: on an empty or repeated vocabulary.
@@ -40,10 +41,13 @@ class WordTokenizer:
     ['a red seven']
     """
 
-    def __init__(self, vocabulary: Sequence[str], max_words: int = 12) -> None:
+    def __init__(
+        self, vocabulary: Sequence[str], max_words: int = 12, spell: Callable[[str], str] = str
+    ) -> None:
         if not vocabulary or len(set(vocabulary)) != len(vocabulary):
             raise ValueError(f"expected a vocabulary of distinct words, got {vocabulary!r}")
         self.max_words = max_words
+        self.spell = spell
         self.length = max_words + 2
         self.words = (*_SPECIAL, *vocabulary)
         self._id = {word: i for i, word in enumerate(self.words) if i > UNK}
@@ -71,8 +75,6 @@ class WordTokenizer:
     def decode(self, ids: Tensor) -> list[str]:
         """Texts of ids "b l": reading stops at the first EOS or PAD, BOS is skipped, UNK reads ``<unk>``.
 
-        Articles are spelled anew.
-
         Raises:
             ValueError: if ids are not "b l" or not below ``len(self)``.
         """
@@ -80,7 +82,7 @@ class WordTokenizer:
             raise ValueError(f"expected integer ids 'b l', got {ids.dtype} of shape {tuple(ids.shape)}")
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < len(self):
             raise ValueError(f"expected ids in 0 … {len(self) - 1}, got {int(ids.min())} … {int(ids.max())}")
-        return [spell_articles(" ".join(self._read(row))) for row in ids.tolist()]
+        return [self.spell(" ".join(self._read(row))) for row in ids.tolist()]
 
     def _read(self, row: list[int]) -> list[str]:
         end = next((i for i, token in enumerate(row) if token in (PAD, EOS)), len(row))

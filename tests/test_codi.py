@@ -59,6 +59,7 @@ def test_jointly_generated_streams_see_each_other_and_only_then():
         return latents(outputs=("image", "audio"), **settings)["image"]
 
     cases = [({}, True), ({"wiring": "pooled"}, True)]
+    cases += [({"wiring": {"image": ("audio",)}}, True), ({"wiring": {"audio": ("image",)}}, False)]
     cases += [({"wiring": "own"}, False), ({"wiring": "off"}, False), ({"joint": False}, False)]
     for settings, listens in cases:
         same = torch.equal(image(**settings), image(noise={"audio": noise}, **settings))
@@ -186,6 +187,8 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"steps": 0}, "steps"),
         ({"sampler": "magic"}, "sampler: expected one of"),
         ({"wiring": "all"}, "wiring"),
+        ({"wiring": {"image": "audio"}}, "wiring: expected a sequence of names for each stream, got {'image': 'audio'}"),
+        ({"wiring": {"image": ("smell",)}}, "expected a modality out of .*, got 'smell'"),
         ({"stagger": 2.0}, r"stagger: expected a number in \[0, 1\], got 2.0"),
         ({"guidance_until": -0.1}, r"guidance_until: expected a number in \[0, 1\], got -0.1"),
         ({"guidance": float("nan")}, "guidance"),

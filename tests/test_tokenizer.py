@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
+from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer, spell_articles
 
 TOKENIZER = WordTokenizer(["a", "red", "seven"], max_words=4)
 
@@ -21,7 +21,7 @@ def test_case_and_punctuation_do_not_matter_and_unknown_words_do():
 
 
 def test_decode_spells_articles_as_the_next_word_wants_them():
-    words = WordTokenizer(["a", "an", "one", "eight", "in", "orange"])
+    words = WordTokenizer(["a", "an", "one", "eight", "in", "orange"], spell=spell_articles)
     texts = ["an one", "a eight in an orange eight", "a a one", "an"]
     assert words.decode(words.encode(texts)) == ["a one", "an eight in an orange eight", "an a one", "an"]
 

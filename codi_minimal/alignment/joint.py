@@ -1,4 +1,4 @@
-"""Joint generation: which stream sees which environment, and the loss that teaches it, L_Cross + λ L_Con."""
+"""Joint generation: which stream sees which environment, and the losses that teach it: L_Cross, L_Con and L_Read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -29,6 +29,12 @@ def wire(
     Args:
         tokens: for each stream its tokens (b, summary [+ clock], d_env).
         given: tokens of prompts, which every stream sees as it sees other streams, but under "own" and "off".
+
+    Returns:
+        For each stream its environment, or None where there is nothing to see.
+
+    Raises:
+        ValueError: on an unknown wiring.
     """
     check_wiring(wiring)
     if wiring == "off":
@@ -45,8 +51,11 @@ def wire(
 
 
 def check_wiring(wiring: Wiring) -> None:
-    """ValueError lists the wirings there are."""
-    if not isinstance(wiring, Mapping) and wiring not in WIRINGS:
+    """ValueError lists the wirings there are; a mapping's values are sequences of names."""
+    if isinstance(wiring, Mapping):
+        if wrong := {name: seen for name, seen in wiring.items() if isinstance(seen, str)}:
+            raise ValueError(f"wiring: expected a sequence of names for each stream, got {wrong}")
+    elif wiring not in WIRINGS:
         raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, or a mapping, got {wiring!r}")
 
 
@@ -54,6 +63,13 @@ def gather(streams: Sequence[Tensor], n: int, wiring: Wiring = "others") -> Tens
     """One sequence of tokens out of those of several streams, for a stream that has n tokens itself.
 
     Summary tokens come first: a stream without a clock takes no more of the others.
+
+    Args:
+        streams: tokens (b, n_i, d_env) of each. n: how many of each are taken, at most.
+        wiring: "pooled" takes their mean.
+
+    Returns:
+        (b, Σ min(n, n_i), d_env); under "pooled" (b, number of streams, d_env).
     """
     if wiring == "pooled":
         streams = [F.normalize(x.mean(dim=1, keepdim=True), dim=-1) * x.shape[-1] ** 0.5 for x in streams]
@@ -112,7 +128,7 @@ def cross_loss(
         rows: how many of the b samples a stream's loss is taken of, the first; None: all. Some denoisers cost more.
 
     Returns:
-        One scalar a stream. The whole objective is Σ_A L_Cross^A + λ L_Con.
+        One scalar a stream. The whole objective is Σ_A L_Cross^A + λ L_Con in the paper, and λ (L_Con + L_Read) here.
     """
     if len(z0) != 2:
         raise ValueError(f"expected a pair of streams, got {tuple(z0)}")

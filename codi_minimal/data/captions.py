@@ -75,9 +75,13 @@ def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.
 
 
 def sample_subset(names: Sequence[str], rng: random.Random, kept: Mapping[str, float] = KEPT) -> tuple[str, ...]:
-    """A random non-empty subset of attribute names, each kept as often as `kept` says."""
-    if not names or not set(names) <= set(kept):
-        raise ValueError(f"expected a non-empty subset of {tuple(kept)}, got {tuple(names)}")
+    """A random non-empty subset of attribute names, each kept as often as `kept` says.
+
+    Raises:
+        ValueError: on no name or an unknown one, or if none would ever be kept.
+    """
+    if not names or not set(names) <= set(kept) or not any(kept[name] > 0 for name in names):
+        raise ValueError(f"expected a non-empty subset of {dict(kept)}, some of it kept, got {tuple(names)}")
     while True:
         subset = tuple(name for name in names if rng.random() < kept[name])
         if subset:

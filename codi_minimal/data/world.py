@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from .captions import describe
+from .captions import KEPT, describe
 from .scenes import ATTRIBUTES_OF, RENDERERS, Scene, draw
 from .sources import Source
 
@@ -18,15 +19,17 @@ class World:
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Scene, dict[str, Any]]:
+    def sample(
+        self, n: int, generator: torch.Generator, kept: Mapping[str, float] = KEPT
+    ) -> tuple[Scene, dict[str, Any]]:
         """n scenes, and their text, image, audio and video.
 
-        Each text says a random non-empty subset of digit, colour and motion (``captions.parse`` says which;
-        ``Scene.words`` gives all of them).
+        Each text says a random non-empty subset of digit, colour and motion, as often as `kept` says
+        (``captions.parse`` says which; ``Scene.words`` gives all of them).
         """
         source = self.source
         scene = draw(source, n, generator, torch.arange(len(source.digits)), torch.arange(len(source.spoken)))
         rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
-        texts = describe(scene, ATTRIBUTES_OF["text"], rng)
+        texts = describe(scene, ATTRIBUTES_OF["text"], rng, kept=kept)
         renders = {name: render(source, scene, generator) for name, render in RENDERERS.items()}
         return scene, {"text": texts, **renders}

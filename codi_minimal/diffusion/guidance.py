@@ -53,8 +53,8 @@ def guided(
         g: guidance scale, a number, or "b", one a sample.
         env_guidance: "with": both branches see the environment, so only the prompt is amplified (default).
             "drop": the unconditional branch sees neither, so the environment is amplified too.
-        until: where all t of a batch are smaller there is no guidance any more: what a sample shows is decided by then,
-            and its details come out better, at half the cost (Kynkäänniemi et al. 2024).
+        until: where all t of a batch are smaller there is no guidance any more, at half the cost (an interval of
+            guidance, Kynkäänniemi et al. 2024).
 
     Returns:
         callable (z_t, t, cond, env) -> "b ...".
@@ -67,7 +67,8 @@ def guided(
 
     def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:
         drop_env = env is not None and env_guidance == "drop"
-        if (not isinstance(g, Tensor) and g == 1) or (cond is None and not drop_env) or (t < until).all():
+        one_branch = (not isinstance(g, Tensor) and g == 1) or (cond is None and not drop_env)
+        if one_branch or (until > 0 and bool((t < until).all())):
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])
         envs = None if env is None else torch.cat([torch.zeros_like(env) if drop_env else env, env])

@@ -82,14 +82,18 @@ def digit_captions(n: int, seed: int) -> list[str]:
     return [caption({"digit": DIGITS[i % len(DIGITS)]}, rng, voice=0.0) for i in range(n)]
 
 
+def prompts_of(digit_said: bool, n: int, seed: int) -> dict[str, list[str]]:
+    """n captions that say a digit, or no prompt at all."""
+    return {"text": digit_captions(n, seed)} if digit_said else {}
+
+
 def ask(question: Question, sampler: Sampler, n: int, joint: bool = True) -> dict[str, Any]:
-    """n samples of what a question is about, generated together, or each by itself."""
-    prompts = {"text": digit_captions(n, sampler.seed)} if question.digit_said else {}
-    return sampler(prompts, question.outputs, n, joint=joint)
+    """n samples of what a question is about, output → samples, generated together, or each by itself."""
+    return sampler(prompts_of(question.digit_said, n, sampler.seed), question.outputs, n, joint=joint)
 
 
 def answer(question: Question, samples: Mapping[str, Any], judges: Judges | None = None) -> dict:
-    """What `agreement` says of a question's samples."""
+    """What `agreement` says of a question's samples, output → n samples; more outputs than it asks for may be there."""
     readings = {name: read(name, samples[name], judges) for name in question.outputs}
     selective = {name: READERS[name].formed is not None for name in question.outputs}
     return agreement(question.attribute, readings, selective)

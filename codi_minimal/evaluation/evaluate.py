@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from codi_minimal.data import Source, load
+from codi_minimal.data import WRITTEN, Source, load
 from codi_minimal.data.world import World
-from codi_minimal.evaluation.agreement import QUESTIONS, Question, answer, ask, chance
+from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance, prompts_of
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import (
     MODALITIES,
@@ -63,7 +63,7 @@ def evaluate(
     """Measure a model and write report.json, report.md, heatmap.png and samples.png.
 
     Args:
-        model: CoDi, or what has its `generate` and `modalities`.
+        model: CoDi, or what has its `generate`, `encode_prompt` and `modalities`.
         data: where the test split is read from, as `data.load` takes it; or a source.
         out: folder to write to.
         quick: small numbers of samples.
@@ -71,7 +71,7 @@ def evaluate(
         samples: another number of samples for each single-prompt cell, composition and joint figure.
         sizes: other numbers of samples altogether.
         judges: other classifiers than the shipped ones.
-        options: further arguments of `generate`: steps, guidance, sampler.
+        options: further arguments of `generate`: steps, guidance, sampler, stagger.
         progress: whether to show bars.
 
     Returns:
@@ -146,14 +146,14 @@ def _picture(together: Mapping[str, dict[str, Any]], out: Path, rows: int = 2) -
 def _samples(sizes: Sizes) -> int:
     """Samples that a run makes, for the bar."""
     joint = sum(len(question.outputs) for question in QUESTIONS)
-    joint += sum(len(question.outputs) for question in _each_by_itself())
+    joint += sum(map(len, _each_by_itself().values()))
     cells = 15 * sum(map(len, SUBSETS)) - 16
     return 16 * sizes.single + len(COMPOSITIONS) * sizes.parts + joint * sizes.joint + cells * sizes.cell
 
 
 def _ceilings(model: Any, world: World, judges: Judges, n: int, seed: int) -> tuple[dict, dict[str, dict]]:
     """What the judges make of real renders and of the autoencoders' reconstructions; and both themselves."""
-    scene, renders = world.sample(n, _generator(seed, 1))
+    scene, renders = world.sample(n, _generator(seed, 1), WRITTEN)  # captions as a model learns to write them
     rebuilt = {name: _reconstruct(model, name, renders[name]) for name in MODALITIES}
     samples = {"real": renders, "reconstruction": rebuilt}
     scores = {which: coherence(said_by(renders, scene), some, judges) for which, some in samples.items()}
@@ -212,19 +212,22 @@ def _parts(sampler: Sampler, world: World, judges: Judges, n: int) -> dict[str, 
     return scores
 
 
-def _each_by_itself() -> list[Question]:
-    """The fewest questions whose samples serve all: what is made by itself does not ask what else is made."""
+def _each_by_itself() -> dict[bool, tuple[str, ...]]:
+    """Whether the digit is said → all outputs asked for: what is made by itself serves every question."""
     outputs: dict[bool, dict[str, None]] = {}
     for question in QUESTIONS:
         outputs.setdefault(question.digit_said, {}).update(dict.fromkeys(question.outputs))
-    return [Question("digit", tuple(names), said) for said, names in outputs.items()]
+    return {said: tuple(names) for said, names in outputs.items()}
 
 
 def _agreement(
     sampler: Sampler, real: Mapping[str, Any], judges: Judges, n: int
 ) -> tuple[dict, dict[str, dict[str, dict]]]:
     """Each question with joint generation and without, of real renders and by chance; and the samples made."""
-    alone = {question.digit_said: ask(question, sampler, n, joint=False) for question in _each_by_itself()}
+    alone = {
+        said: sampler(prompts_of(said, n, sampler.seed), names, n, joint=False)
+        for said, names in _each_by_itself().items()
+    }
     answers, samples = {}, {}
     for question in QUESTIONS:
         made = {

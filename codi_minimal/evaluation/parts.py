@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from codi_minimal.data import caption
+from codi_minimal.data import Scene, caption
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import letters
 from codi_minimal.evaluation.readers import read
@@ -19,7 +19,7 @@ class Composition:
     """Prompts of one scene, what each is asked for, and what is made of them together.
 
     `texts`: for each text the attributes it says, and no others. `others`: for each other prompt the attributes that it
-    is asked for; it shows all that its modality carries.
+    alone says; both may say the digit besides.
     """
 
     texts: tuple[tuple[str, ...], ...]
@@ -42,14 +42,13 @@ COMPOSITIONS = (
     Composition((("colour",),), {"audio": ("digit",)}, "image"),
     Composition((("colour", "motion"),), {"audio": ("digit",)}, "video"),
     Composition((("motion",),), {"image": ("digit", "colour")}, "video"),
-    Composition((), {"audio": ("digit",), "image": ("colour",)}, "video"),
-    Composition((), {"audio": ("onset",), "image": ("digit",)}, "audio"),
+    Composition((), {"audio": ("onset",), "image": ("colour",)}, "video"),
     Composition((("digit",), ("colour",)), {}, "image"),
 )
 
 
-def prompts_for(composition: Composition, scene: Any, renders: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """The prompts of a composition for n scenes, as `generate` takes them."""
+def prompts_for(composition: Composition, scene: Scene, renders: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The prompts of a composition for n scenes, as `generate` takes them; `renders` are of those scenes."""
     rng, prompts = random.Random(seed), {name: renders[name] for name in composition.others}
     if composition.texts:
         prompts["text"] = [
@@ -58,8 +57,8 @@ def prompts_for(composition: Composition, scene: Any, renders: Mapping[str, Any]
     return prompts
 
 
-def follows(composition: Composition, scene: Any, made: Any, judges: Judges | None = None) -> dict[str, Share]:
-    """How often each attribute asked for is right, and how often "all" are."""
+def follows(composition: Composition, scene: Scene, made: Any, judges: Judges | None = None) -> dict[str, Share]:
+    """How often each attribute asked for is right in n samples of the output, and how often "all" are."""
     shown = read(composition.output, made, judges)
     right = {name: shown[name] == getattr(scene, name) for name in composition.asked}
     return {"all": share(torch.stack(list(right.values())).all(0)), **{name: share(x) for name, x in right.items()}}

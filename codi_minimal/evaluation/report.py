@@ -76,7 +76,7 @@ def markdown(report: Mapping[str, Any]) -> str:
 `{run["command"]}`: {minutes:.1f} minutes.
 Data: {run["source"]}, test split; seed {run["seed"]}; numbers of samples: {run["sizes"]}.
 Shares stand with Wilson's 95 % interval. Judged by the project's own classifiers, which
-`python -m codi_minimal judges --data DATA` trains anew and tests, and rules.
+`python -m codi_minimal judges --data DATA` trains and tests, and rules.
 
 ## The judges on real renders, and what the autoencoders keep
 {_ceilings(report["ceilings"])}
@@ -104,15 +104,14 @@ T, I, A, V: text, image, audio, video.
 {_parts(report["parts"])}
 
 ## What no prompt says: do the streams agree?
-"real": what the judges find in real renders of one scene.
+"real": what the judges find in {run["sizes"]["real"]} real scenes, all outputs being renders of one.
 
 {_agreement(report["agreement"])}
 
 ![some of these samples](samples.png)
 
 ## Nearness of the outputs in the prompt space
-Mean cosine of the outputs' prompt embeddings, as the paper measures joint generation (sect. 4.3); "real": renders
-of one scene.
+Mean cosine of the outputs' prompt embeddings, as the paper measures joint generation; "real": renders of one scene.
 
 {_similarity(report["similarity"])}
 

@@ -1,10 +1,13 @@
 """What experiments share: how they are written down, and how variants of a model are trained on the same pairs."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from codi_minimal.evaluation.report import plain
 
@@ -21,6 +24,14 @@ def save(out: Path, name: str, report: Mapping[str, Any], page: str) -> dict[str
     (out / f"{name}.md").write_text(page, encoding="utf-8")
     (out / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return report
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Eight hexadecimal digits that tell one model's weights from another's: runs that start from it lie under them."""
+    digest = hashlib.sha256()
+    for name, p in sorted(model.state_dict().items()):
+        digest.update(name.encode() + p.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
 
 
 def share_cache(source: Path, target: Path) -> None:

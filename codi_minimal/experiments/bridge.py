@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from codi_minimal.codi import DEFAULTS, CoDi
 from codi_minimal.evaluation.agreement import Question, answer, ask, chance
 from codi_minimal.evaluation.report import table
@@ -52,7 +54,7 @@ def bridge(
         Agreement by question, road and stagger; of plain JSON types.
     """
     report: dict[str, Any] = {"command": command("bridge", samples=samples, seed=seed), "agreement": {}}
-    for question in NEVER_PAIRED:
+    for question in tqdm(NEVER_PAIRED, desc="bridge", disable=not progress):
         found: dict[str, Any] = {}
         for road, (outputs, options) in roads(question.outputs).items():
             for stagger in STAGGERS:

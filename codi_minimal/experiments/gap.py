@@ -23,7 +23,7 @@ from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
-from codi_minimal.experiments.base import command, save, share_cache
+from codi_minimal.experiments.base import command, fingerprint, save, share_cache
 from codi_minimal.prompts import modality_gap
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.run import Run
@@ -68,16 +68,18 @@ def gap(
     }
     with uncentred(model):
         report["clouds"]["not centred"] = clouds(model, test, samples, seed)
+    runs = out / f"{fingerprint(model)}-{seed}"
     for name, changes in REGIMES.items():
         train = replace(config.train, stages={f"denoiser-{OUTPUT}": Stage(steps, 64, 1e-3)}, **changes)
-        torch.manual_seed(seed)
-        fresh = CoDi(replace(config, train=train), model.vocabulary)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            fresh = CoDi(replace(config, train=train), model.vocabulary)
         model.config = fresh.config
         model.modalities[OUTPUT].denoiser.load_state_dict(fresh.modalities[OUTPUT].denoiser.state_dict())
-        run = Run(model, source, out / name.replace(", ", "-").replace(" ", "-"), seed, progress)
-        share_cache(out, run.folder)
+        run = Run(model, source, runs / name.replace(", ", "-").replace(" ", "-"), seed, progress)
+        share_cache(runs, run.folder)
         train_denoiser(run, OUTPUT)
-        share_cache(run.folder, out)
+        share_cache(run.folder, runs)
         report["coherence"][name] = follow(model, test, samples, seed)
         if changes is TEXT_ALONE:
             with uncentred(model):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from codi_minimal.codi import CoDi
 from codi_minimal.data import ATTRIBUTES_OF, RENDERERS, load
@@ -33,7 +34,7 @@ def probe(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Accuracy of linear probes on V_m(z_t), for what each modality carries. Writes probe.json and probe.md.
+    """Accuracy of linear probes on V_m(z_t), for what images, audio and video show. Writes probe.json and probe.md.
 
     Args:
         model: as trained. data: see `data.load`; scenes of the test split.
@@ -45,7 +46,7 @@ def probe(
     generator = torch.Generator().manual_seed(seed)
     scene, renders = World(load(data, "test")).sample(samples, generator)
     report: dict[str, Any] = {"command": command("probe", samples=samples, seed=seed), "accuracy": {}}
-    for name in RENDERERS:
+    for name in tqdm(RENDERERS, desc="probe", disable=not progress):
         m, rows = model.modalities[name], {}
         z0 = torch.cat([m.encode(x.to(model.device)).cpu() for x in renders[name].split(BATCH)])
         for share_of_T in TIMES:
@@ -61,15 +62,16 @@ def probe(
 @torch.no_grad()
 def look(model: CoDi, name: str, z0: Tensor, t: int, generator: torch.Generator) -> Tensor:
     """V_m(z_t) (n, tokens · d_env) at one t."""
-    z_t = q_sample(model.schedule, z0, torch.full((len(z0),), t), torch.randn(z0.shape, generator=generator))
-    v = model.modalities[name].environment
-    parts = [v(x.to(model.device), torch.full((len(x),), t, device=model.device)) for x in z_t.split(BATCH)]
-    return torch.cat(parts).flatten(1).cpu()
+    v, parts = model.modalities[name].environment, []
+    for z, eps in zip(z0.split(BATCH), torch.randn(z0.shape, generator=generator).split(BATCH), strict=True):
+        at = torch.full((len(z),), t, device=model.device)
+        z_t = q_sample(model.schedule, z.to(model.device), at, eps.to(model.device))
+        parts.append(v(z_t, at).flatten(1).cpu())
+    return torch.cat(parts)
 
 
-@torch.enable_grad()
 def linear(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150) -> Share:
-    """Accuracy on the second half of a linear classifier trained on the first."""
+    """Accuracy on the second half of x (n, e) with labels y (n,) of a linear classifier trained on the first."""
     half = len(x) // 2
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,10 +1,11 @@
-"""Guidance and steps: what they do to coherence and Fréchet distance, for each sampler. The defaults follow from it."""
+"""Guidance and steps: what they do to coherence and Fréchet distance, for each sampler."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from codi_minimal.codi import DEFAULTS, CoDi
 from codi_minimal.data import load
@@ -40,7 +41,8 @@ def sampling(
         samples: for each figure. seed: of prompts and samples.
 
     Returns:
-        Under "guidance", "until", "steps": for each setting and output {"coherence": mean over attributes, "fréchet"}.
+        Under "guidance", "until", "steps": for each setting and output {"coherence": mean over attributes, "fréchet"};
+        the "defaults" that hold where nothing else is said, and the "floor" of the distances, of other real renders.
     """
     judges, world = shipped_judges(), World(load(data, "test"))
     scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed))
@@ -50,7 +52,7 @@ def sampling(
 
     def measure(outputs: Sequence[str], **options: Any) -> dict[str, dict[str, float | None]]:
         result = {}
-        for name in outputs:
+        for name in tqdm(outputs, desc=", ".join(f"{k} {v}" for k, v in options.items()), disable=not progress):
             made = Sampler(model, seed, options)(prompts, (name,), samples)
             result[name] = {
                 "coherence": mean_coherence(coherence(said, made, judges)),

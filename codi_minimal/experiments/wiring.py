@@ -1,7 +1,8 @@
-"""Who sees whom: the wirings of the environment, each with a joint training of its own, alike but for the wiring.
+"""Who sees whom: the wirings of the environment, each with a joint training of its own, as long as the others'.
 
 "own" is what the paper's public code does, "pooled" is its one token for a stream, but of the others, "others" the
-paper's text with a sequence of tokens, "off" no environment at all.
+paper's text with a sequence of tokens, "off" no environment at all, for which there is nothing to train. L_Read teaches
+streams to read others, so it is a part of "pooled" and "others" alone.
 """
 
 import copy
@@ -18,7 +19,7 @@ from codi_minimal.data import load
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
-from codi_minimal.experiments.base import command, save, share_cache
+from codi_minimal.experiments.base import command, fingerprint, save, share_cache
 from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.run import Run
 
@@ -43,6 +44,7 @@ def wiring(
         Agreement by wiring and question; of plain JSON types.
     """
     out, source = Path(out), load(data)
+    runs = out / f"{fingerprint(model)}-{seed}"
     report: dict[str, Any] = {
         "command": command("wiring", steps=steps, samples=samples, seed=seed),
         "source": source.name,
@@ -52,11 +54,11 @@ def wiring(
     for name in reversed(WIRINGS):
         variant = with_new_environment(model, name, steps, seed)
         if name != "off":  # nothing to train
-            run = Run(variant, source, out / name, seed, progress)
-            share_cache(out, run.folder)
+            run = Run(variant, source, runs / name, seed, progress)
+            share_cache(runs, run.folder)
             train_environment(run)
             train_joint(run)
-            share_cache(run.folder, out)
+            share_cache(run.folder, runs)
         sampler = Sampler(variant, seed, {"wiring": name})
         report["agreement"][name] = {q.title: answer(q, ask(q, sampler, samples)) for q in QUESTIONS}
     return save(out, "wiring", report, markdown(report))
@@ -67,8 +69,10 @@ def with_new_environment(model: CoDi, wiring: str, steps: int, seed: int) -> CoD
     batches = model.config.train.stages
     stages = {name: Stage(steps, batches[name].batch, batches[name].lr) for name in ("environment", "joint")}
     config = replace(model.config, train=replace(model.config.train, stages=stages, wiring=wiring))
-    torch.manual_seed(seed)
-    fresh, variant = CoDi(config, model.vocabulary), copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = CoDi(config, model.vocabulary)
+    variant = copy.deepcopy(model)
     variant.config = config
     for name, m in variant.modalities.items():
         new = fresh.modalities[name].to(model.device)
@@ -89,7 +93,8 @@ def markdown(report: dict[str, Any]) -> str:
     header = ("wiring", *(title if what == "all" else f"… {what}" for title, what in columns))
     return f"""# Who sees whom
 
-`{report["command"]}`. Data: {report["source"]}. Agreement of what no prompt says, with 95 % intervals.
+`{report["command"]}`. Data: {report["source"]}. Agreement of what no prompt says, with 95 % intervals;
+"own" trains without L_Read, which is about the others, and "off" trains nothing.
 
 {table(header, rows)}
 """

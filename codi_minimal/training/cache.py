@@ -35,7 +35,7 @@ class Cache:
         return self.drawn.pairing
 
     def captions(self, idx: Tensor, rng: random.Random, kept: Mapping[str, float] = KEPT) -> list[str]:
-        """New captions of samples idx: other words each time, for the same scenes."""
+        """New captions of samples idx: other words each time, for the same scenes; `kept` as in `data.captions`."""
         return self.drawn.captions(rng, idx, kept)
 
 

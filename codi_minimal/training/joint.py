@@ -1,4 +1,4 @@
-"""Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ L_Con, with all else frozen (sect. 3.3).
+"""Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ (L_Con + L_Read), all else frozen (3.3).
 
 V is trained before, without any denoiser, so that a step costs a fifth: on L_Con, and on L_Read, which ties its tokens
 to the prompt space; both count alike, for L_Con alone teaches what no prompt says. L_Cross then starts from streams
@@ -185,7 +185,7 @@ def train_joint(run: Run) -> None:
         """The environment with some rows the own modality's, some absent, and noise: robust to any mix."""
         u = uniform(len(env), generator)[:, None, None]
         own = gather([own], env.shape[1], cfg.wiring)
-        env = torch.where(u < cfg.p_own, own, env)
+        env = env if cfg.wiring == "own" else torch.where(u < cfg.p_own, own, env)
         env = env + cfg.env_noise * randn(tuple(env.shape), generator, run.device)
         return env * (u < 1 - cfg.p_null)
 
@@ -194,7 +194,8 @@ def train_joint(run: Run) -> None:
         n = len(pair.cond)
         # dense where t is large: while a stream can be seen, it needs no other to tell what it is
         t = (run.config.model.T * uniform(n, generator).sqrt()).long()
-        eps, t_env = noise_like(run, pair.z0, generator), others(t, generator)
+        # a stream that is shown itself is shown what it has, and nothing cleaner: that would be the answer
+        eps, t_env = noise_like(run, pair.z0, generator), t if cfg.wiring == "own" else others(t, generator)
         seen = tokens(run, pair.z0, t_env, eps)
         with torch.no_grad():
             own = tokens(run, pair.z0, t_env, noise_like(run, pair.z0, generator))

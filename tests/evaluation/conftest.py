@@ -63,7 +63,9 @@ class Oracle:
         return said
 
     def encode_prompt(self, name, data):
-        """The digit shown, as a unit vector; of what shows none, zeros."""
+        """The digit shown, as a unit vector; refuses what CoDi refuses."""
+        if any(not x.strip() if isinstance(x, str) else not x.isfinite().all() for x in data):
+            raise ValueError(f"expected finite values and some words, got {data}")
         digit = read(name, data)["digit"]
         return torch.nn.functional.one_hot(digit + 1, 11)[:, 1:].float()
 
@@ -88,7 +90,7 @@ class Broken(Oracle):
     def generate(self, prompts, outputs, num_samples=1, joint=True, seed=0):
         made = super().generate(prompts, outputs, num_samples, joint, seed)
         return {
-            k: ["red that a"] * len(v) if isinstance(v, list) else v * float("nan") for k, v in made.items()
+            k: (["red that a", ""] * len(v))[: len(v)] if isinstance(v, list) else v * float("nan") for k, v in made.items()
         }
 
 

@@ -31,8 +31,8 @@ def test_an_oracle_scores_at_the_ceiling(report):
     assert onset["joint"]["within one frame"]["value"] > onset["chance"]["within one frame"]
     assert onset["joint"]["all"]["n"] == SIZES.joint
     assert all(found["made"]["all"]["value"] >= 0.8 > 2 * found["chance"] for found in report["parts"].values())
-    for near in report["similarity"].values():
-        assert all(near["joint"][pair] > near["apart"][pair] - 1e-6 for pair in near["real"])
+    near = report["similarity"]["digit, text–image–audio–video, under no prompt"]
+    assert all(near["joint"][pair] > 0.7 > 0.5 > near["apart"][pair] for pair in near["real"])
 
 
 def test_the_files_say_the_same(report):

@@ -1,7 +1,8 @@
-import pytest
-import torch
+from dataclasses import replace
 
-from codi_minimal.data import parse
+import pytest
+
+from codi_minimal.data import ATTRIBUTES_OF, parse
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
 from codi_minimal.evaluation.sampling import Sampler
 
@@ -26,9 +27,18 @@ def test_texts_say_their_part_and_no_more(sample):
     assert [parse(text) for text in colours] == [{"colour": w["colour"]} for w in words]
 
 
-def test_all_is_the_share_where_each_is_right():
+def test_all_is_the_share_where_each_is_right(sample):
     composition = COMPOSITIONS[0]
     assert composition.title == "audio: digit + text: colour → I"
-    scene = type("Scene", (), {"digit": torch.tensor([1, 2]), "colour": torch.tensor([0, 0])})
-    found = follows(composition, scene, torch.zeros(2, 3, 32, 32))  # dark: nothing can be read
-    assert found["all"].k == found["digit"].k == found["colour"].k == 0 and found["all"].n == 2
+    half_right = replace(sample[0][:60], colour=(sample[0].colour[:60] + 1) % 8)
+    found = follows(composition, half_right, sample[1]["image"][:60])
+    assert found["digit"].value > 0.9 and found["all"].k == found["colour"].k == 0 and found["all"].n == 60
+
+
+@pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda c: c.title)
+def test_every_part_is_said_by_one_prompt_alone(composition):
+    assert len(set(composition.asked)) == len(composition.asked)
+    for prompt, asked in composition.others.items():
+        for other in {*composition.others} - {prompt}:
+            assert not set(asked) & set(ATTRIBUTES_OF[other])
+    assert len(composition.others) + len(composition.texts) == 2

@@ -10,3 +10,12 @@ def test_one_scene_is_near_itself_and_scenes_apart_are_not(models, sample):
     assert all(value > 0.9 for value in near.values())
     apart = similarity(models.oracle, {"image": renders["image"], "audio": renders["audio"].roll(1, 0)})
     assert apart["image–audio"] == pytest.approx(0.1, abs=0.1)  # one digit of ten
+
+
+def test_what_no_encoder_takes_is_near_nothing(models, sample):
+    image = sample[1]["image"][:4].clone()
+    image[2] = float("nan")
+    digits = [words["digit"] for words in sample[0][:4].words()]
+    near = similarity(models.oracle, {"image": image, "text": [*digits[:3], " "]})
+    assert near["image–text"] == pytest.approx(0.5)
+    assert similarity(models.oracle, {"image": image[2:3], "text": [""]}) == {"image–text": 0.0}

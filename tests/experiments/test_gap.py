@@ -23,7 +23,7 @@ def result(tmp_path_factory):
 def test_the_model_is_left_as_it_is_and_every_regime_trains_its_own(result):
     model, before, out, report = result
     assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items())
-    weights = list(out.glob("*/denoiser-image.safetensors"))
+    weights = list(out.glob("*/*/denoiser-image.safetensors"))
     assert len(weights) == len(REGIMES) == len({path.read_bytes() for path in weights})
     caches = [path.read_bytes() for path in out.rglob("cache-text-image.safetensors")]
     assert len(caches) == 1 + len(REGIMES) and len(set(caches)) == 1  # the same pairs for all

@@ -8,9 +8,9 @@ import torch
 
 from codi_minimal import CoDi
 from codi_minimal.config import Stage, preset
-from codi_minimal.data import PAIRINGS, VOCABULARY, Pairs, load, parse
+from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WRITTEN, Pairs, load, parse
 from codi_minimal.training import cache as cache_room
-from codi_minimal.training.cache import build_cache
+from codi_minimal.training.cache import Cache, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.joint import open_streams, train_environment, train_joint
 from codi_minimal.training.prompts import wholes_and_parts
@@ -156,19 +156,24 @@ def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch):
 @pytest.mark.parametrize("wiring", ["pooled", "own", "off"])
 def test_the_joint_stage_trains_under_every_wiring(run, wiring, tmp_path):
     stages = {"environment": Stage(3, 6), "joint": Stage(3, 6)}
-    model = CoDi(replace(run.config, train=replace(run.config.train, stages=stages, wiring=wiring)), VOCABULARY)
-    for p in model.parameters():
-        if not p.any():  # zero where a denoiser ends, it would pass no gradient on
-            p.data = 0.05 * torch.randn(p.shape)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = CoDi(replace(run.config, train=replace(run.config.train, stages=stages, wiring=wiring)), VOCABULARY)
+        for p in model.parameters():
+            if not p.any():  # zero where a denoiser ends, it would pass no gradient on
+                p.data = 0.05 * torch.randn(p.shape)
     variant = replace(run, model=model.eval(), folder=tmp_path)
     train_environment(variant)
     before = snapshot(model)
     train_joint(variant)
-    heard = {name for name in changed(model, before) if ".environment." in name and ".denoiser." in name}
+    heard = {name for name in changed(model, before) if ".transformer.environment." in name}
     assert bool(heard) == (wiring != "off")  # who sees nothing learns nothing
 
 
-def test_written_captions_name_the_digit_and_prompts_may_leave_it_open(run):
+def test_captions_that_are_denoised_name_the_digit_and_prompts_are_open(run, monkeypatch):
+    kept = []
+    captions = Cache.captions
+    monkeypatch.setattr(Cache, "captions", lambda *args: kept.append(args[3]) or captions(*args))
     streams = open_streams(run)
     rows = zip(streams.encode.row, streams.encode.table, strict=True)
     table = {tuple(z.flatten().tolist()): text for text, z in rows}
@@ -176,6 +181,7 @@ def test_written_captions_name_the_digit_and_prompts_may_leave_it_open(run):
         pair = streams.draw(0, "joint", torch.Generator().manual_seed(i))  # the first turn is text–image
         said = [parse(table[tuple(z.flatten().tolist())]) for z in pair.z0["text"]]
         assert all("digit" in words for words in said)
+    assert kept == [WRITTEN, OPEN] * 3
 
 
 def test_a_caches_captions_are_fresh_and_true(run):
