@@ -187,7 +187,7 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"steps": 0}, "steps"),
         ({"sampler": "magic"}, "sampler: expected one of"),
         ({"wiring": "all"}, "wiring"),
-        ({"wiring": {"image": "audio"}}, "wiring: expected a sequence of names for each stream, got {'image': 'audio'}"),
+        ({"wiring": {"image": "audio"}}, "wiring: expected a sequence of names for each stream, got"),
         ({"wiring": {"image": ("smell",)}}, "expected a modality out of .*, got 'smell'"),
         ({"stagger": 2.0}, r"stagger: expected a number in \[0, 1\], got 2.0"),
         ({"guidance_until": -0.1}, r"guidance_until: expected a number in \[0, 1\], got -0.1"),

@@ -89,9 +89,8 @@ class Broken(Oracle):
 
     def generate(self, prompts, outputs, num_samples=1, joint=True, seed=0):
         made = super().generate(prompts, outputs, num_samples, joint, seed)
-        return {
-            k: (["red that a", ""] * len(v))[: len(v)] if isinstance(v, list) else v * float("nan") for k, v in made.items()
-        }
+        nonsense = ["red that a", ""] * len(next(iter(made.values())))
+        return {k: nonsense[: len(v)] if isinstance(v, list) else v * float("nan") for k, v in made.items()}
 
 
 @pytest.fixture(scope="session")
