@@ -110,8 +110,9 @@ class CoDi(nn.Module):
             guidance, steps: one number, or one for each output.
             sampler: "ddim", "dpm-solver++" or "ddpm".
             joint: False generates each output by itself.
-            prompt_streams: prompts are part of the environment, too, as streams that have arrived at t = 0: the prompt
-                space is aligned through text, so what text never says (the onset) can only pass this way.
+            prompt_streams: the clocks of prompts are part of the environment, too, as of streams that have arrived at
+                t = 0: the prompt space is aligned through text, so what text never says (the onset) can only pass
+                this way.
             num_samples: samples a prompt (next to each other in the batch); without prompts, the batch.
             seed: initial noise comes from it and the modality's name alone.
             noise: initial latents z_T of some outputs, (b, *latent_shape).
@@ -185,13 +186,18 @@ class CoDi(nn.Module):
         return {name: env for each in streams for name, env in wire(each, wiring, given).items()}
 
     def _prompt_tokens(self, prompts, weights: Mapping[str, float], num_samples: int, b: int) -> list[Tensor]:
-        """V_m(z_0) at t = 0 of each prompt (b, n, d_env); what weighs nothing stays out."""
+        """The clock of V_m(z_0) at t = 0 of each prompt that has one, (b, n, d_env), its summary zero, that is, absent.
+
+        C says what the summary would say, and better: V has only seen whole scenes, and a prompt may say a part.
+        """
         tokens = []
         for name in sorted(prompts):
             m = self.modalities[name]
-            for batch in m.data.prompts(prompts[name]) if weights.get(name, 1.0) else []:
+            heard = m.environment.clock > 0 and weights.get(name, 1.0) != 0
+            for batch in m.data.prompts(prompts[name]) if heard else []:
                 z0 = m.encode(self._to_device(batch))
                 v = m.environment(z0, torch.zeros(len(z0), dtype=torch.long, device=self.device))
+                v[:, : m.environment.summary] = 0
                 tokens.append(v.expand(b // num_samples, -1, -1).repeat_interleave(num_samples, dim=0))
         return tokens
 

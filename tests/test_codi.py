@@ -17,23 +17,21 @@ def latents(**settings) -> dict[str, torch.Tensor]:
 
 
 def test_a_prompt_is_part_of_the_environment_unless_it_is_not_wanted_or_weighs_nothing():
-    def image(**settings):
-        return latents(prompts=prompts, outputs=("image",), **settings)["image"]
+    def video(**settings):
+        return latents(prompts=prompts, outputs=("video",), **settings)["video"]
 
     prompts = {"text": "seven", "audio": AUDIO}
     only_text = {"text": 1.0, "audio": 0.0}
-    assert not torch.equal(image(), image(prompt_streams=False))
-    without = image(weights=only_text)
+    assert not torch.equal(video(), video(prompt_streams=False))
+    without = video(weights=only_text)
     prompts = {"text": "seven"}
-    torch.testing.assert_close(image(), without, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(video(), without, rtol=1e-4, atol=1e-5)
 
 
 def test_prompts_of_a_batch_are_seen_by_their_own_samples():
-    z_T = torch.randn(1, 4, 8, 8).expand(4, -1, -1, -1)
-    both = latents(prompts={"audio": torch.stack([AUDIO, -AUDIO.flip(0)])}, num_samples=2, noise={"image": z_T})[
-        "image"
-    ]
-    one = latents(prompts={"audio": AUDIO}, num_samples=4, noise={"image": z_T})["image"]
+    settings = {"outputs": ("video",), "noise": {"video": torch.randn(1, 8, 4, 8, 8).expand(4, -1, -1, -1, -1)}}
+    both = latents(prompts={"audio": torch.stack([AUDIO, -AUDIO.flip(0)])}, num_samples=2, **settings)["video"]
+    one = latents(prompts={"audio": AUDIO}, num_samples=4, **settings)["video"]
     torch.testing.assert_close(both[:2], one[:2], rtol=1e-4, atol=1e-5)
     assert (both[2:] - one[2:]).abs().max() > 1e-4
 
@@ -64,6 +62,16 @@ def test_jointly_generated_streams_see_each_other_and_only_then():
     for settings, listens in cases:
         same = torch.equal(image(**settings), image(noise={"audio": noise}, **settings))
         assert same != listens, settings
+
+
+def test_of_prompts_only_the_clock_is_part_of_the_environment():
+    model = random_codi()
+    tokens = model._prompt_tokens({"text": "seven", "image": IMAGE, "audio": AUDIO}, {}, num_samples=2, b=2)
+    (audio,) = tokens  # the others have no clock
+    summary = model.modalities["audio"].environment.summary
+    assert audio.shape == (2, summary + 8, model.config.model.d_env)
+    assert not audio[:, :summary].any() and audio[:, summary:].abs().sum(-1).all()
+    assert model._prompt_tokens({"audio": AUDIO}, {"audio": 0.0}, num_samples=1, b=1) == []
 
 
 def test_one_output_more_leaves_the_noise_of_the_others_alone():
