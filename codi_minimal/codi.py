@@ -162,7 +162,7 @@ class CoDi(nn.Module):
         start = {name: round(stagger * ticks * i) if joint else 0 for i, name in enumerate(queue)}
         for tick in tqdm(range(1, ticks + max(start.values()) + 1), desc="denoising", disable=not progress):
             t = {name: self._time(samplers[name], taken[name], b) for name in names}
-            env = self._environment(z, t, joint, wiring, given)
+            env = self._environment(z, t, joint, wiring, given, taken)
             for name in names:
                 # streams with fewer steps rest at some ticks, so that all go through time at the same pace
                 if taken[name] * ticks >= min(tick - start[name], ticks) * len(samplers[name].timesteps):
@@ -179,9 +179,16 @@ class CoDi(nn.Module):
         return torch.full((b,), (*sampler.timesteps, 0)[i], device=self.device)  # a stream that is done is at 0
 
     def _environment(
-        self, z: dict[str, Tensor], t: dict[str, Tensor], joint: bool, wiring: Wiring, given: Sequence[Tensor]
+        self,
+        z: dict[str, Tensor],
+        t: dict[str, Tensor],
+        joint: bool,
+        wiring: Wiring,
+        given: Sequence[Tensor],
+        taken: dict[str, int],
     ) -> dict[str, Tensor | None]:
-        tokens = {name: self.modalities[name].environment(z[name], t[name]) for name in z}
+        # a stream that has not taken a step is noise and says nothing: zeros, absent, or guidance would amplify it
+        tokens = {name: self.modalities[name].environment(z[name], t[name]) * (taken[name] > 0) for name in z}
         streams = [tokens] if joint else [{name: tokens[name]} for name in tokens]
         return {name: env for each in streams for name, env in wire(each, wiring, given).items()}
 
