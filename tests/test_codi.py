@@ -54,7 +54,7 @@ def test_jointly_generated_streams_see_each_other_and_only_then():
     noise = torch.randn(1, 8, 8, 8)
 
     def image(**settings):
-        return latents(outputs=("image", "audio"), **settings)["image"]
+        return latents(outputs=("image", "audio"), steps=4, **settings)["image"]  # audio starts when it is half done
 
     cases = [({}, True), ({"wiring": "pooled"}, True)]
     cases += [({"wiring": {"image": ("audio",)}}, True), ({"wiring": {"audio": ("image",)}}, False)]
@@ -62,6 +62,13 @@ def test_jointly_generated_streams_see_each_other_and_only_then():
     for settings, listens in cases:
         same = torch.equal(image(**settings), image(noise={"audio": noise}, **settings))
         assert same != listens, settings
+
+
+def test_a_stream_that_has_not_started_is_absent():
+    noise = torch.randn(1, 8, 8, 8)
+    settings = {"outputs": ("image", "audio"), "steps": 3, "stagger": 1.0}
+    early, again = (latents(**settings, **more)["image"] for more in ({}, {"noise": {"audio": noise}}))
+    assert torch.equal(early, again)  # the image is done before the audio takes a step
 
 
 def test_of_prompts_only_the_clock_is_part_of_the_environment():
