@@ -89,7 +89,10 @@ def evaluate(args: argparse.Namespace) -> None:
     options = {"quick": args.quick, "samples": args.samples, "seed": args.seed}
     if args.stagger is not None:
         options["options"] = {"stagger": args.stagger}
-    evaluate(_model(args), args.data, args.out, **options, progress=sys.stderr.isatty())
+    model = _model(args)
+    if args.workers is None:
+        args.workers = min(4, os.cpu_count() or 1) if model.device.type == "cpu" else 1
+    evaluate(model, args.data, args.out, **options, workers=args.workers, progress=sys.stderr.isatty())
     print(Path(args.out) / "report.md")
 
 
@@ -189,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
     sub.add_argument("--samples", type=_positive, help="for each single-prompt cell, several prompts, and joint figure")
     sub.add_argument("--stagger", type=float, help="as in generate; 0: all outputs start at once")
+    sub.add_argument("--workers", type=_positive, help="processes (default: one a core, at most 4; on a GPU 1)")
     sub.add_argument("--seed", type=int, default=0)
 
     sub = verb(judges, "results/judges", device=False)

@@ -1,7 +1,7 @@
 """Latent alignment: environment encoders, the cross-attention to them, and the joint loss (CoDi sect. 3.3)."""
 
 from codi_minimal.alignment.cross_attention import EnvironmentAttention, add_environment, environment_modules
-from codi_minimal.alignment.environment import EnvironmentEncoder
+from codi_minimal.alignment.environment import EnvironmentEncoder, has_clock, noisy
 from codi_minimal.alignment.joint import (
     WIRINGS,
     Wiring,
@@ -24,6 +24,8 @@ __all__ = [
     "cross_loss",
     "environment_modules",
     "gather",
+    "has_clock",
+    "noisy",
     "reading_loss",
     "wire",
 ]

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from codi_minimal.alignment.environment import CLOCK, clock_code, slots
+from codi_minimal.alignment.environment import CLOCK, clock_code, has_clock, slots
 from codi_minimal.denoisers.blocks import zero
 from codi_minimal.denoisers.unet import Stage, UNet
 
@@ -16,7 +16,7 @@ class EnvironmentAttention(nn.Module):
     Queries carry a learned position, and where there is time, over all frames at once for video, their place's clock c:
     from the start a place looks first at the tokens of its own time. A learned key of value zero lets a place take
     nothing; a token of zeros stands for an absent stream and is masked, and without any token the residual is exactly
-    zero. It starts at zero in any case.
+    zero. It starts at zero in any case. What has no time itself does not look at tokens that have one.
 
     Args:
         channels: channels of the denoiser's block. d_env: width of an environment token.
@@ -28,7 +28,7 @@ class EnvironmentAttention(nn.Module):
         self, channels: int, d_env: int, times: Tensor | None = None, places: int = 1, frames: int = 1, head: int = 32
     ):
         super().__init__()
-        self.heads, self.frames = max(1, channels // head), frames
+        self.heads, self.frames, self.timed = max(1, channels // head), frames, times is not None
         code = torch.zeros(places, CLOCK) if times is None else clock_code(times)
         self.register_buffer("code", code, persistent=False)
         self.sharpness = nn.Parameter(torch.tensor(6.0))
@@ -45,7 +45,7 @@ class EnvironmentAttention(nn.Module):
         k, v = rearrange(self.kv(env), "b n (two h d) -> two b h n d", two=2, h=self.heads)
         k = torch.cat([self.nothing.expand(len(k), -1, -1, -1), k], dim=2)
         v = F.pad(v, (0, 0, 1, 0))
-        present = F.pad(env.detach().abs().sum(dim=-1) > 0, (1, 0), value=True)             # b n+1
+        present = F.pad(self.visible(env), (1, 0), value=True)                              # b n+1
         q_clock = repeat(self.sharpness * self.code, "n e -> b h n e", b=len(q), h=self.heads)
         k_clock = repeat(F.pad(env[..., -CLOCK:], (0, 0, 1, 0)), "b n e -> b h n e", h=self.heads)
         q = torch.cat([q * q.shape[-1] ** -0.5, q_clock], dim=-1)
@@ -53,13 +53,18 @@ class EnvironmentAttention(nn.Module):
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=present[:, None, None, :], scale=1.0)
         return rearrange(self.out(rearrange(x, "b h n d -> b n (h d)")), "b (f n) c -> (b f) n c", f=self.frames)
 
+    def visible(self, env: Tensor) -> Tensor:
+        """Which tokens (b, n) can be attended to."""
+        present = env.detach().abs().sum(dim=-1) > 0
+        return present if self.timed else present & ~has_clock(env)
+
 
 def add_environment(denoiser: UNet, d_env: int, clock: bool = False) -> None:
     """Let a denoiser attend to an environment: its condition, and its feature maps from the middle of the U on up.
 
-    The condition: another stream is a prompt that is not finished yet, so what can be said of all of it at once joins
-    C, which the denoiser knows how to follow. The feature maps: what has a place or a time. ε is unchanged until these
-    are trained.
+    The condition: another stream is a prompt that is not finished yet, so what its summary tokens say of all of it at
+    once joins C, which the denoiser knows how to follow. The feature maps: what has a place or a time. ε is unchanged
+    until these are trained.
 
     Args:
         clock: the last axis of the latents is time. Frames are, anyway.

@@ -30,6 +30,17 @@ def clock_code(u: Tensor) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], dim=-1) / (CLOCK // 2) ** 0.5
 
 
+def has_clock(tokens: Tensor) -> Tensor:
+    """Which tokens (..., d_env) say when, (...); summary tokens and tokens of zeros have no code."""
+    return (tokens[..., -CLOCK:].detach() != 0).any(dim=-1)
+
+
+def noisy(tokens: Tensor, noise: Tensor) -> Tensor:
+    """Tokens with `noise` of their shape added to what they say; what is absent stays so, and a clock is right."""
+    present = tokens.detach().abs().sum(dim=-1, keepdim=True) > 0
+    return tokens + present * F.pad(noise[..., :-CLOCK], (0, CLOCK))
+
+
 class EnvironmentEncoder(nn.Module):
     """V_m(z_t, t): (b, *shape) → tokens (b, n, d_env), of norm √d_env but for their clock. CoDi sect. 3.3.
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from codi_minimal.alignment.environment import CLOCK
 from codi_minimal.prompts.bridging import clip_loss
 
 WIRINGS = ("others", "own", "pooled", "off")
@@ -22,7 +23,7 @@ def wire(
 
     - "others": the tokens of all other streams (the paper); clock tokens only for streams that have a clock themselves.
     - "own": a stream's own tokens, what the paper's public code does: streams learn nothing of each other.
-    - "pooled": one token for each other stream, the mean of its tokens.
+    - "pooled": one token for each other stream, the mean of its tokens, which has no clock.
     - "off": nothing.
     - a mapping: of the others, only those that it names for a stream; for instance the text alone, as a bridge.
 
@@ -72,7 +73,8 @@ def gather(streams: Sequence[Tensor], n: int, wiring: Wiring = "others") -> Tens
         (b, Σ min(n, n_i), d_env); under "pooled" (b, number of streams, d_env).
     """
     if wiring == "pooled":
-        streams = [F.normalize(x.mean(dim=1, keepdim=True), dim=-1) * x.shape[-1] ** 0.5 for x in streams]
+        means = [F.pad(x[..., :-CLOCK].mean(dim=1, keepdim=True), (0, CLOCK)) for x in streams]
+        streams = [F.normalize(x, dim=-1) * x.shape[-1] ** 0.5 for x in means]
     return torch.cat([x[:, :n] for x in streams], dim=1)
 
 

@@ -1,6 +1,7 @@
 """The evaluation: all measures of one model in one go, as one dict, and as files to read."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +19,7 @@ from codi_minimal.evaluation.parts import COMPOSITIONS
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import write
 from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.evaluation.sampling import workers as start_workers
 from codi_minimal.evaluation.sections import (
     each_by_itself,
     measure_agreement,
@@ -57,6 +59,7 @@ def evaluate(
     sizes: Sizes | None = None,
     judges: Judges | None = None,
     options: Mapping[str, Any] | None = None,
+    workers: int = 1,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Measure a model and write report.json, report.md, heatmap.png and samples.png.
@@ -71,6 +74,8 @@ def evaluate(
         sizes: other numbers of samples altogether.
         judges: other classifiers than the shipped ones.
         options: further arguments of `generate`: steps, guidance, sampler, stagger.
+        workers: processes that generate, each with a copy of the model. More than one need a script that has
+            `if __name__ == "__main__":`.
         progress: whether to show bars.
 
     Returns:
@@ -83,18 +88,18 @@ def evaluate(
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})
     seconds: dict[str, float] = {}
-    sampler = Sampler(
-        model, seed, options, bar=tqdm(total=_samples(sizes), unit="sample", disable=not progress)
-    )
+    bar = tqdm(total=_samples(sizes), unit="sample", disable=not progress)
+    pool = start_workers(model, workers) if workers > 1 else nullcontext()
 
     def timed(section: str, measure, *args):
-        sampler.bar.set_description(section)
+        bar.set_description(section)
         start = perf_counter()
         result = measure(*args)
         seconds[section] = perf_counter() - start
         return result
 
-    with sampler.bar:
+    with bar, pool as pool:
+        sampler = Sampler(model, seed, options, bar=bar, pool=pool)
         ceilings, real = timed("ceilings", measure_ceilings, model, world, judges, sizes.real, seed)
         single, from_text = timed("single prompts", measure_single, sampler, world, judges, sizes.single)
         parts = timed("parts", measure_parts, sampler, world, judges, sizes.parts)

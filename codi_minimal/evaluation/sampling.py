@@ -1,7 +1,13 @@
-"""Asking a model for many samples: in batches that fit a small memory, with one progress bar for all."""
+"""Asking a model for many samples: in batches, by one process or several, with one progress bar for all."""
 
-from collections.abc import Mapping, Sequence
+import math
+import multiprocessing
+import os
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -39,32 +45,80 @@ class Sampler:
         model: what has `generate` as CoDi does.
         seed: of all samples; every batch of a call has its own, so that no two prompts share their noise.
         options: further arguments of `generate`, for instance steps.
-        batch: samples at a time.
+        batch: samples at a time, at most.
+        pool: processes that make the batches, of `workers`; None: this one does.
     """
 
     model: Any
     seed: int = 0
     options: dict = field(default_factory=dict)
-    batch: int = 64
+    batch: int = 32
     bar: tqdm | None = None
+    pool: Executor | None = None
 
     def __call__(
         self, prompts: Mapping[str, Any], outputs: Sequence[str], n: int, joint: bool = True
     ) -> dict[str, Any]:
         """n samples: one for each of n prompts a modality, or without prompts just n."""
-        batches = []
-        for start in range(0, n, self.batch):
-            stop = min(start + self.batch, n)
-            batches.append(
-                self.model.generate(
-                    prompts=part(prompts, start, stop),
-                    outputs=tuple(outputs),
-                    num_samples=1 if prompts else stop - start,
-                    joint=joint,
-                    seed=self.seed + start,
-                    **self.options,
-                )
-            )
+        return next(self.many([(prompts, outputs)], n, joint))
+
+    def many(
+        self, requests: Sequence[tuple[Mapping[str, Any], Sequence[str]]], n: int, joint: bool = True
+    ) -> Iterator[dict[str, Any]]:
+        """n samples for each of several (prompts, outputs), in their order."""
+        jobs = [self._jobs(prompts, outputs, n, joint) for prompts, outputs in requests]
+        if self.pool is None:
+            made = ([self.model.generate(**job) for job in batches] for batches in jobs)
+        else:
+            futures = [[self.pool.submit(_generate, _Plain(job)) for job in batches] for batches in jobs]
+            made = ([future.result() for future in batches] for batches in futures)
+        for (_, outputs), batches in zip(requests, made, strict=True):
             if self.bar is not None:
-                self.bar.update((stop - start) * len(outputs))
-        return {name: to_device(join([batch[name] for batch in batches]), "cpu") for name in outputs}
+                self.bar.update(n * len(outputs))
+            yield {name: to_device(join([batch[name] for batch in batches]), "cpu") for name in outputs}
+
+    def _jobs(self, prompts: Mapping[str, Any], outputs: Sequence[str], n: int, joint: bool) -> list[dict[str, Any]]:
+        """Arguments of `generate` for each batch, all of about one size."""
+        count = math.ceil(n / self.batch)
+        bounds = [n * i // count for i in range(count + 1)]
+        return [
+            {
+                "prompts": part(prompts, start, stop),
+                "outputs": tuple(outputs),
+                "num_samples": 1 if prompts else stop - start,
+                "joint": joint,
+                "seed": self.seed + start,
+                **self.options,
+            }
+            for start, stop in pairwise(bounds)
+        ]
+
+
+class _Plain:
+    """Is pickled as plain bytes, where torch would send tensors through shared memory, which containers lack."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __reduce__(self):
+        return pickle.loads, (pickle.dumps(self.value),)
+
+
+_model: Any = None  # a worker's own
+
+
+def _start(model: Any, threads: int) -> None:
+    global _model
+    _model = model
+    torch.set_num_threads(threads)
+
+
+def _generate(job: dict[str, Any]) -> _Plain:
+    return _Plain(_model.generate(**job))
+
+
+def workers(model: Any, n: int) -> Executor:
+    """n processes with a copy of the model each; small models keep one core busy better than many."""
+    threads = max(1, (os.cpu_count() or 1) // n)
+    spawn = multiprocessing.get_context("spawn")  # threads do not survive a fork
+    return ProcessPoolExecutor(n, spawn, _start, (_Plain(model), threads))

@@ -44,8 +44,7 @@ def measure_single(
     for i, prompt in enumerate(MODALITIES):
         scene, renders = world.sample(n, _generator(sampler.seed, 3 + i))
         prompts = {prompt: renders[prompt]}
-        for output in MODALITIES:
-            made = sampler(prompts, (output,), n)
+        for output, made in zip(MODALITIES, sampler.many([(prompts, (m,)) for m in MODALITIES], n), strict=True):
             cells[cell_name((prompt,), (output,))] = coherence(said_by(prompts, scene), made, judges)
             if prompt == MODALITIES[0]:
                 from_text |= made
@@ -61,9 +60,9 @@ def measure_cells(
         scene, renders = world.sample(n, _generator(sampler.seed, 10 + i))
         prompts = {name: renders[name] for name in names}
         said = said_by(prompts, scene)
-        for outputs in SUBSETS:
-            cell = cell_name(names, outputs)
-            cells[cell] = known.get(cell) or coherence(said, sampler(prompts, outputs, n), judges)
+        row = {cell_name(names, outputs): outputs for outputs in SUBSETS}
+        made = sampler.many([(prompts, outputs) for cell, outputs in row.items() if cell not in known], n)
+        cells |= {cell: known.get(cell) or coherence(said, next(made), judges) for cell in row}
     return cells
 
 

@@ -13,9 +13,19 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from codi_minimal.alignment import contrastive_loss, cross_loss, environment_modules, gather, reading_loss, wire
+from codi_minimal.alignment import (
+    contrastive_loss,
+    cross_loss,
+    environment_modules,
+    gather,
+    has_clock,
+    noisy,
+    reading_loss,
+    wire,
+)
 from codi_minimal.data import OPEN, PAIRINGS, WRITTEN
 from codi_minimal.diffusion import diffusion_loss, q_sample
 from codi_minimal.prompts import Temperature, repeated
@@ -34,6 +44,7 @@ TURNS = {
 ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
 P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment is all there is to go by
 P_AHEAD = 0.5  # how often the environment is ahead of the stream that looks at it
+P_CLOCK = 0.25  # how often it has clock tokens alone, as that of a prompt has, whose summary C says better
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,13 @@ def apart_in_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str,
     return seen
 
 
+@torch.no_grad()
+def own_tokens(run: Run, name: str, z0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+    """V_m of the same latents in other noise: a stream that is shown its own kind gets no part of its answer."""
+    z0 = {name: z0}
+    return tokens(run, z0, t, noise_like(run, z0, generator))[name]
+
+
 def con(run: Run, pair: Pair, seen: dict[str, Tensor], temperature: Temperature) -> Tensor:
     """L_Con of a pair's tokens; of the clock's alone where all samples say the same."""
     first = run.config.model.summary if pair.alike else 0
@@ -138,9 +156,39 @@ def reading(run: Run, pair: Pair, seen: dict[str, Tensor], generator: torch.Gene
         names = random.Random(int(torch.randint(2**62, (), generator=generator))).sample(list(seen), 2)
         names = names[: 1 + int(torch.rand((), generator=generator) < 0.5)]
         env = gather([seen[name] for name in names], run.config.model.summary + m.environment.clock, cfg.wiring)
-        env = env + cfg.env_noise * randn(tuple(env.shape), generator, run.device)
+        env = noisy(env, cfg.env_noise * randn(tuple(env.shape), generator, run.device))
         losses.append(reading_loss(m.denoiser.environment, env, [pair.prompts[name] for name in names], pair.cond))
     return sum(losses) / len(losses)
+
+
+def uniform(n: int, generator: torch.Generator) -> Tensor:
+    """n numbers in [0, 1), on the CPU."""
+    return torch.rand(n, generator=generator)
+
+
+def times_of_others(t: Tensor, generator: torch.Generator) -> Tensor:
+    """The times of the others: the same; or ahead, as a prompt is, at 0, or a stream that has started earlier."""
+    share, u = uniform(len(t), generator), uniform(len(t), generator)
+    u = torch.where(u < 0.3, torch.zeros_like(u), u)  # a share of them exactly at 0
+    return torch.where((share < P_AHEAD).to(t.device), (t * u.to(t.device)).long(), t)
+
+
+def shown(run: Run, env: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
+    """What a stream is shown of an environment (b, n, d_env): noisy, and a share of it something else or less.
+
+    Some rows are the own modality's (`own`, tokens of the same latents in other noise), some clock tokens alone, as of
+    a prompt, and some nothing.
+    """
+    cfg = run.config.train
+    u, v = (uniform(len(env), generator)[:, None].to(env.device) for _ in range(2))
+    if cfg.wiring != "own":
+        own = gather([own], own.shape[1], cfg.wiring)
+        n = max(env.shape[1], own.shape[1])
+        env, own = (F.pad(x, (0, 0, 0, n - x.shape[1])) for x in (env, own))  # tokens of zeros: absent
+        env = torch.where((u < cfg.p_own)[..., None], own, env)
+    env = noisy(env, cfg.env_noise * randn(tuple(env.shape), generator, run.device))
+    here = (u < 1 - cfg.p_null) & (has_clock(env) | (v >= P_CLOCK))
+    return env * here[..., None]
 
 
 def train_environment(run: Run) -> None:
@@ -172,36 +220,20 @@ def train_joint(run: Run) -> None:
         modules[f"attention-{name}"] = nn.ModuleList(environment_modules(m.denoiser))
     loss = partial(diffusion_loss, schedule=model.schedule, prediction=run.config.model.prediction)
 
-    def uniform(n: int, generator: torch.Generator) -> Tensor:
-        return torch.rand(n, generator=generator).to(run.device)
-
-    def others(t: Tensor, generator: torch.Generator) -> Tensor:
-        """The times of the others: the same; or ahead, as a prompt is, at 0, or a stream that has started earlier."""
-        share, u = uniform(len(t), generator), uniform(len(t), generator)
-        u = torch.where(u < 0.3, torch.zeros_like(u), u)  # a share of them exactly at 0
-        return torch.where(share < P_AHEAD, (t * u).long(), t)
-
-    def bridged(env: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
-        """The environment with some rows the own modality's, some absent, and noise: robust to any mix."""
-        u = uniform(len(env), generator)[:, None, None]
-        own = gather([own], env.shape[1], cfg.wiring)
-        env = env if cfg.wiring == "own" else torch.where(u < cfg.p_own, own, env)
-        env = env + cfg.env_noise * randn(tuple(env.shape), generator, run.device)
-        return env * (u < 1 - cfg.p_null)
-
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = data.draw(i, "joint", generator)
         n = len(pair.cond)
         # dense where t is large: while a stream can be seen, it needs no other to tell what it is
-        t = (run.config.model.T * uniform(n, generator).sqrt()).long()
+        t = (run.config.model.T * uniform(n, generator).sqrt()).long().to(run.device)
         # a stream that is shown itself is shown what it has, and nothing cleaner: that would be the answer
-        eps, t_env = noise_like(run, pair.z0, generator), t if cfg.wiring == "own" else others(t, generator)
+        eps, t_env = noise_like(run, pair.z0, generator), t if cfg.wiring == "own" else times_of_others(t, generator)
         seen = tokens(run, pair.z0, t_env, eps)
-        with torch.no_grad():
-            own = tokens(run, pair.z0, t_env, noise_like(run, pair.z0, generator))
-        env = {m: e if e is None else bridged(e, own[m], generator) for m, e in wire(seen, cfg.wiring).items()}
-        denoisers = {m: model.modalities[m].denoiser for m in pair.z0}
         rows = {m: max(1, int(n * cfg.clip_share)) if len(z.shape) == 5 else n for m, z in pair.z0.items()}
+        env = wire(seen, cfg.wiring)
+        for m, k in rows.items():
+            if env[m] is not None:
+                env[m] = shown(run, env[m][:k], own_tokens(run, m, pair.z0[m][:k], t_env[:k], generator), generator)
+        denoisers = {m: model.modalities[m].denoiser for m in pair.z0}
         cross = cross_loss(loss, denoisers, env, pair.z0, t, eps, pair.cond, rows)
         l_con = con(run, pair, apart_in_time(run, pair, generator), temperature)
         read = reading(run, pair, seen, generator)

@@ -10,6 +10,14 @@ from codi_minimal.denoisers import UNet, VideoUNet
 from codi_minimal.denoisers.unet import Stage
 from tests.denoisers.test_unet import SIZES, awake
 
+WIDTH = CLOCK + 16  # of a token
+
+
+def summary(b: int, n: int) -> torch.Tensor:
+    """Tokens (b, n, WIDTH) that say what, not when."""
+    return F.pad(torch.randn(b, n, WIDTH - CLOCK), (0, CLOCK))
+
+
 NETS = {"text": (UNet, (4, 8)), "image": (UNet, (4, 8, 8)), "video": (VideoUNet, (8, 4, 8, 8))}
 
 
@@ -23,14 +31,14 @@ def net(request):
 def test_at_its_zero_start_epsilon_is_unchanged(net):
     z, t = torch.randn(2, *net.shape), torch.tensor([10, 900])
     before = net(z, t)
-    add_environment(net, d_env=16)
-    assert torch.equal(net(z, t, env=torch.randn(2, 6, 16)), before)
+    add_environment(net, d_env=WIDTH)
+    assert torch.equal(net(z, t, env=summary(2, 6)), before)
 
 
 def test_awake_it_listens_and_a_row_of_zeros_is_no_environment(net):
-    z, t, env = torch.randn(2, *net.shape), torch.tensor([10, 900]), torch.randn(2, 6, 16)
+    z, t, env = torch.randn(2, *net.shape), torch.tensor([10, 900]), summary(2, 6)
     before = net(z, t)
-    add_environment(net, d_env=16)
+    add_environment(net, d_env=WIDTH)
     awake(net)
     out = net(z, t, env=env)
     assert (out - before).abs().flatten(1).amax(dim=1).min() > 1e-4
@@ -41,16 +49,16 @@ def test_awake_it_listens_and_a_row_of_zeros_is_no_environment(net):
 
 
 def test_absent_tokens_weigh_nothing_and_order_does_not_matter():
-    attention = awake(EnvironmentAttention(32, 16, places=5))
-    h, env = torch.randn(2, 5, 32), torch.randn(2, 6, 16)
-    padded = torch.cat([env, torch.zeros(2, 3, 16)], dim=1)
+    attention = awake(EnvironmentAttention(32, WIDTH, places=5))
+    h, env = torch.randn(2, 5, 32), summary(2, 6)
+    padded = torch.cat([env, torch.zeros(2, 3, WIDTH)], dim=1)
     torch.testing.assert_close(attention(h, padded), attention(h, env))
     torch.testing.assert_close(attention(h, env[:, [3, 1, 5, 0, 2, 4]]), attention(h, env))
 
 
 def test_attention_is_a_softmax_with_one_silent_key():
-    attention = awake(EnvironmentAttention(32, 16, places=3))
-    h, env = torch.randn(1, 3, 32), torch.randn(1, 4, 16)
+    attention = awake(EnvironmentAttention(32, WIDTH, places=3))
+    h, env = torch.randn(1, 3, 32), summary(1, 4)
     q = attention.q(attention.norm(h) + attention.position)[0]
     k, v = attention.kv(env)[0].chunk(2, dim=-1)
     scores = q @ torch.cat([attention.nothing[0], k]).T / 32**0.5
@@ -71,6 +79,14 @@ def test_a_place_looks_first_at_the_tokens_of_its_own_time():
     torch.testing.assert_close(attention(h, env)[0], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_what_has_no_time_does_not_look_at_clocks():
+    h, env = torch.randn(1, 8, 32), torch.cat([summary(1, 3), torch.randn(1, 8, WIDTH)], dim=1)
+    timeless, timed = (awake(EnvironmentAttention(32, WIDTH, times, places=8)) for times in (None, slots(8)))
+    torch.testing.assert_close(timeless(h, env), timeless(h, env[:, :3]))
+    assert (timed(h, env) - timed(h, env[:, :3])).abs().max() > 1e-4
+    assert torch.equal(timeless(h, env[:, 3:]), torch.zeros_like(h))
+
+
 @pytest.mark.parametrize(("name", "clock"), [("image", False), ("image", True), ("video", True)])
 def test_the_time_of_a_place_is_its_frame_or_its_column(name, clock):
     kind, shape = NETS[name]
@@ -87,7 +103,7 @@ def test_the_time_of_a_place_is_its_frame_or_its_column(name, clock):
 def test_what_joint_training_may_change_is_the_attention_alone():
     net = UNet((4, 8, 8), **SIZES)
     before = len(list(net.parameters()))
-    add_environment(net, d_env=16)
+    add_environment(net, d_env=WIDTH)
     added = [p for module in environment_modules(net) for p in module.parameters()]
     attended = 1 + 1 + sum(isinstance(layer, Stage) for layer in net.up)  # the condition, the middle, the way up
     assert len(added) == len(list(net.parameters())) - before == 8 * attended
@@ -95,8 +111,8 @@ def test_what_joint_training_may_change_is_the_attention_alone():
 
 def test_the_condition_listens_too():
     net = awake(UNet((4, 8, 8), **SIZES)).eval()
-    add_environment(net, d_env=16)
-    t, cond, env = torch.tensor([10, 900]), F.normalize(torch.randn(2, 8), dim=-1), torch.randn(2, 6, 16)
+    add_environment(net, d_env=WIDTH)
+    t, cond, env = torch.tensor([10, 900]), F.normalize(torch.randn(2, 8), dim=-1), summary(2, 6)
     before, asleep = net.embed_condition(t, cond), net.embed_condition(t, cond, env)
     assert all(torch.equal(a, b) for a, b in zip(before, asleep, strict=True))
     awake(net.environment)

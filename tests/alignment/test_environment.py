@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codi_minimal.alignment import EnvironmentEncoder
+from codi_minimal.alignment import EnvironmentEncoder, has_clock, noisy
 from codi_minimal.alignment.environment import CLOCK, clock_code, slots, with_motion
 
 SIZES = {"d_env": 32, "width": 32, "layers": 1, "stem": 16, "summary": 2}
@@ -63,3 +63,14 @@ def test_bad_shapes_and_patterns_are_named(video):
         video(torch.zeros(2, 4, 8, 8), torch.zeros(2, dtype=torch.long))
     with pytest.raises(ValueError, match="expected patches with 4 times, got 1"):
         EnvironmentEncoder((8, 8), "b e l -> b 1 l e", {}, clock=4, **SIZES)
+
+
+def test_noise_leaves_clocks_right_and_the_absent_absent(video):
+    tokens = video(torch.randn(1, 8, 4, 8, 8), torch.tensor([300]))
+    assert has_clock(tokens).tolist() == [[False] * 2 + [True] * 8]
+    tokens = torch.cat([tokens, torch.zeros(1, 1, 32)], dim=1)
+    noise = torch.randn_like(tokens)
+    out = noisy(tokens, noise)
+    torch.testing.assert_close(out[:, :-1, :-CLOCK], (tokens + noise)[:, :-1, :-CLOCK])
+    assert torch.equal(out[..., -CLOCK:], tokens[..., -CLOCK:])
+    assert not out[:, -1].any()

@@ -5,13 +5,15 @@ import torch
 import torch.nn.functional as F
 
 from codi_minimal.alignment import EnvironmentAttention, contrastive_loss, cross_loss, gather, reading_loss, wire
+from codi_minimal.alignment.environment import CLOCK
 from codi_minimal.prompts import clip_loss, mix
 from tests.denoisers.test_unet import awake
 
+WIDTH = CLOCK + 16  # of a token
 TOKENS = {
-    "video": torch.randn(3, 2 + 8, 16),
-    "text": torch.randn(3, 2, 16),
-    "audio": torch.randn(3, 2 + 8, 16),
+    "video": torch.randn(3, 2 + 8, WIDTH),
+    "text": torch.randn(3, 2, WIDTH),
+    "audio": torch.randn(3, 2 + 8, WIDTH),
 }
 
 
@@ -25,8 +27,9 @@ def test_others_see_each_other_and_the_clock_goes_to_those_that_have_one():
 def test_own_sees_itself_pooled_one_token_a_stream_and_off_nothing():
     assert all(torch.equal(env, TOKENS[name]) for name, env in wire(TOKENS, "own").items())
     pooled = wire(TOKENS, "pooled")
-    assert pooled["text"].shape == (3, 2, 16)
-    torch.testing.assert_close(pooled["text"][:, 0], F.normalize(TOKENS["audio"].mean(dim=1), dim=-1) * 4)
+    assert pooled["text"].shape == (3, 2, WIDTH)
+    said = F.normalize(TOKENS["audio"].mean(dim=1)[:, :-CLOCK], dim=-1) * WIDTH**0.5
+    torch.testing.assert_close(pooled["text"][:, 0], F.pad(said, (0, CLOCK)))
     assert set(wire(TOKENS, "off").values()) == {None}
 
 
@@ -36,7 +39,7 @@ def test_a_mapping_names_whom_each_stream_sees():
     assert torch.equal(env["audio"], TOKENS["text"]) and torch.equal(env["video"], TOKENS["text"])
     assert torch.equal(env["text"], wire(TOKENS)["text"])
     assert wire(TOKENS, {"audio": ("audio",)}) == dict.fromkeys(TOKENS)  # never itself; who is not named sees none
-    prompt = torch.randn(3, 2, 16)
+    prompt = torch.randn(3, 2, WIDTH)
     assert torch.equal(wire(TOKENS, {}, [prompt])["text"], prompt)  # prompts are seen by all
 
 
@@ -91,12 +94,12 @@ def test_l_cross_gives_each_stream_its_noise_and_the_others_tokens():
 
 
 def test_prompts_are_seen_by_every_stream_as_other_streams_are():
-    given = [torch.randn(3, 2 + 8, 16)]
+    given = [torch.randn(3, 2 + 8, WIDTH)]
     env = wire(TOKENS, given=given)
     assert torch.equal(env["text"][:, -2:], given[0][:, :2])
     assert torch.equal(env["audio"][:, -10:], given[0])
     assert torch.equal(wire({"text": TOKENS["text"]}, given=given)["text"], given[0][:, :2])
-    assert wire(TOKENS, "pooled", given)["text"].shape == (3, 3, 16)
+    assert wire(TOKENS, "pooled", given)["text"].shape == (3, 3, WIDTH)
     assert torch.equal(wire(TOKENS, "own", given)["text"], TOKENS["text"])
     assert wire(TOKENS, "off", given)["text"] is None
 
@@ -105,7 +108,7 @@ def test_tokens_are_gathered_up_to_what_the_stream_has_itself():
     streams = [TOKENS["video"], TOKENS["text"]]
     assert torch.equal(gather(streams, 2), torch.cat([TOKENS["video"][:, :2], TOKENS["text"]], dim=1))
     assert torch.equal(gather(streams, 10), torch.cat(streams, dim=1))
-    assert gather(streams, 10, "pooled").shape == (3, 2, 16)
+    assert gather(streams, 10, "pooled").shape == (3, 2, WIDTH)
 
 
 def test_l_read_is_the_distance_to_the_mixture_of_the_prompt_and_what_the_streams_will_say():
@@ -125,10 +128,10 @@ def test_l_read_is_the_distance_to_the_mixture_of_the_prompt_and_what_the_stream
 
 def test_a_reader_learns_to_say_what_the_tokens_stand_for():
     torch.manual_seed(0)
-    reader, to_tokens = awake(EnvironmentAttention(8, 16, places=1)), torch.randn(8, 2 * 16) * 2
+    reader, to_tokens = awake(EnvironmentAttention(8, WIDTH, places=1)), torch.randn(8, 2 * 16) * 2
     optimizer = torch.optim.Adam(reader.parameters(), lr=1e-2)
     prompts = F.normalize(torch.randn(64, 8), dim=-1)
-    env = (prompts @ to_tokens).reshape(64, 2, 16)
+    env = F.pad((prompts @ to_tokens).reshape(64, 2, 16), (0, CLOCK))
     losses = []
     for _ in range(150):
         losses.append(reading_loss(reader, env, [prompts], torch.zeros(64, 8)))

@@ -1,6 +1,6 @@
 import torch
 
-from codi_minimal.evaluation.sampling import Sampler, part
+from codi_minimal.evaluation.sampling import Sampler, part, workers
 
 
 class Counter:
@@ -20,11 +20,11 @@ def test_batches_come_back_in_order_each_with_its_own_seed():
     captions = [str(i) for i in range(10)]
     made = Sampler(model, 5, {"steps": 3}, batch=4)({"text": captions}, ("text", "image"), 10, joint=False)
     assert made["text"] == captions
-    assert made["image"][:, 0].tolist() == [5] * 4 + [9] * 4 + [13] * 2
+    assert made["image"][:, 0].tolist() == [5] * 3 + [8] * 3 + [11] * 4
     assert model.calls == [
         (5, 1, False, {"steps": 3}),
-        (9, 1, False, {"steps": 3}),
-        (13, 1, False, {"steps": 3}),
+        (8, 1, False, {"steps": 3}),
+        (11, 1, False, {"steps": 3}),
     ]
 
 
@@ -37,4 +37,13 @@ def test_a_part_of_several_prompts_is_a_part_of_each():
 def test_without_prompts_the_number_of_samples_is_asked_for():
     model = Counter()
     assert len(Sampler(model, batch=4)({}, ("text",), 6)["text"]) == 6
-    assert [n for _, n, _, _ in model.calls] == [4, 2]
+    assert [n for _, n, _, _ in model.calls] == [3, 3]
+
+
+def test_several_processes_make_the_same():
+    requests = [({"text": [f"{k} {i}" for i in range(5)]}, ("image", "text")) for k in "ab"]
+    expected = list(Sampler(Counter(), 3, batch=2).many(requests, 5))
+    with workers(Counter(), 2) as pool:
+        made = list(Sampler(None, 3, batch=2, pool=pool).many(requests, 5))
+    for one, other in zip(made, expected, strict=True):
+        assert one["text"] == other["text"] and torch.equal(one["image"], other["image"])

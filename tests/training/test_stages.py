@@ -2,17 +2,19 @@
 
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from codi_minimal import CoDi
+from codi_minimal.alignment.environment import CLOCK, clock_code, slots
 from codi_minimal.config import Stage, preset
 from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WRITTEN, Pairs, load, parse
 from codi_minimal.training import cache as cache_room
 from codi_minimal.training.cache import Cache, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
-from codi_minimal.training.joint import open_streams, train_environment, train_joint
+from codi_minimal.training.joint import P_CLOCK, open_streams, shown, train_environment, train_joint
 from codi_minimal.training.prompts import wholes_and_parts
 from codi_minimal.training.run import Run
 from codi_minimal.training.stages import STAGES, train
@@ -223,3 +225,27 @@ def test_conditions_are_single_mixed_or_none_in_their_shares():
     assert (null | unit | ((norm - 1).abs() < 1e-4)).all()
     noisy = mixed_condition([text, own], None, generator, p_null=0.0, noise=0.02)
     assert (noisy - noisy.round()).abs()[only_text].mean() > 0.005
+
+
+def test_an_environment_is_shown_whole_as_clocks_alone_as_the_own_or_not_at_all(run):
+    n, summary, width = 2000, run.config.model.summary, run.config.model.d_env
+    clock = torch.cat([torch.zeros(summary, CLOCK), clock_code(slots(8))])
+    others = torch.cat([torch.ones(summary + 8, width - CLOCK), clock], dim=1).expand(n, -1, -1)
+    quiet = replace(run, model=SimpleNamespace(
+        config=replace(run.config, train=replace(run.config.train, env_noise=0.0)), device=torch.device("cpu")
+    ))  # fmt: skip
+    own = torch.cat([2 * torch.ones(summary + 8, width - CLOCK), clock], dim=1).expand(n, -1, -1)
+    text = others[:, :summary]  # without clocks
+    for env in (others, text):
+        out = shown(quiet, env, own, torch.Generator().manual_seed(0))
+        assert out.shape == (n, summary + 8, width)
+        what, when = out[:, 0, 0], out[:, -1, 0]
+        absent = (out == 0).all(dim=(1, 2))
+        is_own = when == 2
+        train, rest = run.config.train, ~absent & ~is_own
+        assert is_own.float().mean().item() == pytest.approx(train.p_own, abs=0.03)
+        expected = train.p_null if env is others else train.p_null + P_CLOCK * (1 - train.p_null - train.p_own)
+        assert absent.float().mean().item() == pytest.approx(expected, abs=0.03)
+        if env is others:
+            assert (what[rest] == 0).float().mean().item() == pytest.approx(P_CLOCK, abs=0.04)
+            assert (when[rest] == 1).all()
