@@ -17,7 +17,7 @@ PIP = $(PY) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(
       $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 DATA_ARG = $(if $(DATA),--data $(DATA))
 
-.PHONY: demo test lint train evaluate clean
+.PHONY: demo test lint train evaluate notebooks docs clean
 
 demo: $(VENV)/.installed
 	$(PY) -m codi_minimal demo
@@ -34,6 +34,16 @@ train: $(VENV)/.installed-dev
 evaluate: $(VENV)/.installed
 	$(PY) -m codi_minimal evaluate $(DATA_ARG) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
+# at the scale "small"; CODI_SCALE=base on a GPU
+notebooks: $(VENV)/.installed-dev
+	cd notebooks && rm -rf runs && for notebook in *.ipynb; do \
+	  CODI_DATA="$(abspath $(DATA))" $(abspath $(PY)) -m jupyter nbconvert --to notebook --execute --inplace \
+	    --ExecutePreprocessor.record_timing=False $$notebook || exit 1; done
+
+docs: $(VENV)/.installed-dev
+	$(PY) -m sphinx -q -W --keep-going -c docs . site
+	@echo site/index.html
+
 clean:
 	rm -rf $(VENV)
 
@@ -46,5 +56,5 @@ $(VENV)/.installed: pyproject.toml | $(PY)
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(PY)
-	$(PIP) -e ".[dev]"
+	$(PIP) -e ".[dev,docs]"
 	@touch $@ $(VENV)/.installed

@@ -170,7 +170,7 @@ class CoDi(nn.Module):
                 out = nets[name](z[name], t[name], cond, env[name])
                 fresh = None
                 if samplers[name].stochastic:
-                    fresh = torch.randn(z[name].shape, generator=draws[name]).to(self.device)
+                    fresh = self.modalities[name].noise(b, draws[name]).to(self.device)
                 z[name], state[name] = samplers[name].step(taken[name], z[name], out, fresh, state[name])
                 taken[name] += 1
         return {name: self.modalities[name].autoencoder.decode(z0) for name, z0 in z.items()} if decode else z
@@ -228,7 +228,7 @@ class CoDi(nn.Module):
             shape = (b, *self.modalities[name].latent_shape)
             x = given.get(name)
             if x is None:
-                x = torch.randn(shape, generator=self._generator(seed, name))
+                x = self.modalities[name].noise(b, self._generator(seed, name))
             elif tuple(x.shape) != shape:
                 raise ValueError(f"noise: expected {shape} for {name}, got {tuple(x.shape)}")
             z[name] = x.to(self.device)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import torch
 from torch import Tensor, nn
 
 from codi_minimal.alignment import EnvironmentEncoder, add_environment
@@ -51,6 +52,10 @@ class Modality(nn.Module):
     def encode(self, data) -> Tensor:
         """z_0 (b, *latent_shape) of a batch."""
         return self.autoencoder.encode(data)
+
+    def noise(self, b: int, generator: torch.Generator) -> Tensor:
+        """ε (b, *latent_shape), drawn on the CPU: the same on every device."""
+        return torch.randn(b, *self.latent_shape, generator=generator)
 
 
 def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Modality]:

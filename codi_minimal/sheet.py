@@ -30,12 +30,17 @@ HEADS = {"given": "given", "text": "text", "image": "image", "clock": "video and
 
 
 def contact_sheet(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
-    """Draws one row a sample, and saves the page as PNG.
+    """Draws one row a sample, as `draw_sheet` does, and saves the page as PNG."""
+    draw_sheet(rows).savefig(path, format="png")
+    return Path(path)
+
+
+def draw_sheet(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """A page with one row a sample.
 
     Args:
         rows: each {"title": str, "prompts": {modality: [item, …]}, "outputs": {modality: item}}; an item is a
             string (text), "3 h w" (image), "n" (audio, 8 kHz) or "f 3 h w" (video). Either may be empty.
-        path: where the PNG goes.
 
     Raises:
         ValueError: for no rows, or a modality that the sheet cannot draw.
@@ -65,8 +70,7 @@ def contact_sheet(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
         rule.axhline(0.5, color="#d5d9de", lw=0.8)
         _label(box(MARGIN, top + 0.06, width - 2 * MARGIN, 0.24), row["title"], weight="bold", size=11)
         _row(box, lefts, top + TITLE, row)
-    figure.savefig(path, format="png")
-    return Path(path)
+    return figure
 
 
 def _row(box: Callable[..., Axes], lefts: Mapping[str, float], top: float, row: Mapping[str, Any]) -> None:

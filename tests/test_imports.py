@@ -26,6 +26,7 @@ ALLOWED = {
     "training": TOP,
     "evaluation": TOP,
     "experiments": TOP | {"training", "evaluation"},
+    "course": TOP | {"training", "evaluation"},
     "demo": TOP | {"evaluation"},
     "cli": TOP | {"training", "evaluation", "experiments", "demo"},
     "__main__": {"cli"},

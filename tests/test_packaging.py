@@ -47,7 +47,7 @@ def test_everything_that_the_package_imports_is_required():
     extras = PROJECT["project"]["optional-dependencies"]
     everything = PROJECT["project"]["dependencies"] + [r for extra in extras.values() for r in extra]
     required = {re.split(r"[<>=]", r)[0] for r in everything} | {"huggingface_hub"}  # comes with datasets
-    other_names = {"PIL": "pillow", "sklearn": "scikit-learn", "open_clip": "open_clip_torch"}
+    other_names = {"PIL": "pillow", "sklearn": "scikit-learn", "open_clip": "open_clip_torch", "IPython": "ipython"}
     assert {other_names.get(name, name) for name in imported} <= required
 
 
@@ -77,7 +77,7 @@ def test_make_installs_again_only_when_pyproject_is_newer(tmp_path):
     assert "pip install" not in make("demo", "test", "lint", VENV=tmp_path).stdout
     (tmp_path / ".installed-dev").unlink()
     done = make("test", VENV=tmp_path).stdout
-    assert '".[dev]"' in done and "-m venv" not in done and "-m pytest" in done
+    assert '".[dev,docs]"' in done and "-m venv" not in done and "-m pytest" in done
 
 
 @NEEDS_MAKE

@@ -1,4 +1,4 @@
-"""Latent alignment: environment encoders, the cross-attention to them, and the joint loss (CoDi sect. 3.3)."""
+"""Latent alignment: environment encoders, the cross-attention to them, and the joint loss (CoDi sect. 3.4)."""
 
 from codi_minimal.alignment.cross_attention import EnvironmentAttention, add_environment, environment_modules
 from codi_minimal.alignment.environment import EnvironmentEncoder, has_clock, noisy

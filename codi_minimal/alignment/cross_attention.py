@@ -1,4 +1,4 @@
-"""Cross-attention from a denoiser to the environment of the other streams (CoDi sect. 3.3)."""
+"""Cross-attention from a denoiser to the environment of the other streams (CoDi sect. 3.4)."""
 
 import torch
 import torch.nn.functional as F

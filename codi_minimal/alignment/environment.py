@@ -42,7 +42,7 @@ def noisy(tokens: Tensor, noise: Tensor) -> Tensor:
 
 
 class EnvironmentEncoder(nn.Module):
-    """V_m(z_t, t): (b, *shape) → tokens (b, n, d_env), of norm √d_env but for their clock. CoDi sect. 3.3.
+    """V_m(z_t, t): (b, *shape) → tokens (b, n, d_env), of norm √d_env but for their clock. CoDi sect. 3.4.
 
     The public code pools each latent to one vector, and attention over one key is a constant. Here every modality gives
     `summary` tokens that say what there is, and those with a time axis one token more a video frame that say when:

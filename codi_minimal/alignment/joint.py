@@ -19,7 +19,7 @@ def wire(
     wiring: Wiring = "others",
     given: Sequence[Tensor] = (),
 ) -> dict[str, Tensor | None]:
-    """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.3.
+    """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.4.
 
     - "others": the tokens of all other streams (the paper); clock tokens only for streams that have a clock themselves.
     - "own": a stream's own tokens, what the paper's public code does: streams learn nothing of each other.
@@ -119,7 +119,7 @@ def cross_loss(
     cond: Tensor,
     rows: Mapping[str, int] | None = None,
 ) -> dict[str, Tensor]:
-    """L_Cross^A = ‖ε − ε_A(z_t^A, V_B(z_t^B), t, C)‖² for each stream A of a pair (A, B). CoDi sect. 3.3.
+    """L_Cross^A = ‖ε − ε_A(z_t^A, V_B(z_t^B), t, C)‖² for each stream A of a pair (A, B). CoDi sect. 3.4.
 
     Both streams are at the same t, as they are when they are sampled side by side.
 

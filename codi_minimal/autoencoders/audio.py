@@ -1,4 +1,4 @@
-"""The audio autoencoder: waveform → log-mel → VAE latent, and back through a vocoder (CoDi sect. 3.1, AudioLDM)."""
+"""The audio autoencoder: waveform → log-mel → VAE latent, and back through a vocoder (CoDi sect. 3.3, AudioLDM)."""
 
 from collections.abc import Sequence
 

@@ -25,7 +25,7 @@ class LogMel(nn.Module):
     log_mel[m, n] = (log10 max(sum_k F[m, k] |STFT(x)[k, n]|, FLOOR) - CENTRE) / SPREAD, where F is Slaney's
     mel filter bank (equal area, so that white noise is flat) from 0 to 4000 Hz.
 
-    Paper: CoDi, section 3.2 (audio): "the diffusion model works on the latent of a mel spectrogram".
+    Paper: CoDi, section 3.3 (audio).
     Elsewhere: torchaudio `MelSpectrogram(power=1, norm="slaney", mel_scale="slaney")`, less the last frame.
 
     Frame n is centred on sample 128 n (reflected at the borders): a sound that starts at sample s starts in

@@ -33,7 +33,7 @@ class TextVAE(Autoencoder):
 
     reconstruction = -sum_n log p(w_n | w_<n, z), in nats a caption.
 
-    Paper: CoDi, section 3.2 (text); Optimus, section 3. Optimus pools a caption into one vector; here l
+    Paper: CoDi, section 3.3 (text); Optimus, section 3. Optimus pools a caption into one vector; here l
     learned queries read it beside its words, and the decoder attends to l latent vectors (its "memory").
 
     Args:

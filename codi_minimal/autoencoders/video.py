@@ -1,4 +1,4 @@
-"""Video frame by frame with the image VAE, as in CoDi (sect. 3.1): time is the denoiser's business."""
+"""Video frame by frame with the image VAE, as in CoDi (sect. 3.3): time is the denoiser's business."""
 
 from einops import rearrange
 from torch import Tensor, nn

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +95,16 @@ def _from_folder(folder: Path, split: str) -> Source:
     return _source(*columns["mnist"], *columns["fsdd"], name="folder")
 
 
+def _datasets() -> Any:
+    """The library, without tqdm's warning, which a notebook would show that has no ipywidgets."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import datasets
+    return datasets
+
+
 def _from_hub(split: str) -> Source:
-    from datasets import load_dataset
+    load_dataset = _datasets().load_dataset
     from huggingface_hub import HfApi
 
     for repo in HUB.values():  # asked first, with a short timeout: a download would retry for minutes
@@ -109,7 +118,7 @@ def _from_sample(split: str) -> Source:
 
 
 def _read_parquet(path: Path) -> Any:
-    from datasets import Dataset
+    Dataset = _datasets().Dataset
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     quiet = are_progress_bars_disabled()

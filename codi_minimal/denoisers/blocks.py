@@ -76,7 +76,7 @@ class TransformerBlock(nn.Module):
     """Self-attention over positions, cross-attention to the condition, and to the environment once there is one.
 
     `environment` is a slot: `alignment.cross_attention` fills it with a module (h, env) → residual when the denoiser
-    learns to be generated jointly; until then the block knows of no other stream. LDM sect. 3.3; CoDi sect. 3.3.
+    learns to be generated jointly; until then the block knows of no other stream. LDM sect. 3.3; CoDi sect. 3.4.
     """
 
     def __init__(self, channels: int, context: int):

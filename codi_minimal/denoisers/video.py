@@ -12,7 +12,7 @@ from codi_minimal.denoisers.unet import UNet
 
 
 def latent_shift(x: Tensor, chunks: int = 8) -> Tensor:
-    """Delay channel chunk i of "b f c h w" by i frames; what has no past is zero. CoDi sect. 3.1, with k = `chunks`.
+    """Delay channel chunk i of "b f c h w" by i frames; what has no past is zero. CoDi sect. 3.3, with k = `chunks`.
 
     y[:, τ, chunk i] = x[:, τ − i, chunk i]: every frame sees a slice of each of the frames before it.
     """
@@ -71,7 +71,7 @@ class FrameEmbedding(nn.Module):
 class VideoUNet(UNet):
     """ε_video over latents "b f c h w": an image `UNet` with `FrameEmbedding`, and `Temporal` in every stage.
 
-    CoDi sect. 3.1; the embedding of the frame is ours.
+    CoDi sect. 3.3; the embedding of the frame is ours.
 
     Args:
         shape: latent shape (f, c, h, w).

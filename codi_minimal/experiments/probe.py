@@ -62,11 +62,11 @@ def probe(
 @torch.no_grad()
 def look(model: CoDi, name: str, z0: Tensor, t: int, generator: torch.Generator) -> Tensor:
     """V_m(z_t) (n, tokens · d_env) at one t."""
-    v, parts = model.modalities[name].environment, []
-    for z, eps in zip(z0.split(BATCH), torch.randn(z0.shape, generator=generator).split(BATCH), strict=True):
+    m, parts = model.modalities[name], []
+    for z, eps in zip(z0.split(BATCH), m.noise(len(z0), generator).split(BATCH), strict=True):
         at = torch.full((len(z),), t, device=model.device)
         z_t = q_sample(model.schedule, z.to(model.device), at, eps.to(model.device))
-        parts.append(v(z_t, at).flatten(1).cpu())
+        parts.append(m.environment(z_t, at).flatten(1).cpu())
     return torch.cat(parts)
 
 

@@ -1,6 +1,7 @@
-"""Stage 3: each denoiser by itself on L_D, conditioned on text and on its own modality (CoDi sect. 3.2)."""
+"""Stage 3: each denoiser by itself on L_D, conditioned on text and on its own modality (CoDi sect. 3.3)."""
 
 import random
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,15 +11,17 @@ from codi_minimal.data import WRITTEN
 from codi_minimal.diffusion import diffusion_loss
 from codi_minimal.training.cache import CaptionTable, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
-from codi_minimal.training.run import Run, randn
+from codi_minimal.training.run import Run
 
 TURNS = ("image", "video", "audio", "video")  # whose captions ε_text is trained on: clips have the most to be said of
 
 
-def loss_at_random_t(run: Run, net, z0: Tensor, cond: Tensor, generator: torch.Generator) -> Tensor:
-    """L_D at t uniform in 0 … T−1."""
+def loss_at_random_t(
+    run: Run, name: str, net: Callable[..., Tensor], z0: Tensor, cond: Tensor, generator: torch.Generator
+) -> Tensor:
+    """L_D of modality `name` at t uniform in 0 … T−1."""
     t = torch.randint(run.config.model.T, (len(z0),), generator=generator).to(run.device)
-    eps = randn(tuple(z0.shape), generator, run.device)
+    eps = run.model.modalities[name].noise(len(z0), generator).to(run.device)
     return diffusion_loss(net, z0, t, eps, run.model.schedule, cond=cond, prediction=run.config.model.prediction)
 
 
@@ -38,7 +41,7 @@ def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
         foreign = distractors(name, batch, rng)
         extra = None if foreign is None else c_text(foreign)
         cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
-        return {"loss": loss_at_random_t(run, net, z0, cond, generator)}
+        return {"loss": loss_at_random_t(run, name, net, z0, cond, generator)}
 
     run.fit(stage, m.denoiser, step, frozen=environment_modules(m.denoiser))
 
@@ -58,6 +61,6 @@ def train_text_denoiser(run: Run) -> None:
         z0 = encode(cache.captions(idx, rng, WRITTEN))
         true = [c_text(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
         cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
-        return {"loss": loss_at_random_t(run, net, z0, cond, generator)}
+        return {"loss": loss_at_random_t(run, "text", net, z0, cond, generator)}
 
     run.fit("denoiser-text", text.denoiser, step, frozen=environment_modules(text.denoiser))

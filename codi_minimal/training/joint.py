@@ -1,4 +1,4 @@
-"""Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ (L_Con + L_Read), all else frozen (3.3).
+"""Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ (L_Con + L_Read), all else frozen (3.4).
 
 V is trained before, without any denoiser, so that a step costs a fifth: on L_Con, and on L_Read, which ties its tokens
 to the prompt space; both count alike, for L_Con alone teaches what no prompt says. L_Cross then starts from streams
@@ -96,7 +96,7 @@ class Streams:
         It can tell most pairs apart by what a prompt would say; among these, V must look at what no prompt says.
         """
         prompts = next(iter(cache.prompts.values()))
-        near = (prompts @ prompts[idx[0]]).topk(max(len(idx), int(ALIKE * len(cache)))).indices
+        near = (prompts @ prompts[idx[0]]).topk(min(len(cache), max(len(idx), int(ALIKE * len(cache))))).indices
         return near[torch.randint(len(near), (len(idx),), generator=generator)]
 
 
@@ -115,7 +115,7 @@ def tokens(run: Run, z0: dict[str, Tensor], t: Tensor, eps: dict[str, Tensor]) -
 
 def noise_like(run: Run, z0: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
     """ε of both streams."""
-    return {m: randn(tuple(z.shape), generator, run.device) for m, z in z0.items()}
+    return {m: run.model.modalities[m].noise(len(z), generator).to(run.device) for m, z in z0.items()}
 
 
 def apart_in_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str, Tensor]:

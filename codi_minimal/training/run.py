@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from codi_minimal.data import Source
 from codi_minimal.training.fit import FitResult, fit
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
     """A model in training, its data, and the folder that all of it is kept in."""
 
@@ -23,6 +24,8 @@ class Run:
     folder: Path
     seed: int = 0
     progress: bool = True
+    watch: Callable[[str, int], None] | None = None  # (stage, steps done): before each stage, and a few times in it
+    looks: int = 4
 
     @property
     def config(self) -> Config:
@@ -54,6 +57,8 @@ class Run:
         """Train `modules` less `frozen`, and nothing else, by `step`; resumes, or loads what is done."""
         stage, train = self.stage(name), self.config.train
         self.model.requires_grad_(False).eval()
+        if self.watch:
+            self.watch(name, 0)
         modules.requires_grad_(True).train()
         for module in frozen:
             module.requires_grad_(False).eval()
@@ -69,6 +74,8 @@ class Run:
                 seed=self.seed,
                 autocast=train.autocast,
                 progress=self.progress,
+                samples=self.watch and partial(self.watch, name),
+                sample_every=max(1, stage.steps // self.looks),
             )
         finally:
             self.model.requires_grad_(False).eval()

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from codi_minimal.data import COLOURS, DIGITS, MOTIONS, Pairs, caption, unpaired
 from codi_minimal.diffusion import q_sample
 from codi_minimal.sheet import contact_sheet
-from codi_minimal.training.run import Run, randn
+from codi_minimal.training.run import Run
 
 
 @torch.no_grad()
@@ -60,7 +60,7 @@ def environment_similarities(run: Run, stage: str, name: str = "image", t: int =
     vectors = []
     for m, x in (("text", captions), (name, data)):
         z0 = run.model.modalities[m].encode(x)
-        eps = randn(tuple(z0.shape), run.generator(f"sheet {m}"), run.device)
+        eps = run.model.modalities[m].noise(len(z0), run.generator(f"sheet {m}")).to(run.device)
         times = torch.full((len(z0),), min(t, run.config.model.T - 1), device=run.device)
         z_t = q_sample(run.model.schedule, z0, times, eps)
         tokens = run.model.modalities[m].environment(z_t, times)[:, : run.config.model.summary]

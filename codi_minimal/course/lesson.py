@@ -1,0 +1,119 @@
+"""A lesson: the shipped model, but for the pieces that the notebook trains from nothing, at one of three scales."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from codi_minimal.checkpoint import copy_named, read_tensors, write_tensors
+from codi_minimal.codi import CoDi
+from codi_minimal.config import Config
+from codi_minimal.data import load
+from codi_minimal.training.run import Run
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much a lesson trains: `steps` times what it says (4 at least), on batches of `batch` times or at most that.
+
+    `pairs`, `clips`: samples that are rendered and encoded once. `n`: samples of a figure.
+    """
+
+    steps: float
+    batch: float
+    pairs: int
+    clips: int
+    n: int
+    autocast: str | None = None
+
+    def stage(self, steps: int, batch: int) -> tuple[int, int]:
+        """Steps and batch size of a stage that takes so many at the scale "small"."""
+        return max(4, int(steps * self.steps)), max(4, int(batch * self.batch))
+
+
+SCALES = {
+    "tiny": Scale(0.001, 0.1, 32, 8, 4),  # seconds: to see that everything runs
+    "small": Scale(1, 1, 8_000, 2_000, 64),  # two CPU cores: a few minutes
+    "base": Scale(5, 2, 40_000, 10_000, 256, "bf16"),  # one GPU: a few minutes, better samples
+}
+RUNS = Path("runs/course")
+
+
+def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
+    """Name → tensor of all that a stage trains, as in the model's state.
+
+    >>> from codi_minimal.config import preset
+    >>> names = parts(CoDi(preset("tiny"), ["seven"]), "denoiser-image")
+    >>> {name.split(".")[2] for name in names}, any("environment" in name for name in names)
+    ({'denoiser'}, False)
+    """
+    kind, _, name = stage.partition("-")
+    state = model.state_dict()
+    if kind in ("environment", "joint"):
+        return {k: v for k, v in state.items() if "environment" in k}
+    names = [f"modalities.{m}.{PIECES[kind]}." for m in (name.split("-") if kind == "prompts" else [name])]
+    if kind == "prompts" and name != "text-image":
+        names = names[1:]  # C_text stays as it is: all but the first are aligned to it
+    return {k: v for k, v in state.items() if k.startswith(tuple(names)) and "environment" not in k}
+
+
+PIECES = {"autoencoder": "autoencoder", "prompts": "prompt", "denoiser": "denoiser"}
+
+
+def scaled(config: Config, scale: Scale, stages: Mapping[str, int]) -> Config:
+    """The config with other numbers of steps for `stages`, and all that a scale changes."""
+    train = config.train
+    changed = dict(train.stages)
+    for name, wanted in stages.items():
+        steps, batch = scale.stage(wanted, train.stages[name].batch)
+        changed[name] = replace(train.stages[name], steps=steps, batch=batch)
+    train = replace(train, stages=changed, cache=scale.pairs, video_cache=scale.clips, autocast=scale.autocast)
+    return replace(config, train=train)
+
+
+def begin(
+    lesson: str,
+    scale: str,
+    stages: Mapping[str, int] | None = None,
+    yours: Sequence[str] = (),
+    data: str | Path | None = None,
+    seed: int = 1,
+) -> Run:
+    """A run for one notebook, in a folder of its own, which is emptied: a notebook always trains anew.
+
+    Args:
+        lesson: the notebook's number. scale: tiny, small or base.
+        stages: those that the notebook trains, from random weights, and for how many steps at the scale "small".
+        yours: stages whose results are taken from notebooks you ran before, instead of the shipped checkpoint.
+        data: see `data.load`. seed: of weights, batches and noise; 0 gave the shipped checkpoint, whose first
+            weights would be taken for a lesson's own.
+
+    Raises:
+        ValueError: on an unknown scale or stage, or if you have not yet trained what `yours` names.
+    """
+    if scale not in SCALES:
+        raise ValueError(f"expected a scale out of {', '.join(SCALES)}, got {scale!r}")
+    stages, shipped = dict(stages or {}), CoDi.from_pretrained()
+    if unknown := {*stages, *yours} - set(shipped.config.train.stages):
+        raise ValueError(f"expected stages out of {', '.join(shipped.config.train.stages)}, got {sorted(unknown)}")
+    torch.manual_seed(seed)
+    model = CoDi(scaled(shipped.config, SCALES[scale], stages), shipped.vocabulary)
+    new = {name for stage in stages for name in parts(model, stage)}
+    state = shipped.state_dict() | {name: x for name, x in model.state_dict().items() if name in new}
+    model.load_state_dict(state)
+    for stage in yours:
+        path = RUNS / scale / f"{stage}.safetensors"
+        copy_named(parts(model, stage), read_tensors(path)[0], f"what was trained as {stage}")
+    folder = RUNS / scale / lesson
+    shutil.rmtree(folder, ignore_errors=True)
+    model = model.to(shipped.device, memory_format=torch.channels_last).requires_grad_(False).eval()
+    return Run(model, load(data), folder, seed, progress=False)
+
+
+def finish(run: Run, *stages: str) -> None:
+    """Keep what the notebook has trained, for `yours` of the ones after it."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for stage in stages:
+        write_tensors(run.folder.parent / f"{stage}.safetensors", parts(run.model, stage))

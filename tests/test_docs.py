@@ -1,0 +1,77 @@
+"""The page beside the paper names functions and tests that exist; the site builds without a warning or a network."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REFERENCES = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "paper.md").read_text(encoding="utf-8"))
+OURS = [(path, name) for path, name in REFERENCES if path.startswith(("codi_minimal/", "tests/"))]
+
+
+@cache
+def names(path: str) -> set[str]:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+@pytest.mark.parametrize(("path", "name"), sorted(set(OURS)))
+def test_what_stands_beside_the_paper_exists(path, name):
+    assert (ROOT / path).is_file()
+    assert not name or name in names(path)
+
+
+def test_every_module_has_its_place_in_the_api():
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    package = ROOT / "codi_minimal"
+    for path in package.rglob("*.py"):
+        module = ".".join(path.relative_to(package).with_suffix("").parts)
+        if path.stem not in ("__init__", "__main__", "cli", "demo"):
+            assert f"automodule:: codi_minimal.{module}\n" in pages, module
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    pytest.importorskip("myst_nb", reason="the extra `docs` is not installed")
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "docs", ".", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_every_local_link_and_picture_of_the_site_exists(site):
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 20
+    for page in pages:
+        html = page.read_text(encoding="utf-8")
+        for link in re.findall(r'(?:href|src)="([^"#?]+)', html):
+            if not re.match(r"[a-z]+:", link):
+                assert (page.parent / link).exists(), f"{page.relative_to(site)} → {link}"
+
+
+def test_formulas_need_no_script_and_no_network(site):
+    html = (site / "docs" / "paper.html").read_text(encoding="utf-8")
+    assert "<math" in html and "mathjax" not in html.lower()
+    assert not re.findall(r'<(?:script|link)[^>]*(?:src|href)="https?:[^"]*\.(?:js|css)', html)
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+@pytest.mark.parametrize("page", ["docs/index", "docs/paper", "notebooks/08_joint", "docs/api/alignment"])
+def test_a_browser_shows_it_without_a_complaint(site, page, tmp_path):
+    picture = tmp_path / "page.png"
+    done = subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1800", "--enable-logging=stderr",
+         f"--screenshot={picture}", (site / f"{page}.html").as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert picture.stat().st_size > 20_000
+    assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]

@@ -1,0 +1,22 @@
+"""Whose answers are tested: those beside this file, or those in the folder that the variable ASSIGNMENTS names."""
+
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(os.environ.get("ASSIGNMENTS") or Path(__file__).parent)
+
+
+@pytest.fixture
+def answer(request) -> ModuleType:
+    """The module that a test file is about: test_a1_q_sample.py is about a1_q_sample.py."""
+    path = FOLDER / f"{request.path.stem.removeprefix('test_')}.py"
+    if not path.is_file():
+        pytest.fail(f"{path.name} was not handed in: it is not in {FOLDER}")
+    spec = importlib.util.spec_from_file_location(f"answer_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

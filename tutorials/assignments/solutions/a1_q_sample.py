@@ -1,0 +1,18 @@
+"""Assignment 1, after notebook 01: noise at once, without the chain that leads there (DDPM, eq. 4)."""
+
+from torch import Tensor
+
+
+def q_sample(alpha_bar: Tensor, z0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    """z_t = √ᾱ_t z_0 + √(1 − ᾱ_t) ε, each sample at a time of its own.
+
+    Args:
+        alpha_bar: ᾱ, (T,).
+        z0, eps: (b, ...); latents may have two, three or four axes after the batch.
+        t: (b,), integers, zero-based.
+
+    Returns:
+        z_t, (b, ...).
+    """
+    a = alpha_bar[t].reshape(-1, *[1] * (z0.ndim - 1))  # b 1 1 …, to broadcast over the latent
+    return a.sqrt() * z0 + (1 - a).sqrt() * eps

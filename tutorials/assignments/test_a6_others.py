@@ -1,0 +1,42 @@
+import torch
+from torch.nn import functional as F
+
+from codi_minimal.alignment import wire
+
+GENERATOR = torch.Generator().manual_seed(0)
+TOKENS = {
+    name: torch.randn(2, n, 32, generator=GENERATOR) for name, n in (("video", 12), ("text", 4), ("audio", 12))
+}
+Q, K, V = (torch.randn(3, n, 8, generator=GENERATOR) for n in (5, 7, 7))
+PRESENT = torch.tensor([[True] * 7, [True, False] * 3 + [True], [False] * 7])
+
+
+def test_each_stream_sees_what_it_sees_in_the_package(answer):
+    mine, packages = answer.others(TOKENS), wire(TOKENS, "others")
+    assert mine.keys() == packages.keys()
+    for name in TOKENS:
+        torch.testing.assert_close(mine[name], packages[name])
+
+
+def test_a_change_of_one_stream_reaches_all_others_and_not_itself(answer):
+    changed = {**TOKENS, "audio": TOKENS["audio"] + 1}
+    before, after = answer.others(TOKENS), answer.others(changed)
+    assert {name for name in TOKENS if not torch.equal(before[name], after[name])} == {"text", "video"}
+
+
+def test_a_stream_by_itself_sees_nothing_and_the_order_of_streams_says_nothing(answer):
+    assert answer.others({"text": TOKENS["text"]}) == {"text": None}
+    turned = answer.others(dict(reversed(TOKENS.items())))
+    assert all(torch.equal(env, turned[name]) for name, env in answer.others(TOKENS).items())
+
+
+def test_attention_is_torchs_with_a_silent_key(answer):
+    silent = F.pad(PRESENT, (1, 0), value=True)[:, None]
+    expected = F.scaled_dot_product_attention(Q, F.pad(K, (0, 0, 1, 0)), F.pad(V, (0, 0, 1, 0)), attn_mask=silent)
+    torch.testing.assert_close(answer.attend(Q, K, V, PRESENT), expected)
+
+
+def test_what_is_absent_is_not_heard_and_where_all_is_absent_there_is_nothing(answer):
+    noisy = K + 9 * ~PRESENT[..., None], V + 9 * ~PRESENT[..., None]
+    torch.testing.assert_close(answer.attend(Q, *noisy, PRESENT), answer.attend(Q, K, V, PRESENT))
+    assert (answer.attend(Q, K, V, PRESENT)[2] == 0).all()
