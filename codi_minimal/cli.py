@@ -84,15 +84,15 @@ def train(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """The table of results, as JSON, Markdown and a heat map."""
+    from codi_minimal.device import best_device
     from codi_minimal.evaluation.evaluate import evaluate
 
     options = {"quick": args.quick, "samples": args.samples, "seed": args.seed}
     if args.stagger is not None:
         options["options"] = {"stagger": args.stagger}
-    model = _model(args)
-    if args.workers is None:
-        args.workers = min(4, os.cpu_count() or 1) if model.device.type == "cpu" else 1
-    evaluate(model, args.data, args.out, **options, workers=args.workers, progress=sys.stderr.isatty())
+    on_cpu = best_device(args.device).type == "cpu"
+    options["workers"] = args.workers or (min(4, os.cpu_count() or 1) if on_cpu else 1)
+    evaluate(_model(args), args.data, args.out, **options, progress=sys.stderr.isatty())
     print(Path(args.out) / "report.md")
 
 

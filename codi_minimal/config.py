@@ -1,4 +1,4 @@
-"""Every size and every number of training steps, as frozen dataclasses, and the presets tiny, small, base and paper."""
+"""Every size and every number of training steps, as frozen dataclasses, and the presets tiny, small and base."""
 
 from __future__ import annotations
 

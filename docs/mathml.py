@@ -16,7 +16,7 @@ def inline(writer, node: nodes.math) -> None:
 
 def block(writer, node: nodes.math_block) -> None:
     """$$…$$"""
-    writer.body.append(f'<div class="math">{_convert(node.astext(), "block")}</div>\n')
+    writer.body.append(f'<div class="formula">{_convert(node.astext(), "block")}</div>\n')
     raise nodes.SkipNode
 
 

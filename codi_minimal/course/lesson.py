@@ -39,6 +39,7 @@ SCALES = {
     "base": Scale(5, 2, 40_000, 10_000, 256, "bf16"),  # one GPU: a few minutes, better samples
 }
 RUNS = Path("runs/course")
+PIECES = {"autoencoder": "autoencoder", "prompts": "prompt", "denoiser": "denoiser"}  # stage → slot of a modality
 
 
 def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
@@ -57,9 +58,6 @@ def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
     if kind == "prompts" and name != "text-image":
         names = names[1:]  # C_text stays as it is: all but the first are aligned to it
     return {k: v for k, v in state.items() if k.startswith(tuple(names)) and "environment" not in k}
-
-
-PIECES = {"autoencoder": "autoencoder", "prompts": "prompt", "denoiser": "denoiser"}
 
 
 def scaled(config: Config, scale: Scale, stages: Mapping[str, int]) -> Config:
