@@ -106,6 +106,7 @@ def begin(
         copy_named(parts(model, stage), read_tensors(path)[0], f"what was trained as {stage}")
     folder = RUNS / scale / lesson
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     model = model.to(shipped.device, memory_format=torch.channels_last).requires_grad_(False).eval()
     return Run(model, load(data), folder, seed, progress=False)
 
