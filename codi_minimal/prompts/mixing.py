@@ -11,7 +11,7 @@ def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None =
     """The weighted mean of several prompts: C = Σ_i w_i C_i, Σ_i w_i = 1.
 
     Section 3.2 of the paper, equation for C(x_t, x_i, x_v, x_a). It is not scaled back to unit norm: prompts
-    that contradict each other give a short condition, and the diffuser may know.
+    that point away from each other give a short condition, and the diffuser may know.
 
     Args:
         embeddings: k tensors (b, d), or (1, d) to be shared by the batch.
