@@ -56,7 +56,6 @@ def test_what_is_finished_can_be_taken_up_by_a_later_lesson():
 
 def test_a_lesson_always_trains_anew():
     folder = begin("03", "tiny").folder
-    folder.mkdir(parents=True)
     (folder / "autoencoder-image.safetensors").write_bytes(b"of another day")
     assert not list(begin("03", "tiny").folder.glob("*"))
 
