@@ -22,7 +22,7 @@ html_show_sphinx = False
 html_copy_source = False
 html_extra_path = ["redirect"]  # index.html, at the top
 
-nb_execution_mode = "off"  # notebooks are committed as executed
+nb_execution_mode = "off"  # shown as they are committed
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]

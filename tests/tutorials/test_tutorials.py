@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.machine import MACHINE
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tutorials"
 TUTORIALS = sorted(FOLDER.glob("*.md"))
@@ -17,7 +19,6 @@ ASSIGNMENTS = FOLDER / "assignments"
 STUBS = sorted(ASSIGNMENTS.glob("a?_*.py"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LONGEST = 20  # lines of code in a block, blank ones apart
-MACHINE = re.compile(r"(?:/home/|/root/|/work/|/tmp/|/Users/|[A-Z]:\\|site-packages)")
 
 
 def blocks(path: Path) -> Iterator[tuple[int, str]]:
