@@ -3,4 +3,4 @@
 import re
 
 PLACES = "home|root|tmp|usr|opt|mnt|var|work|Users"
-MACHINE = re.compile(rf"(?<![\w.:/])/(?:{PLACES})/|\b[A-Z]:\\+[A-Za-z]|site-packages")
+MACHINE = re.compile(rf"(?<![\w.:/])/(?:{PLACES})/|\b[A-Z]:\\+(?:Users|Windows|Program)|site-packages")
