@@ -53,7 +53,7 @@ def generate(args: argparse.Namespace) -> None:
     weights = _weights(args.weights)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    options = {name: getattr(args, name) for name in ("guidance", "steps", "sampler", "stagger")}
+    options = {name: getattr(args, name) for name in ("guidance", "steps", "sampler", "stagger", "autocast")}
     results = _model(args).generate(
         {name: [_batch(item) for item in items] for name, items in given.items()},
         tuple(dict.fromkeys(args.to)),
@@ -88,8 +88,8 @@ def evaluate(args: argparse.Namespace) -> None:
     from codi_minimal.evaluation.evaluate import evaluate
 
     options = {"quick": args.quick, "samples": args.samples, "seed": args.seed}
-    if args.stagger is not None:
-        options["options"] = {"stagger": args.stagger}
+    given = {name: getattr(args, name) for name in ("stagger", "autocast")}
+    options["options"] = {name: value for name, value in given.items() if value is not None}
     on_cpu = best_device(args.device).type == "cpu"
     options["workers"] = args.workers or (min(4, os.cpu_count() or 1) if on_cpu else 1)
     evaluate(_model(args), args.data, args.out, **options, progress=sys.stderr.isatty())
@@ -176,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--steps", type=_positive, help="of the sampler")
     sub.add_argument("--sampler", choices=("ddim", "dpm-solver++", "ddpm"))
     sub.add_argument("--stagger", type=float, help="how much later each output starts than the one before: 0 to 1")
+    sub.add_argument("--autocast", choices=("bf16",), help="denoise in bfloat16")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--num", type=_positive, default=1, help="samples (default: 1)")
     sub.add_argument("--no-joint", dest="joint", action="store_false", help="make each output by itself")
@@ -192,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
     sub.add_argument("--samples", type=_positive, help="for each single-prompt cell, several prompts, and joint figure")
     sub.add_argument("--stagger", type=float, help="as in generate; 0: all outputs start at once")
+    sub.add_argument("--autocast", choices=("bf16",), help="as in generate: faster where the processor computes in it")
     sub.add_argument("--workers", type=_positive, help="processes (default: one a core, at most 4; on a GPU 1)")
     sub.add_argument("--seed", type=int, default=0)
 

@@ -21,7 +21,7 @@ from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
-DEFAULTS = {"steps": 15, "guidance": 4.0, "guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.5}
+DEFAULTS = {"guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.5}
 
 
 class CoDi(nn.Module):
@@ -86,8 +86,8 @@ class CoDi(nn.Module):
         prompts: Mapping[str, Any] | None = None,
         outputs: Sequence[str] = ("image",),
         weights: Mapping[str, float] | None = None,
-        guidance: float | Mapping[str, float] = DEFAULTS["guidance"],
-        steps: int | Mapping[str, int] = DEFAULTS["steps"],
+        guidance: float | Mapping[str, float] | None = None,
+        steps: int | Mapping[str, int] | None = None,
         sampler: str = DEFAULTS["sampler"],
         joint: bool = True,
         prompt_streams: bool = True,
@@ -98,6 +98,7 @@ class CoDi(nn.Module):
         env_guidance: str = "drop",
         guidance_until: float = DEFAULTS["guidance_until"],
         stagger: float = DEFAULTS["stagger"],
+        autocast: str | None = None,
         decode: bool = True,
         progress: bool = False,
     ) -> dict[str, Any]:
@@ -107,7 +108,7 @@ class CoDi(nn.Module):
             prompts: for any subset of the modalities one item, a batch, or (a list of batches) several prompts.
             outputs: any non-empty subset of the modalities.
             weights: of the prompts' modalities; normalised.
-            guidance, steps: one number, or one for each output.
+            guidance, steps: one number, or one for each output; None: what each `Modality` names.
             sampler: "ddim", "dpm-solver++" or "ddpm".
             joint: False generates each output by itself.
             prompt_streams: the clocks of prompts are part of the environment, too, as of streams that have arrived at
@@ -123,6 +124,7 @@ class CoDi(nn.Module):
                 smallest first. At 0 all go at once, as in the paper, and must make up their minds together, out of
                 noise; a stream that is ahead has something to say to those that follow. Both sample the same joint
                 distribution, for V is told the time of its own stream, whatever it is (Bao et al. 2023, UniDiffuser).
+            autocast: "bf16" runs the denoisers in bfloat16: faster where the processor computes in it.
             decode: False returns the latents z_0 (b, *latent_shape) themselves.
             progress: show a bar.
 
@@ -139,6 +141,8 @@ class CoDi(nn.Module):
         for what, share in {"stagger": stagger, "guidance_until": guidance_until}.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"{what}: expected a number in [0, 1], got {share!r}")
+        if autocast not in (None, "bf16"):
+            raise ValueError(f"autocast: expected None or 'bf16', got {autocast!r}")
         cond = self.condition(prompts or {}, weights)
         cond = None if cond is None else cond.repeat_interleave(num_samples, dim=0)
         b = num_samples if cond is None else len(cond)
@@ -146,9 +150,9 @@ class CoDi(nn.Module):
         given = self._prompt_tokens(prompts or {}, weights or {}, num_samples, b) if prompt_streams else []
         samplers = {
             name: make_sampler(sampler, self.schedule, n, self.config.model.prediction)
-            for name, n in _per_output("steps", steps, names).items()
+            for name, n in self._per_output("steps", steps, names).items()
         }
-        scales = _per_output("guidance", guidance, names)
+        scales = self._per_output("guidance", guidance, names)
         if any(not math.isfinite(g) for g in scales.values()):
             raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
         until = guidance_until * self.config.model.T
@@ -167,7 +171,8 @@ class CoDi(nn.Module):
                 # streams with fewer steps rest at some ticks, so that all go through time at the same pace
                 if taken[name] * ticks >= min(tick - start[name], ticks) * len(samplers[name].timesteps):
                     continue
-                out = nets[name](z[name], t[name], cond, env[name])
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast == "bf16"):
+                    out = nets[name](z[name], t[name], cond, env[name]).float()
                 fresh = None
                 if samplers[name].stochastic:
                     fresh = self.modalities[name].noise(b, draws[name]).to(self.device)
@@ -207,6 +212,15 @@ class CoDi(nn.Module):
                 v[:, : m.environment.summary] = 0
                 tokens.append(v.expand(b // num_samples, -1, -1).repeat_interleave(num_samples, dim=0))
         return tokens
+
+    def _per_output(self, what: str, value: Any, names: list[str]) -> dict[str, Any]:
+        if value is None:
+            return {name: getattr(self.modalities[name], what) for name in names}
+        if not isinstance(value, Mapping):
+            return dict.fromkeys(names, value)
+        if missing := set(names) - set(value):
+            raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
+        return {name: value[name] for name in names}
 
     def _outputs(self, outputs: Sequence[str]) -> list[str]:
         names = [outputs] if isinstance(outputs, str) else list(outputs)
@@ -252,11 +266,3 @@ class CoDi(nn.Module):
         model = cls(Config.from_dict(saved["config"]), saved["vocabulary"])
         load_into(model, tensors)
         return model.to(best_device(device)).eval()
-
-
-def _per_output(what: str, value: Any, names: list[str]) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return dict.fromkeys(names, value)
-    if missing := set(names) - set(value):
-        raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
-    return {name: value[name] for name in names}

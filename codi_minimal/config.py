@@ -118,8 +118,8 @@ SMALL_STAGES = {
     "denoiser-image": Stage(3000, 64, 1e-3),
     "denoiser-audio": Stage(2400, 64, 1e-3),
     "denoiser-text": Stage(4500, 128, 1.5e-3),
-    "denoiser-video": Stage(2000, 16, 1e-3),
-    "environment": Stage(3000, 128, 2e-3),
+    "denoiser-video": Stage(1700, 16, 1e-3),
+    "environment": Stage(2600, 128, 2e-3),
     "joint": Stage(1700, 48, 1.5e-3),
 }
 

@@ -29,6 +29,7 @@ class Modality(nn.Module):
         prompt: C_m, data → (b, d) of unit norm.
         denoiser: ε_m(z_t, t, C, env) → (b, *latent_shape).
         environment: V_m(z_t, t) → tokens (b, n, d_env).
+        guidance, steps: how it is sampled where nothing else is asked for; `experiment sampling` measures both.
     """
 
     def __init__(
@@ -38,6 +39,8 @@ class Modality(nn.Module):
         prompt: nn.Module,
         denoiser: nn.Module,
         environment: EnvironmentEncoder,
+        guidance: float = 3.0,
+        steps: int = 15,
     ):
         super().__init__()
         self.name = data.name
@@ -47,6 +50,7 @@ class Modality(nn.Module):
         self.prompt = prompt
         self.denoiser = denoiser
         self.environment = environment
+        self.guidance, self.steps = guidance, steps
         add_environment(denoiser, environment.d_env, clock=environment.clock > 0)
 
     def encode(self, data) -> Tensor:
@@ -96,6 +100,7 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             AudioPromptEncoder(c.d, c.prompt_width),
             unet(UNet, audio_vae.latent_shape, c.audio_unet),
             environment(audio_vae.latent_shape, "b e (m p) n -> b n m (e p)", {"p": 4}, clock=c.frames),
+            guidance=2.5,
         ),
         Modality(
             TensorData("video", (c.frames, 3, c.size, c.size), 0.0, 1.0),
@@ -105,6 +110,8 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             environment(
                 clip_vae.latent_shape, "(b f) e (h p) (w q) -> b f (h w) (e p q)", {"p": 4, "q": 4}, clock=c.frames
             ),
+            guidance=6.0,
+            steps=10,
         ),
     ]
     return {m.name: m for m in modalities}

@@ -163,11 +163,26 @@ def test_guidance_one_is_one_forward_and_a_dict_gives_one_per_output(monkeypatch
         latents(outputs=("image", "text"), guidance={"image": 1})
 
 
+def test_where_nothing_is_asked_for_modalities_name_guidance_and_steps():
+    modalities, outputs = random_codi().modalities, ("text", "audio")
+    named = {what: {name: getattr(modalities[name], what) for name in outputs} for what in ("guidance", "steps")}
+    assert named["guidance"]["text"] != named["guidance"]["audio"]
+    z = latents(prompts={"text": "seven"}, outputs=outputs, guidance=None, steps=None)
+    assert all(torch.equal(z[name], x) for name, x in latents(prompts={"text": "seven"}, outputs=outputs, **named).items())
+
+
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm-solver++"])
 def test_samplers_are_repeatable_and_finite(sampler):
     z = latents(outputs=("image", "text"), sampler=sampler, steps=4)
     assert all(torch.isfinite(x).all() for x in z.values())
     assert torch.equal(z["image"], latents(outputs=("image", "text"), sampler=sampler, steps=4)["image"])
+
+
+def test_in_bfloat16_it_is_nearly_the_same():
+    exact, near = (latents(outputs=("image", "text"), autocast=how) for how in (None, "bf16"))
+    for name, z in near.items():
+        error = (z - exact[name]).std() / exact[name].std()
+        assert z.dtype == torch.float32 and 0 < error < 0.05
 
 
 def test_saved_and_loaded_it_is_the_same_model(tmp_path):
@@ -207,6 +222,7 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"stagger": 2.0}, r"stagger: expected a number in \[0, 1\], got 2.0"),
         ({"guidance_until": -0.1}, r"guidance_until: expected a number in \[0, 1\], got -0.1"),
         ({"guidance": float("nan")}, "guidance"),
+        ({"autocast": "fp8"}, "autocast: expected None or 'bf16', got 'fp8'"),
         ({"num_samples": 0}, "num_samples: expected an integer of at least 1, got 0"),
         ({"noise": {"audio": torch.zeros(1, 8, 8, 8)}}, "noise: expected latents only for outputs"),
         ({"noise": {"image": torch.zeros(2, 4, 8, 8)}}, r"noise: expected \(1, 4, 8, 8\) for image"),

@@ -76,7 +76,8 @@ class TransformerBlock(nn.Module):
     """Self-attention over positions, cross-attention to the condition, and to the environment once there is one.
 
     `environment` is a slot: `alignment.cross_attention` fills it with a module (h, env) → residual when the denoiser
-    learns to be generated jointly; until then the block knows of no other stream. LDM sect. 3.3; CoDi sect. 3.4.
+    learns to be generated jointly; until then the block knows of no other stream. `frames` of a clip that follow one
+    another in the batch attend to each other's positions. LDM sect. 3.3; CoDi sect. 3.4; the frames are ours.
     """
 
     def __init__(self, channels: int, context: int):
@@ -88,11 +89,12 @@ class TransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(nn.Linear(channels, 2 * channels), nn.GELU(), zero(nn.Linear(2 * channels, channels)))
         self.environment: nn.Module | None = None
-        self.channels = channels
+        self.channels, self.frames = channels, 1
 
     def forward(self, x: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
         h = x.flatten(2).transpose(1, 2)                                        # b n c
-        h = h + self.self_attention(self.norm1(h))
+        places = rearrange(self.norm1(h), "(b f) n c -> b (f n) c", f=self.frames)
+        h = h + rearrange(self.self_attention(places), "b (f n) c -> (b f) n c", f=self.frames)
         h = h + self.cross_attention(self.norm2(h), context)
         if self.environment is not None and env is not None:
             h = h + self.environment(h, env)

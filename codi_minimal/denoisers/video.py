@@ -1,4 +1,4 @@
-"""The video denoiser: the image U-Net on every frame, with temporal attention and latent shift between frames."""
+"""The video denoiser: the image U-Net on frames, which see each other by attention and by latent shift."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def latent_shift(x: Tensor, chunks: int = 8) -> Tensor:
 class Temporal(nn.Module):
     """What lets frames see each other: h + conv(latent_shift(norm(h))), then attention over the frames at each place.
 
-    Both residuals end in a layer that starts at zero, so that a video U-Net starts as the image U-Net frame by frame.
+    Both residuals end in a layer that starts at zero, so that a video U-Net does to a still what the image U-Net does.
     """
 
     def __init__(self, channels: int, frames: int, chunks: int = 8):
@@ -71,7 +71,9 @@ class FrameEmbedding(nn.Module):
 class VideoUNet(UNet):
     """ε_video over latents "b f c h w": an image `UNet` with `FrameEmbedding`, and `Temporal` in every stage.
 
-    CoDi sect. 3.3; the embedding of the frame is ours.
+    Its self-attention is over the places of all frames together. With attention over time at each place alone, a clip
+    whose colour no prompt says drifts through several: a moving glyph is never twice in the same place.
+    CoDi sect. 3.3; the embedding of the frame and the attention across places are ours.
 
     Args:
         shape: latent shape (f, c, h, w).
@@ -85,6 +87,7 @@ class VideoUNet(UNet):
         self.shape = tuple(shape)
         for stage in self.stages:
             stage.temporal = Temporal(stage.channels, frames, chunks)
+            stage.transformer.frames = frames
         self.frame_embedding = FrameEmbedding(self.embed, frames)
 
     def start_from(self, image: UNet) -> None:

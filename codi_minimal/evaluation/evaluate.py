@@ -36,17 +36,18 @@ from codi_minimal.sheet import contact_sheet
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of samples: a single-prompt cell, a joint figure, another of the 225 cells, several prompts, real."""
+    """Numbers of samples: a single-prompt cell, a joint figure, the same by itself, a cell, several prompts, real."""
 
     single: int
     joint: int
+    apart: int
     cell: int
     parts: int
     real: int
 
 
-QUICK = Sizes(single=32, joint=48, cell=1, parts=16, real=200)
-FULL = Sizes(single=500, joint=500, cell=50, parts=200, real=1000)
+QUICK = Sizes(single=32, joint=48, apart=48, cell=1, parts=16, real=200)
+FULL = Sizes(single=500, joint=500, apart=100, cell=50, parts=200, real=1000)
 
 
 def evaluate(
@@ -83,7 +84,7 @@ def evaluate(
     """
     sizes = sizes or (QUICK if quick else FULL)
     if samples is not None:
-        sizes = replace(sizes, single=samples, joint=samples, parts=samples)
+        sizes = replace(sizes, single=samples, joint=samples, apart=samples, parts=samples)
     judges = judges or shipped_judges()
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})
@@ -103,7 +104,8 @@ def evaluate(
         ceilings, real = timed("ceilings", measure_ceilings, model, world, judges, sizes.real, seed)
         single, from_text = timed("single prompts", measure_single, sampler, world, judges, sizes.single)
         parts = timed("parts", measure_parts, sampler, world, judges, sizes.parts)
-        agreement, samples_of = timed("agreement", measure_agreement, sampler, real["real"], judges, sizes.joint)
+        numbers = sizes.joint, sizes.apart
+        agreement, samples_of = timed("agreement", measure_agreement, sampler, real["real"], judges, *numbers)
         similarities = timed("similarity", measure_similarity, model, samples_of, real["real"])
         together = {title: samples["joint"] for title, samples in samples_of.items()}
         quality = timed("quality", measure_quality, from_text, real, judges)
@@ -149,7 +151,7 @@ def _picture(together: Mapping[str, dict[str, Any]], out: Path, rows: int = 2) -
 
 def _samples(sizes: Sizes) -> int:
     """Samples that a run makes, for the bar."""
-    joint = sum(len(question.outputs) for question in QUESTIONS)
-    joint += sum(map(len, each_by_itself().values()))
-    cells = 15 * sum(map(len, SUBSETS)) - 16
-    return 16 * sizes.single + len(COMPOSITIONS) * sizes.parts + joint * sizes.joint + cells * sizes.cell
+    joint = sizes.joint * sum(len(question.outputs) for question in QUESTIONS)
+    apart = sizes.apart * sum(map(len, each_by_itself().values()))
+    cells = sizes.cell * (15 * sum(map(len, SUBSETS)) - 16)
+    return 16 * sizes.single + len(COMPOSITIONS) * sizes.parts + joint + apart + cells

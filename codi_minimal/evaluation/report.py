@@ -104,7 +104,8 @@ T, I, A, V: text, image, audio, video.
 {_parts(report["parts"])}
 
 ## What no prompt says: do the streams agree?
-"real": what the judges find in {run["sizes"]["real"]} real scenes, all outputs being renders of one.
+"joint=False": each output made by itself, {run["sizes"]["apart"]} samples. "real": what the judges find in
+{run["sizes"]["real"]} real scenes, all outputs being renders of one.
 
 {_agreement(report["agreement"])}
 

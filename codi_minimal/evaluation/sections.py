@@ -88,11 +88,11 @@ def each_by_itself() -> dict[bool, tuple[str, ...]]:
 
 
 def measure_agreement(
-    sampler: Sampler, real: Mapping[str, Any], judges: Judges, n: int
+    sampler: Sampler, real: Mapping[str, Any], judges: Judges, n: int, apart: int
 ) -> tuple[dict, dict[str, dict[str, dict]]]:
-    """Each question with joint generation and without, of real renders and by chance; and the samples made."""
+    """Each question with joint generation (n) and without (apart), of real renders, by chance; and the samples."""
     alone = {
-        said: sampler(prompts_of(said, n, sampler.seed), names, n, joint=False)
+        said: sampler(prompts_of(said, apart, sampler.seed), names, apart, joint=False)
         for said, names in each_by_itself().items()
     }
     answers, samples = {}, {}

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 
 from codi_minimal.denoisers import UNet, VideoUNet, latent_shift
+from codi_minimal.denoisers.blocks import TransformerBlock
 from codi_minimal.denoisers.video import FrameEmbedding
 from tests.denoisers.test_unet import SIZES, awake
 
@@ -28,16 +29,23 @@ def test_a_frame_learns_of_the_past_by_the_shift_and_of_no_future():
     assert differs.tolist() == [False] * 4 + [True] * 4
 
 
-def test_with_temporal_parts_at_their_start_it_is_the_image_unet_frame_by_frame():
+def test_a_still_is_to_it_what_it_is_to_the_image_unet_it_starts_from():
     image, video = awake(UNet((4, 8, 8), **SIZES)), VideoUNet((8, 4, 8, 8), **SIZES)
     video.start_from(image)
-    z, t, cond = torch.randn(2, 8, 4, 8, 8), torch.tensor([3, 700]), F.normalize(torch.randn(2, 8), dim=-1)
-    frames = image(
-        rearrange(z, "b f c h w -> (b f) c h w"), repeat(t, "b -> (b f)", f=8), repeat(cond, "b d -> (b f) d", f=8)
-    )
-    torch.testing.assert_close(
-        video(z, t, cond), rearrange(frames, "(b f) c h w -> b f c h w", f=8), rtol=1e-4, atol=1e-5
-    )
+    z, t, cond = torch.randn(2, 4, 8, 8), torch.tensor([3, 700]), F.normalize(torch.randn(2, 8), dim=-1)
+    still = repeat(z, "b c h w -> b f c h w", f=8)
+    frames = repeat(image(z, t, cond), "b c h w -> b f c h w", f=8)
+    torch.testing.assert_close(video(still, t, cond), frames, rtol=1e-4, atol=1e-5)
+
+
+def test_the_places_of_all_frames_attend_to_each_other():
+    block = awake(TransformerBlock(32, 16)).eval()
+    x, context = torch.randn(2 * 3, 32, 4, 4), torch.randn(2 * 3, 5, 16)
+    block.frames = 3
+    changed = x.clone()
+    changed[1, :, 0, 0] *= -1                                                   # clip 0, frame 1, one place
+    moved = (block(changed, context, None) - block(x, context, None)).abs().amax(dim=1)
+    assert moved[:3].min() > 1e-7 and moved[3:].max() == 0                      # all of clip 0, nothing of clip 1
 
 
 def test_once_trained_every_frame_depends_on_every_other():

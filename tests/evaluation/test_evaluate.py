@@ -9,7 +9,7 @@ from codi_minimal.evaluation.heatmap import heatmap
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.statistics import Share
 
-SIZES = Sizes(single=12, joint=12, cell=1, parts=6, real=40)
+SIZES = Sizes(single=12, joint=12, apart=6, cell=1, parts=6, real=40)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def tables(page):
 
 
 def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path):
-    sizes = Sizes(single=3, joint=3, cell=1, parts=3, real=3)
+    sizes = Sizes(single=3, joint=3, apart=3, cell=1, parts=3, real=3)
     report = evaluate(models.broken, source, tmp_path, sizes=sizes, progress=False)
     assert report["summary"]["single"]["mean"] == 0 and report["summary"]["cells"]["mean"] == 0
     assert all(answer["joint"]["all"]["k"] == 0 for answer in report["agreement"].values())
