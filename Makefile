@@ -38,7 +38,8 @@ evaluate: $(VENV)/.installed
 notebooks: $(VENV)/.installed-dev
 	cd notebooks && rm -rf runs && for notebook in *.ipynb; do \
 	  CODI_DATA="$(abspath $(DATA))" $(abspath $(PY)) -m jupyter nbconvert --to notebook --execute --inplace \
-	    --ExecutePreprocessor.record_timing=False $$notebook || exit 1; done
+	    --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True \
+	    $$notebook || exit 1; done
 
 docs: $(VENV)/.installed-dev
 	$(PY) -m sphinx -q -W --keep-going -c docs . site

@@ -47,7 +47,7 @@ def grid(rows: Mapping[str, Mapping[str, Sequence[Any] | Tensor]], columns: Sequ
 
 
 Line = tuple[str, str, Sequence[Any] | Tensor]  # a row: its title, its modality, samples
-LEFT, GAP = 1.3, 0.1  # inches
+GAP = 0.1  # inches
 
 
 def _lines(rows: Mapping[str, Mapping[str, Sequence[Any] | Tensor]]) -> list[Line]:
@@ -55,7 +55,11 @@ def _lines(rows: Mapping[str, Mapping[str, Sequence[Any] | Tensor]]) -> list[Lin
 
 
 def _width(lines: Sequence[Line]) -> float:
-    return LEFT + max((WIDTH[name] * len(items) for _, name, items in lines), default=0)
+    return _left(lines) + max((WIDTH[name] * len(items) for _, name, items in lines), default=0)
+
+
+def _left(lines: Sequence[Line]) -> float:
+    return max(1.3, *(0.15 + 0.065 * len(title) for title, *_ in lines), 0)  # where the samples begin
 
 
 def _height(lines: Sequence[Line]) -> float:
@@ -64,11 +68,11 @@ def _height(lines: Sequence[Line]) -> float:
 
 def _draw(figure: Figure, lines: Sequence[Line], top: float, columns: Sequence[str] = ()) -> None:
     """Draw rows of samples from `top` inches below the figure's upper edge."""
-    width, height = figure.get_size_inches()
+    (width, height), left = figure.get_size_inches(), _left(lines)
     for row, (title, name, items) in enumerate(lines):
         figure.text(0.05 / width, 1 - (top + HEIGHT[name] / 2) / height, title, va="center", size=9, color=GREY)
         for i, item in enumerate(items):
-            x, w, h = LEFT + i * WIDTH[name], WIDTH[name] - 0.08, HEIGHT[name]
+            x, w, h = left + i * WIDTH[name], WIDTH[name] - 0.08, HEIGHT[name]
             axes = figure.add_axes((x / width, 1 - (top + h) / height, w / width, h / height))
             axes.axis("off")
             DRAW[name](axes, item)

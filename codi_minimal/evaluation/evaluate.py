@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from codi_minimal.data import Source, load
 from codi_minimal.data.world import World
-from codi_minimal.evaluation.agreement import QUESTIONS
+from codi_minimal.evaluation.agreement import QUESTIONS, prompts_of
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import SUBSETS
 from codi_minimal.evaluation.fidelity import fidelity
@@ -134,16 +134,20 @@ def evaluate(
         "diversity": diversity,
         "cells": cells,
     }
-    _picture(together, Path(out))
+    _picture(together, Path(out), seed)
     return write(report, Path(out))
 
 
-def _picture(together: Mapping[str, dict[str, Any]], out: Path, rows: int = 2) -> None:
-    """Some of the joint samples, to look at: samples.png."""
+def _picture(together: Mapping[str, dict[str, Any]], out: Path, seed: int, rows: int = 2) -> None:
+    """The first of the joint samples, to look at: samples.png."""
     sheet = [
-        {"title": title, "prompts": {}, "outputs": {name: data[i] for name, data in samples.items()}}
-        for title, samples in together.items()
-        for i in range(min(rows, *map(len, samples.values())))
+        {
+            "title": question.title,
+            "prompts": {name: [data[i]] for name, data in prompts_of(question.digit_said, rows, seed).items()},
+            "outputs": {name: data[i] for name, data in together[question.title].items()},
+        }
+        for question in QUESTIONS
+        for i in range(min(rows, *map(len, together[question.title].values())))
     ]
     out.mkdir(parents=True, exist_ok=True)
     contact_sheet(sheet, out / "samples.png")

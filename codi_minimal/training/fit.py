@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from torch import Tensor, nn
@@ -126,7 +128,7 @@ def fit(
 
     with (  # the last: dropout draws from global generators, seeded at each step; the caller's come back
         closing(Log(folder, name, start, totals)) as log,
-        tqdm(total=steps, initial=start, desc=name, disable=not progress) as bar,
+        tqdm(total=steps, initial=start, desc=name, disable=not progress, mininterval=0.5, file=_stream()) as bar,
         deferred_signals() as caught,
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
     ):
@@ -195,6 +197,11 @@ def learning_rate(i: int, steps: int, lr: float, warmup: int, schedule: str) -> 
     if schedule == "constant":
         return lr
     return lr * 0.5 * (1 + math.cos(math.pi * (i - warmup) / (steps - warmup)))
+
+
+def _stream() -> TextIO:
+    """Where bars go: in a notebook, which shows stderr as if it were a warning, to stdout."""
+    return sys.stdout if "ipykernel" in sys.modules else sys.stderr
 
 
 def _check(*, steps: int, schedule: str, autocast: str | None, log_every: int, name: str) -> None:

@@ -322,10 +322,14 @@ def test_learning_rate_warms_up_then_falls_to_zero():
     assert max(learning_rate(i, 10, 2.0, 100, "cosine") for i in range(10)) == 2.0  # a short run warms up too
 
 
-def test_progress_bar_shows_the_stage_and_loss(tmp_path, capsys):
+@pytest.mark.parametrize(("notebook", "stream"), [(False, "err"), (True, "out")])
+def test_progress_bar_shows_the_stage_and_loss(tmp_path, capsys, monkeypatch, notebook, stream):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    if notebook:
+        monkeypatch.setitem(sys.modules, "ipykernel", object())
     train(tmp_path, progress=True)
-    err = capsys.readouterr().err
-    assert "toy" in err and "30/30" in err and "loss=" in err
+    bar = getattr(capsys.readouterr(), stream)
+    assert "toy" in bar and "30/30" in bar and "loss=" in bar
 
 
 @pytest.mark.parametrize(
