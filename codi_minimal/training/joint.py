@@ -1,8 +1,8 @@
 """Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ (L_Con + L_Read), all else frozen (3.4).
 
 V is trained before, without any denoiser, so that a step costs a fifth: on L_Con, and on L_Read, which ties its tokens
-to the prompt space; both count alike, for L_Con alone teaches what no prompt says. L_Cross then starts from streams
-that read each other as prompts.
+to the prompt space. L_Con alone teaches what no prompt says, in steps whose samples say the same; elsewhere it counts
+little, or it would drown L_Read (see `CON`). L_Cross then starts from streams that read each other as prompts.
 
 The paper trains pair after pair, freezing what is aligned already. Here the pairs take turns, step by step: no pairing
 forgets another, and no order is special. Either way a step sees two modalities, and pairs grow linearly in number.
@@ -42,6 +42,7 @@ TURNS = {
     ),
 }  # fmt: skip
 ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
+CON = 0.1  # weight of L_Con beside L_Read where prompts differ: at 1, V_text never learns what says a motion
 P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment is all there is to go by
 P_AHEAD = 0.5  # how often the environment is ahead of the stream that looks at it
 P_CLOCK = 0.25  # how often it has clock tokens alone, as that of a prompt has, whose summary C says better
@@ -144,6 +145,11 @@ def con(run: Run, pair: Pair, seen: dict[str, Tensor], temperature: Temperature)
     return contrastive_loss(*(v[:, first:] for v in seen.values()), temperature(), pair.positives)
 
 
+def weight(pair: Pair) -> float:
+    """How much L_Con counts beside L_Read."""
+    return 1.0 if pair.alike else CON
+
+
 def reading(run: Run, pair: Pair, seen: dict[str, Tensor], generator: torch.Generator) -> Tensor:
     """L_Read of a pair's tokens `seen`: one stream or both, by all four denoisers, paired with them or not.
 
@@ -205,7 +211,7 @@ def train_environment(run: Run) -> None:
         seen = apart_in_time(run, pair, generator)
         read, l_con = reading(run, pair, seen, generator), con(run, pair, seen, temperature)
         name = "-".join(pair.z0)
-        return {"loss": read + l_con, f"read_{name}": read, f"con_{name}": l_con}
+        return {"loss": read + weight(pair) * l_con, f"read_{name}": read, f"con_{name}": l_con}
 
     run.fit("environment", modules, step)
 
@@ -238,7 +244,7 @@ def train_joint(run: Run) -> None:
         l_con = con(run, pair, apart_in_time(run, pair, generator), temperature)
         read = reading(run, pair, seen, generator)
         return {
-            "loss": sum(cross.values()) + cfg.lam * (l_con + read),
+            "loss": sum(cross.values()) + cfg.lam * (weight(pair) * l_con + read),
             **{f"cross_{m}": value for m, value in cross.items()},
             f"read_{'-'.join(pair.z0)}": read,
             f"con_{'-'.join(pair.z0)}": l_con,

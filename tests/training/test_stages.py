@@ -14,7 +14,7 @@ from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WRITTEN, Pairs, load, 
 from codi_minimal.training import cache as cache_room
 from codi_minimal.training.cache import Cache, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
-from codi_minimal.training.joint import P_CLOCK, open_streams, shown, train_environment, train_joint
+from codi_minimal.training.joint import CON, P_CLOCK, Streams, open_streams, shown, train_environment, train_joint
 from codi_minimal.training.prompts import wholes_and_parts
 from codi_minimal.training.run import Run
 from codi_minimal.training.stages import STAGES, train
@@ -170,6 +170,18 @@ def test_the_joint_stage_trains_under_every_wiring(run, wiring, tmp_path):
     train_joint(variant)
     heard = {name for name in changed(model, before) if ".transformer.environment." in name}
     assert bool(heard) == (wiring != "off")  # who sees nothing learns nothing
+
+
+def test_a_contrast_counts_in_full_only_where_all_samples_say_the_same(run, monkeypatch):
+    steps, pairs, draw = {}, [], Streams.draw
+    monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step: steps.update({name: step}))
+    monkeypatch.setattr(Streams, "draw", lambda *args: pairs.append(draw(*args)) or pairs[-1])
+    train_environment(run)
+    for i in range(12):
+        losses = steps["environment"](i, torch.Generator().manual_seed(i))
+        read, con = (next(x for name, x in losses.items() if name.startswith(what)) for what in ("read", "con"))
+        torch.testing.assert_close(losses["loss"], read + (1 if pairs[-1].alike else CON) * con)
+    assert {pair.alike for pair in pairs} == {True, False}
 
 
 def test_captions_that_are_denoised_name_the_digit_and_prompts_are_open(run, monkeypatch):
