@@ -59,7 +59,7 @@ def _width(lines: Sequence[Line]) -> float:
 
 
 def _left(lines: Sequence[Line]) -> float:
-    return max(1.3, *(0.15 + 0.065 * len(title) for title, *_ in lines), 0)  # where the samples begin
+    return max([1.3, *(0.15 + 0.065 * len(title) for title, *_ in lines)])  # where the samples begin
 
 
 def _height(lines: Sequence[Line]) -> float:
