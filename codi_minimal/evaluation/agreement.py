@@ -18,11 +18,15 @@ ALL = tuple(ATTRIBUTES_OF)
 
 @dataclass(frozen=True)
 class Question:
-    """One thing to agree on: which attribute, among which outputs, and whether a text says the digit."""
+    """One thing to agree on: which attribute, among which outputs, and whether a text says the digit.
+
+    `measure` is the figure of `agreement` that answers it, to be compared with chance.
+    """
 
     attribute: str
     outputs: tuple[str, ...]
     digit_said: bool
+    measure: str = "all"
 
     @property
     def title(self) -> str:
@@ -34,6 +38,8 @@ QUESTIONS = (
     Question("digit", ALL, digit_said=False),
     Question("colour", ("image", "video"), digit_said=True),
     Question("onset", ("audio", "video"), digit_said=True),
+    # captions say the motion now and then only
+    Question("motion", ("text", "video"), digit_said=False, measure="among those that say it"),
 )
 
 
@@ -70,7 +76,7 @@ def agreement(
 def chance(question: Question) -> dict[str, float]:
     """What independent, uniform outputs would reach: K^(1 - outputs); two onsets: 10 of 16 within a frame."""
     k = len(VALUES[question.attribute])
-    result = {"all": k ** (1 - len(question.outputs))}
+    result = {question.measure: k ** (1 - len(question.outputs))}
     if question.attribute == "onset":
         result["within one frame"] = sum(abs(a - b) <= 1 for a in range(k) for b in range(k)) / k**2
     return result

@@ -14,11 +14,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from codi_minimal.codi import CoDi
-from codi_minimal.data import ATTRIBUTES_OF, RENDERERS, load
+from codi_minimal.data import ATTRIBUTES_OF, load
 from codi_minimal.data.world import World
 from codi_minimal.diffusion import q_sample
+from codi_minimal.evaluation.coherence import said_by
 from codi_minimal.evaluation.readers import CHANCE, VALUES
 from codi_minimal.evaluation.report import table
+from codi_minimal.evaluation.sampling import part, to_device
 from codi_minimal.evaluation.statistics import Share, share
 from codi_minimal.experiments.base import command, save
 
@@ -34,7 +36,7 @@ def probe(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Accuracy of linear probes on V_m(z_t), for what images, audio and video show. Writes probe.json and probe.md.
+    """Accuracy of linear probes on V_m(z_t), for what each modality shows, or says. Writes probe.json and probe.md.
 
     Args:
         model: as trained. data: see `data.load`; scenes of the test split.
@@ -46,15 +48,18 @@ def probe(
     generator = torch.Generator().manual_seed(seed)
     scene, renders = World(load(data, "test")).sample(samples, generator)
     report: dict[str, Any] = {"command": command("probe", samples=samples, seed=seed), "accuracy": {}}
-    for name in tqdm(RENDERERS, desc="probe", disable=not progress):
+    for name in tqdm(ATTRIBUTES_OF, desc="probe", disable=not progress):
         m, rows = model.modalities[name], {}
-        z0 = torch.cat([m.encode(x.to(model.device)).cpu() for x in renders[name].split(BATCH)])
+        batches = (to_device(part(renders[name], i, i + BATCH), model.device) for i in range(0, samples, BATCH))
+        z0 = torch.cat([m.encode(x).cpu() for x in batches])
+        said = said_by({name: renders[name]}, scene)
         for share_of_T in TIMES:
             t = int(share_of_T * model.config.model.T)
             tokens = look(model, name, z0, t, generator)
             for attribute in ATTRIBUTES_OF[name]:
-                labels = torch.unique(getattr(scene, attribute), return_inverse=True)[1]
-                rows.setdefault(attribute, {})[str(t)] = linear(tokens, labels, len(VALUES[attribute]), seed)
+                told = said[attribute] >= 0  # a caption need not say all it could
+                labels = torch.unique(said[attribute][told], return_inverse=True)[1]
+                rows.setdefault(attribute, {})[str(t)] = linear(tokens[told], labels, len(VALUES[attribute]), seed)
         report["accuracy"][name] = rows
     return save(Path(out), "probe", report, markdown(report))
 

@@ -90,7 +90,7 @@ def markdown(report: dict[str, Any]) -> str:
         (name, *(answers[title][what] for title, what in columns)) for name, answers in report["agreement"].items()
     ]
     rows.append(("chance", *(report["chance"][title][what] for title, what in columns)))
-    header = ("wiring", *(title if what == "all" else f"… {what}" for title, what in columns))
+    header = ("wiring", *(title if what == "all" else f"{title}: {what}" for title, what in columns))
     return f"""# Who sees whom
 
 `{report["command"]}`. Data: {report["source"]}. Agreement of what no prompt says, with 95 % intervals;

@@ -61,7 +61,6 @@ def fit(
     samples: Callable[[int], None] | None = None,
     sample_every: int = 0,
     betas: tuple[float, float] = (0.9, 0.99),
-    config_hash: str | None = None,
 ) -> FitResult:
     """Trains the parameters of `modules` that require a gradient, with AdamW, and leaves their EMA in them.
 
@@ -91,16 +90,15 @@ def fit(
         samples: samples(steps done), called with the averaged weights in place and modules in eval mode.
         sample_every: steps between its calls; 0 never calls it.
         betas: AdamW's.
-        config_hash: any string; a run that was begun or finished under another one is refused.
 
     Raises:
-        ValueError: an argument out of range, or files of a run with other steps, config_hash or modules.
+        ValueError: an argument out of range, or files of a run with other steps or modules.
         FloatingPointError: a loss or gradient is not finite; the last save stays as it was.
     """
     _check(steps=steps, schedule=schedule, autocast=autocast, log_every=log_every, name=name)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    run = {"total": steps, "config_hash": config_hash}
+    run = {"total": steps}
     weights, buffers = _trained(modules)
     finished, summary = folder / f"{name}.safetensors", folder / f"{name}.json"
     if finished.exists() and summary.exists():

@@ -9,7 +9,6 @@ forgets another, and no order is special. Either way a step sees two modalities,
 """
 
 import random
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -26,86 +25,14 @@ from codi_minimal.alignment import (
     reading_loss,
     wire,
 )
-from codi_minimal.data import OPEN, PAIRINGS, WRITTEN
 from codi_minimal.diffusion import diffusion_loss, q_sample
-from codi_minimal.prompts import Temperature, repeated
-from codi_minimal.training.cache import Cache, CaptionTable, build_cache
-from codi_minimal.training.conditions import mixed_condition
+from codi_minimal.prompts import Temperature
 from codi_minimal.training.run import Run, randn
+from codi_minimal.training.streams import Pair, open_streams
 
-TURNS = {
-    "environment": PAIRINGS,
-    # audio and video meet in every other step: what only they share, the onset, can be learned nowhere else
-    "joint": (
-        ("text", "image"), ("audio", "video"), ("text", "audio"), ("audio", "video"), ("text", "video"),
-        ("audio", "video"),
-    ),
-}  # fmt: skip
-ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
 CON = 0.1  # weight of L_Con beside L_Read where prompts differ: at 1, V_text never learns what says a motion
-P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment is all there is to go by
 P_AHEAD = 0.5  # how often the environment is ahead of the stream that looks at it
 P_CLOCK = 0.25  # how often it has clock tokens alone, as that of a prompt has, whose summary C says better
-
-
-@dataclass(frozen=True)
-class Pair:
-    """n samples of two modalities: latents z0[m], prompts C_m(x_m), a prompt of both (or none), and who says the same.
-
-    `alike`: all of them do, as far as a prompt can say, and only when it happens tells one from another.
-    """
-
-    z0: dict[str, Tensor]
-    prompts: dict[str, Tensor]
-    cond: Tensor
-    positives: Tensor | None
-    alike: bool
-
-
-@dataclass(frozen=True)
-class Streams:
-    """Where pairs come from: the samples of the four pairings, and the latents and prompts of all captions."""
-
-    run: Run
-    caches: dict[tuple[str, str], Cache]
-    encode: CaptionTable
-    prompt: CaptionTable
-
-    def draw(self, i: int, stage: str, generator: torch.Generator) -> Pair:
-        """The samples of step i; the pairings take turns."""
-        run, cache = self.run, self.caches[TURNS[stage][i % len(TURNS[stage])]]
-        rng = random.Random(int(torch.randint(2**62, (), generator=generator)))
-        alike = len(cache.latents) == 2 and bool(torch.rand((), generator=generator) < 0.5)
-        idx = torch.randint(len(cache), (run.stage(stage).batch,), generator=generator)
-        idx = self.alike(cache, idx, generator) if alike else idx
-        z0 = {m: z[idx].to(run.device) for m, z in cache.latents.items()}
-        prompts = {m: p[idx].to(run.device) for m, p in cache.prompts.items()}
-        say, positives = list(prompts.values()), None
-        if len(z0) == 1:  # the other stream is text
-            captions = cache.captions(idx, rng, WRITTEN)
-            z0 = {"text": self.encode(captions), **z0}
-            prompts = {"text": self.prompt(captions), **prompts}
-            say = [self.prompt(cache.captions(idx, rng, OPEN)), *say]
-            positives = repeated(captions).to(run.device)
-        cond = mixed_condition(say, None, generator, P_NULL, run.config.train.cond_noise)
-        return Pair(z0, prompts, cond, positives, alike)
-
-    @staticmethod
-    def alike(cache: Cache, idx: Tensor, generator: torch.Generator) -> Tensor:
-        """As many samples whose prompts are nearest to that of the first: hard negatives for L_Con.
-
-        It can tell most pairs apart by what a prompt would say; among these, V must look at what no prompt says.
-        """
-        prompts = next(iter(cache.prompts.values()))
-        near = (prompts @ prompts[idx[0]]).topk(min(len(cache), max(len(idx), int(ALIKE * len(cache))))).indices
-        return near[torch.randint(len(near), (len(idx),), generator=generator)]
-
-
-def open_streams(run: Run) -> Streams:
-    """Build or read the caches of all four pairings."""
-    text = run.model.modalities["text"]
-    caches = {pairing: build_cache(run, pairing) for pairing in PAIRINGS}
-    return Streams(run, caches, CaptionTable(text.encode), CaptionTable(text.prompt))
 
 
 def tokens(run: Run, z0: dict[str, Tensor], t: Tensor, eps: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,10 +7,11 @@ from codi_minimal.evaluation.sampling import Sampler
 
 
 def test_chance_is_that_of_independent_uniform_draws():
-    digit, colour, onset = (chance(question) for question in QUESTIONS)
+    digit, colour, onset, motion = (chance(question) for question in QUESTIONS)
     assert digit == {"all": pytest.approx(1e-3)}
     assert colour == {"all": 1 / 8}
     assert onset == {"all": 1 / 4, "within one frame": 0.625}
+    assert motion == {"among those that say it": pytest.approx(1 / 6)}
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.attribute)

@@ -58,12 +58,14 @@ def test_a_linear_probe_finds_what_is_linear_and_nothing_in_noise():
 
 
 def test_probes_ask_for_what_each_modality_carries(tmp_path):
-    report = probe(random_codi(), None, tmp_path, samples=40)
+    report = probe(random_codi(), None, tmp_path, samples=80)
     carried = {name: set(found) for name, found in report["accuracy"].items()}
     assert carried == {
+        "text": {"digit", "colour", "motion"},
         "image": {"digit", "colour"},
         "audio": {"digit", "onset"},
         "video": {"digit", "colour", "motion", "onset"},
     }
-    assert report["accuracy"]["audio"]["onset"]["0"]["n"] == 20
+    assert report["accuracy"]["audio"]["onset"]["0"]["n"] == 40
+    assert 0 < report["accuracy"]["text"]["motion"]["0"]["n"] < 40  # captions that say no motion are not asked
     assert "| V_audio: onset |" in (tmp_path / "probe.md").read_text()

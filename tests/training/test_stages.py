@@ -14,10 +14,11 @@ from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WRITTEN, Pairs, load, 
 from codi_minimal.training import cache as cache_room
 from codi_minimal.training.cache import Cache, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
-from codi_minimal.training.joint import CON, P_CLOCK, Streams, open_streams, shown, train_environment, train_joint
+from codi_minimal.training.joint import CON, P_CLOCK, shown, train_environment, train_joint
 from codi_minimal.training.prompts import wholes_and_parts
 from codi_minimal.training.run import Run
 from codi_minimal.training.stages import STAGES, train
+from codi_minimal.training.streams import Streams, open_streams
 from tests.models import NAMES
 
 
