@@ -11,10 +11,12 @@ PRESET ?= small
 OUT ?= runs/$(PRESET)
 DATA ?=
 CHECKPOINT ?=
+NOTEBOOKS ?=
 
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
       $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+NBCONVERT = $(abspath $(PY)) -m jupyter nbconvert --to notebook --inplace
 DATA_ARG = $(if $(DATA),--data $(DATA))
 
 .PHONY: demo test lint train evaluate notebooks docs clean
@@ -34,12 +36,11 @@ train: $(VENV)/.installed-dev
 evaluate: $(VENV)/.installed
 	$(PY) -m codi_minimal evaluate $(DATA_ARG) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
-# at the scale "small"; CODI_SCALE=base on a GPU
+# at the scale "small"; CODI_SCALE=base on a GPU. The second call leaves of each progress bar its last state
 notebooks: $(VENV)/.installed-dev
-	cd notebooks && rm -rf runs && for notebook in *.ipynb; do \
-	  CODI_DATA="$(abspath $(DATA))" $(abspath $(PY)) -m jupyter nbconvert --to notebook --execute --inplace \
-	    --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True \
-	    $$notebook || exit 1; done
+	cd notebooks && for notebook in $(or $(NOTEBOOKS),*.ipynb); do \
+	  CODI_DATA="$(abspath $(DATA))" $(NBCONVERT) --execute --ExecutePreprocessor.record_timing=False $$notebook \
+	    && $(NBCONVERT) --coalesce-streams $$notebook || exit 1; done
 
 docs: $(VENV)/.installed-dev
 	$(PY) -m sphinx -q -W --keep-going -c docs . site

@@ -1,8 +1,8 @@
 """Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ (L_Con + L_Read), all else frozen (3.4).
 
 V is trained before, without any denoiser, so that a step costs a fifth: on L_Con, and on L_Read, which ties its tokens
-to the prompt space. L_Con alone teaches what no prompt says, in steps whose samples say the same; elsewhere it counts
-little, or it would drown L_Read (see `CON`). L_Cross then starts from streams that read each other as prompts.
+to the prompt space. L_Con alone teaches what no text says, on pairs without one; beside text it counts little, or it
+would drown L_Read (see `CON`). L_Cross then starts from streams that read each other as prompts.
 
 The paper trains pair after pair, freezing what is aligned already. Here the pairs take turns, step by step: no pairing
 forgets another, and no order is special. Either way a step sees two modalities, and pairs grow linearly in number.
@@ -30,7 +30,7 @@ from codi_minimal.prompts import Temperature
 from codi_minimal.training.run import Run, randn
 from codi_minimal.training.streams import Pair, open_streams
 
-CON = 0.1  # weight of L_Con beside L_Read where prompts differ: at 1, V_text never learns what says a motion
+CON = 0.1  # weight of L_Con where one of the pair is text: at 1, V_text never learns what says a motion
 P_AHEAD = 0.5  # how often the environment is ahead of the stream that looks at it
 P_CLOCK = 0.25  # how often it has clock tokens alone, as that of a prompt has, whose summary C says better
 
@@ -73,8 +73,8 @@ def con(run: Run, pair: Pair, seen: dict[str, Tensor], temperature: Temperature)
 
 
 def weight(pair: Pair) -> float:
-    """How much L_Con counts beside L_Read."""
-    return 1.0 if pair.alike else CON
+    """How much L_Con counts beside L_Read: in full where no caption says what the pair shares."""
+    return 1.0 if pair.positives is None else CON
 
 
 def reading(run: Run, pair: Pair, seen: dict[str, Tensor], generator: torch.Generator) -> Tensor:

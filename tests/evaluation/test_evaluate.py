@@ -4,6 +4,8 @@ import re
 import pytest
 from PIL import Image
 
+from codi_minimal.data import parse
+from codi_minimal.evaluation.agreement import QUESTIONS
 from codi_minimal.evaluation.evaluate import Sizes, evaluate
 from codi_minimal.evaluation.heatmap import heatmap
 from codi_minimal.evaluation.report import table
@@ -53,12 +55,18 @@ def tables(page):
     ]
 
 
-def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path):
+def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path, monkeypatch):
+    rows = []
+    monkeypatch.setattr("codi_minimal.evaluation.evaluate.contact_sheet", lambda sheet, _path: rows.extend(sheet))
     sizes = Sizes(single=3, joint=3, apart=3, cell=1, parts=3, real=3)
     report = evaluate(models.broken, source, tmp_path, sizes=sizes, progress=False)
     assert report["summary"]["single"]["mean"] == 0 and report["summary"]["cells"]["mean"] == 0
     assert all(answer["joint"]["all"]["k"] == 0 for answer in report["agreement"].values())
     assert (tmp_path / "report.md").exists()
+    assert [row["title"] for row in rows] == [question.title for question in QUESTIONS for _ in range(2)]
+    for row in rows:  # the sheet shows each sample beside what it was given
+        captions = row["prompts"].get("text", [])
+        assert [list(parse(caption)) for caption in captions] == [["digit"]] * ("digit-only" in row["title"])
 
 
 def test_a_table_shows_what_is_missing_as_a_dash():
