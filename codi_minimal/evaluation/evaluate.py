@@ -84,7 +84,7 @@ def evaluate(
     """
     sizes = sizes or (QUICK if quick else FULL)
     if samples is not None:
-        sizes = replace(sizes, single=samples, joint=samples, apart=samples, parts=samples)
+        sizes = replace(sizes, single=samples, joint=samples, apart=min(samples, FULL.apart), parts=samples)
     judges = judges or shipped_judges()
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})

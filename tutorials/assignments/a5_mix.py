@@ -13,7 +13,7 @@ def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | None = None) ->
         weights: k numbers, not negative, not all zero, of any scale. None: all alike.
 
     Returns:
-        (b, d). It is not brought back to unit length: prompts that contradict each other give a short condition.
+        (b, d). It is not brought back to unit length: prompts that point away from each other give a short condition.
 
     Raises:
         ValueError: on a negative weight, or if all are zero.
