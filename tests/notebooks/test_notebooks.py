@@ -38,6 +38,14 @@ def test_it_runs_at_the_tiny_scale(path, tmp_path, monkeypatch):
             assert "Warning" not in output.get("text", "")
 
 
+def test_it_is_committed_as_executed_from_top_to_bottom(path):
+    cells = code(nbformat.read(path, as_version=4))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs)
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
 def test_it_is_light_and_speaks_of_no_machine(path):
     text = path.read_text(encoding="utf-8")
     assert len(text) <= 400_000
