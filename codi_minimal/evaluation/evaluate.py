@@ -71,7 +71,8 @@ def evaluate(
         out: folder to write to.
         quick: small numbers of samples.
         seed: of scenes and samples.
-        samples: another number of samples for each single-prompt cell, composition and joint figure.
+        samples: another number of samples for each single-prompt cell, composition and joint figure; of what is made
+            by itself, as many as in a full run at most.
         sizes: other numbers of samples altogether.
         judges: other classifiers than the shipped ones.
         options: further arguments of `generate`: steps, guidance, sampler, stagger.
