@@ -18,7 +18,7 @@ html_theme = "furo"
 html_title = "codi-minimal"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_show_sphinx = False
+html_show_sphinx = html_show_copyright = False
 html_copy_source = False
 html_extra_path = ["redirect"]  # index.html, at the top
 
