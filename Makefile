@@ -42,9 +42,10 @@ notebooks: $(VENV)/.installed-dev
 	  CODI_DATA="$(abspath $(DATA))" $(NBCONVERT) --execute --ExecutePreprocessor.record_timing=False $$notebook \
 	    && $(NBCONVERT) --coalesce-streams $$notebook || exit 1; done
 
+# one folder down, for myst-nb puts the notebooks' pictures beside the pages' folder
 docs: $(VENV)/.installed-dev
-	$(PY) -m sphinx -q -W --keep-going -c docs . site
-	@echo site/index.html
+	$(PY) -m sphinx -q -W --keep-going -c docs . site/html
+	@echo site/html/index.html
 
 clean:
 	rm -rf $(VENV)
