@@ -86,7 +86,7 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             TextPromptEncoder(tokenizer, c.d, c.text_prompt_width),
             unet(UNet, text_vae.latent_shape, c.text_unet),
             environment(text_vae.latent_shape, "b e l -> b 1 l e", {}),
-            guidance=2.0,
+            guidance=2.5,
         ),
         Modality(
             TensorData("image", (3, c.size, c.size), 0.0, 1.0),
