@@ -22,6 +22,7 @@ from codi_minimal.prompts import mix
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
 DEFAULTS = {"guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.5}
+BRIDGE = "text"  # every other modality was paired with it
 
 
 class CoDi(nn.Module):
@@ -98,6 +99,7 @@ class CoDi(nn.Module):
         env_guidance: str = "drop",
         guidance_until: float = DEFAULTS["guidance_until"],
         stagger: float = DEFAULTS["stagger"],
+        bridge: bool | None = None,
         autocast: str | None = None,
         decode: bool = True,
         progress: bool = False,
@@ -124,6 +126,8 @@ class CoDi(nn.Module):
                 smallest first. At 0 all go at once, as in the paper, and must make up their minds together, out of
                 noise; a stream that is ahead has something to say to those that follow. Both sample the same joint
                 distribution, for V is told the time of its own stream, whatever it is (Bao et al. 2023, UniDiffuser).
+            bridge: text is denoised beside the outputs, too, and thrown away: streams that were never trained together
+                agree on what it says. None: where there is no prompt, and more than one output to agree.
             autocast: "bf16" runs the denoisers in bfloat16: faster where the processor computes in it.
             decode: False returns the latents z_0 (b, *latent_shape) themselves.
             progress: show a bar.
@@ -131,7 +135,7 @@ class CoDi(nn.Module):
         Returns:
             A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; b texts.
         """
-        names = self._outputs(outputs)
+        asked = self._outputs(outputs)
         if not isinstance(num_samples, int) or num_samples < 1:
             raise ValueError(f"num_samples: expected an integer of at least 1, got {num_samples!r}")
         check_wiring(wiring)
@@ -143,6 +147,9 @@ class CoDi(nn.Module):
                 raise ValueError(f"{what}: expected a number in [0, 1], got {share!r}")
         if autocast not in (None, "bf16"):
             raise ValueError(f"autocast: expected None or 'bf16', got {autocast!r}")
+        if bridge is None:
+            bridge = joint and wiring == "others" and not prompts and len(asked) > 1
+        names = [*asked, BRIDGE] if bridge and BRIDGE not in asked else asked
         cond = self.condition(prompts or {}, weights)
         cond = None if cond is None else cond.repeat_interleave(num_samples, dim=0)
         b = num_samples if cond is None else len(cond)
@@ -150,9 +157,9 @@ class CoDi(nn.Module):
         given = self._prompt_tokens(prompts or {}, weights or {}, num_samples, b) if prompt_streams else []
         samplers = {
             name: make_sampler(sampler, self.schedule, n, self.config.model.prediction)
-            for name, n in self._per_output("steps", steps, names).items()
+            for name, n in self._per_output("steps", steps, asked, names).items()
         }
-        scales = self._per_output("guidance", guidance, names)
+        scales = self._per_output("guidance", guidance, asked, names)
         if any(not math.isfinite(g) for g in scales.values()):
             raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
         until = guidance_until * self.config.model.T
@@ -178,6 +185,7 @@ class CoDi(nn.Module):
                     fresh = self.modalities[name].noise(b, draws[name]).to(self.device)
                 z[name], state[name] = samplers[name].step(taken[name], z[name], out, fresh, state[name])
                 taken[name] += 1
+        z = {name: z[name] for name in asked}
         return {name: self.modalities[name].autoencoder.decode(z0) for name, z0 in z.items()} if decode else z
 
     def _time(self, sampler: Sampler, i: int, b: int) -> Tensor:
@@ -213,14 +221,13 @@ class CoDi(nn.Module):
                 tokens.append(v.expand(b // num_samples, -1, -1).repeat_interleave(num_samples, dim=0))
         return tokens
 
-    def _per_output(self, what: str, value: Any, names: list[str]) -> dict[str, Any]:
-        if value is None:
-            return {name: getattr(self.modalities[name], what) for name in names}
-        if not isinstance(value, Mapping):
+    def _per_output(self, what: str, value: Any, asked: list[str], names: list[str]) -> dict[str, Any]:
+        if value is not None and not isinstance(value, Mapping):
             return dict.fromkeys(names, value)
-        if missing := set(names) - set(value):
+        own = {name: getattr(self.modalities[name], what) for name in names}
+        if value is not None and (missing := set(asked) - set(value)):
             raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
-        return {name: value[name] for name in names}
+        return {name: (value or {}).get(name, own[name]) for name in names}
 
     def _outputs(self, outputs: Sequence[str]) -> list[str]:
         names = [outputs] if isinstance(outputs, str) else list(outputs)

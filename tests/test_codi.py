@@ -64,6 +64,32 @@ def test_jointly_generated_streams_see_each_other_and_only_then():
         assert same != listens, settings
 
 
+def test_text_is_a_silent_bridge_where_nothing_is_prompted():
+    pair = {"outputs": ("image", "audio"), "steps": 4}
+    straight, bridged = latents(**pair, bridge=False), latents(**pair)
+    beside = latents(**{**pair, "outputs": ("text", "image", "audio")})
+    assert set(bridged) == {"image", "audio"}
+    assert all(torch.equal(bridged[name], beside[name]) for name in bridged)
+    assert not any(torch.equal(bridged[name], straight[name]) for name in bridged)
+    cases = [{"joint": False}, {"wiring": "own"}, {"outputs": ("image",)}, {"prompts": {"text": "seven"}}]
+    for settings in cases:  # nobody to listen, or something to go by
+        one, other = (latents(**{**pair, **settings}, **more)["image"] for more in ({}, {"bridge": False}))
+        assert torch.equal(one, other), settings
+    prompted = {**pair, "prompts": {"text": "seven"}}
+    assert not torch.equal(latents(**prompted)["image"], latents(**prompted, bridge=True)["image"])
+
+
+def test_the_bridge_takes_what_each_output_is_given_or_its_own():
+    calls = []
+    handle = random_codi().modalities["text"].denoiser.register_forward_hook(lambda *_: calls.append(1))
+    pair = {"outputs": ("image", "audio"), "guidance": 1.0}
+    for steps, taken in ((3, 3), ({"image": 2, "audio": 2}, random_codi().modalities["text"].steps)):
+        calls.clear()
+        latents(**pair, steps=steps)
+        assert len(calls) == taken
+    handle.remove()
+
+
 def test_a_stream_that_has_not_started_is_absent():
     noise = torch.randn(1, 8, 8, 8)
     settings = {"outputs": ("image", "audio"), "steps": 3, "stagger": 1.0}

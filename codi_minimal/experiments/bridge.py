@@ -10,13 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from codi_minimal.codi import DEFAULTS, CoDi
+from codi_minimal.codi import BRIDGE, DEFAULTS, CoDi
 from codi_minimal.evaluation.agreement import Question, answer, ask, chance
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
 from codi_minimal.experiments.base import command, save
 
-BRIDGE = "text"
 NEVER_PAIRED = (
     Question("digit", ("image", "audio"), digit_said=False),
     Question("digit", ("image", "video"), digit_said=False),
@@ -26,13 +25,13 @@ NEVER_PAIRED = (
 STAGGERS = (0.0, DEFAULTS["stagger"])
 
 
-def roads(outputs: Sequence[str]) -> dict[str, tuple[tuple[str, ...], dict[str, Any]]]:
-    """For each road what is generated, and arguments of `generate`."""
+def roads(outputs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """For each road arguments of `generate`."""
     over_text = {BRIDGE: tuple(outputs), **dict.fromkeys(outputs, (BRIDGE,))}
     return {
-        "straight across": (tuple(outputs), {}),
-        "over text alone": ((*outputs, BRIDGE), {"wiring": over_text}),
-        "both": ((*outputs, BRIDGE), {}),
+        "straight across": {"bridge": False},
+        "over text alone": {"bridge": True, "wiring": over_text},
+        "both": {"bridge": True},
     }
 
 
@@ -56,10 +55,9 @@ def bridge(
     report: dict[str, Any] = {"command": command("bridge", samples=samples, seed=seed), "agreement": {}}
     for question in tqdm(NEVER_PAIRED, desc="bridge", disable=not progress):
         found: dict[str, Any] = {}
-        for road, (outputs, options) in roads(question.outputs).items():
+        for road, options in roads(question.outputs).items():
             for stagger in STAGGERS:
-                asked = Question(question.attribute, outputs, question.digit_said)
-                made = ask(asked, Sampler(model, seed, {"stagger": stagger, **options}), samples)
+                made = ask(question, Sampler(model, seed, {"stagger": stagger, **options}), samples)
                 found[f"{road}, {start(stagger)}"] = answer(question, made)["all"]
         report["agreement"][question.title] = found | {"chance": chance(question)["all"]}
     return save(Path(out), "bridge", report, markdown(report))
