@@ -21,6 +21,7 @@ PROMPTS = {
 CAPTION = "a red seven sliding left"
 EXPERIMENTS = {
     "gap": "the modality gap, and what closes it",
+    "memory": "prompts as they are, or said in captions",
     "wiring": "which streams see each other while they are generated",
     "bridge": "streams that were never trained together",
     "sampling": "guidance, steps and samplers",

@@ -18,7 +18,7 @@ from codi_minimal.config import Config
 from codi_minimal.device import best_device
 from codi_minimal.diffusion import Sampler, Schedule, guided, make_sampler
 from codi_minimal.modality import Modality, build_modalities
-from codi_minimal.prompts import mix
+from codi_minimal.prompts import CaptionMemory, mix
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
 DEFAULTS = {"guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.5}
@@ -41,6 +41,7 @@ class CoDi(nn.Module):
         self.config = config
         self.vocabulary = list(vocabulary)
         self.modalities: Mapping[str, Modality] = nn.ModuleDict(build_modalities(config.model, vocabulary))
+        self.memory = CaptionMemory(config.model.d, config.model.memory)
         self.schedule = Schedule(config.model.schedule, config.model.T)
 
     @property
@@ -65,7 +66,8 @@ class CoDi(nn.Module):
     def condition(self, prompts: Mapping[str, Any], weights: Mapping[str, float] | None = None) -> Tensor | None:
         """C = Σ_i w_i C_i(y_i) (b, d) over all prompts; None where there are none. CoDi sect. 3.2.
 
-        A modality's weight is shared by its prompts; batches of one are broadcast.
+        Each prompt is said in captions first, see `CaptionMemory`. A modality's weight is shared by its prompts;
+        batches of one are broadcast.
         """
         weights = dict(weights or {})
         if unknown := set(weights) - set(prompts):
@@ -75,7 +77,7 @@ class CoDi(nn.Module):
         embeddings, w = [], []
         for name in sorted(prompts):
             batches = self.modality(name).data.prompts(prompts[name])
-            embeddings += [self.encode_prompt(name, batch) for batch in batches]
+            embeddings += [self.memory(self.encode_prompt(name, batch)) for batch in batches]
             w += [weights.get(name, 1.0) / len(batches)] * len(batches)
         return mix(embeddings, w) if embeddings else None
 
@@ -271,5 +273,6 @@ class CoDi(nn.Module):
         if not isinstance(saved, dict) or not {"config", "vocabulary"} <= set(saved):
             raise ValueError(f"expected config.json with the keys config and vocabulary, got {sorted(saved)}")
         model = cls(Config.from_dict(saved["config"]), saved["vocabulary"])
+        tensors.setdefault("memory.captions", model.memory.captions)  # TEMPORARY
         load_into(model, tensors)
         return model.to(best_device(device)).eval()

@@ -20,6 +20,7 @@ class ModelConfig:
     """Sizes of all modules. Data: 32×32 images, 8 frames, 8192 samples at 8 kHz, captions of at most 12 words."""
 
     d: int = 128  # the prompt space
+    memory: int = 700  # captions that prompts are projected on; Talking Digits has 692 meanings
     d_env: int = 128  # an environment token
     summary: int = 4  # environment tokens that say what; audio and video have one more a frame that says when
     T: int = 1000
@@ -50,11 +51,12 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Stage:
-    """One training stage: `steps` of AdamW on batches of `batch` at a peak learning rate `lr`."""
+    """One training stage: `steps` of an optimizer on batches of `batch` at a peak learning rate `lr`."""
 
     steps: int
     batch: int
     lr: float = 1e-3
+    optimizer: str = "adamw"
 
 
 @dataclass(frozen=True)

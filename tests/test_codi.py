@@ -1,5 +1,6 @@
 """CoDi's contract with its callers (a tiny model, random weights)."""
 
+import copy
 from itertools import combinations
 
 import pytest
@@ -160,6 +161,15 @@ def test_condition_is_the_weighted_sum_of_the_prompts():
     two = model.condition({"text": [["a red seven"], ["seven"]], "video": VIDEO})
     torch.testing.assert_close(two, c["text"] / 4 + model.encode_prompt("text", "seven") / 4 + c["video"] / 2)
     assert model.condition({}) is None
+
+
+def test_each_prompt_is_said_in_captions_before_they_are_mixed():
+    model = copy.deepcopy(random_codi())
+    model.memory.fit(model.encode_prompt("text", ["seven", "a red two"]))
+    said = [model.memory(model.encode_prompt(name, PROMPTS[name])) for name in ("image", "audio")]
+    c = model.condition({"image": IMAGE, "audio": AUDIO})
+    torch.testing.assert_close(c, (said[0] + said[1]) / 2)
+    assert (c - random_codi().condition({"image": IMAGE, "audio": AUDIO})).abs().max() > 1e-3
 
 
 def test_batches_are_broadcast_and_repeated():

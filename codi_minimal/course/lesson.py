@@ -55,8 +55,8 @@ def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
     if kind in ("environment", "joint"):
         return {k: v for k, v in state.items() if "environment" in k}
     names = [f"modalities.{m}.{PIECES[kind]}." for m in (name.split("-") if kind == "prompts" else [name])]
-    if kind == "prompts" and name != "text-image":
-        names = names[1:]  # C_text stays as it is: all but the first are aligned to it
+    if kind == "prompts":  # C_text is trained in the first alone, and with it what is remembered of captions
+        names = [*names, "memory."] if name == "text-image" else names[1:]
     return {k: v for k, v in state.items() if k.startswith(tuple(names)) and "environment" not in k}
 
 
@@ -66,7 +66,8 @@ def scaled(config: Config, scale: Scale, stages: Mapping[str, int]) -> Config:
     changed = dict(train.stages)
     for name, wanted in stages.items():
         steps, batch = scale.stage(wanted, train.stages[name].batch)
-        changed[name] = replace(train.stages[name], steps=steps, batch=batch)
+        # by AdamW, whatever the preset takes: it is what readers know, and a step of it costs less
+        changed[name] = replace(train.stages[name], steps=steps, batch=batch, optimizer="adamw")
     train = replace(train, stages=changed, cache=scale.pairs, video_cache=scale.clips, autocast=scale.autocast)
     return replace(config, train=train)
 

@@ -8,6 +8,7 @@ from .captions import (
     WRITTEN,
     caption,
     detokenize,
+    paraphrases,
     parse,
     sample_subset,
     tokenize,
@@ -30,6 +31,7 @@ from .sources import Source, load, trim
 
 __all__ = [
     "ATTRIBUTES_OF", "COLOURS", "DIGITS", "KEPT", "MOTIONS", "ONSETS", "OPEN", "PAIRINGS", "RENDERERS", "TOKENIZER",
-    "VOCABULARY", "WRITTEN", "Drawn", "Pairs", "Scene", "Source", "caption", "detokenize", "draw", "load", "parse",
-    "render_audio", "render_image", "render_video", "sample_subset", "tokenize", "trim", "unpaired",
+    "VOCABULARY", "WRITTEN", "Drawn", "Pairs", "Scene", "Source", "caption", "detokenize", "draw", "load",
+    "paraphrases", "parse", "render_audio", "render_image", "render_video", "sample_subset", "tokenize", "trim",
+    "unpaired",
 ]  # fmt: skip

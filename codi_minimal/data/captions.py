@@ -127,6 +127,14 @@ def sentences() -> Iterator[tuple[str, dict[str, str]]]:
                 yield _say(template, {**said, "doing": doing, "does": does}), said
 
 
+def paraphrases() -> list[list[str]]:
+    """Every caption of the grammar, those that say the same in a list of their own."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for text, said in sentences():
+        groups.setdefault(tuple(said.get(name, "") for name in _VALUES), []).append(text)
+    return list(groups.values())
+
+
 @cache
 def _language() -> dict[str, dict[str, str]]:
     return dict(sentences())  # the language is finite and small, so looking up is exact

@@ -8,12 +8,13 @@ prompts of all modalities. No regime pairs images with audio or video.
 import copy
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Stage
@@ -80,7 +81,8 @@ def gap(
         share_cache(runs, run.folder)
         train_denoiser(run, OUTPUT)
         share_cache(run.folder, runs)
-        report["coherence"][name] = follow(model, test, samples, seed)
+        with forgetful(model):
+            report["coherence"][name] = follow(model, test, samples, seed)
         if changes is TEXT_ALONE:
             with uncentred(model):
                 report["coherence"][f"{name}, not centred"] = follow(model, test, samples, seed)
@@ -88,17 +90,26 @@ def gap(
 
 
 @contextmanager
-def uncentred(model: CoDi) -> Iterator[None]:
-    """The prompt encoders as contrastive training left them, without their shift."""
-    prompts = [m.prompt for m in model.modalities.values()]
-    shifts = [prompt.shift.clone() for prompt in prompts]
-    for prompt in prompts:
-        prompt.shift.zero_()
+def zeroed(*buffers: Tensor) -> Iterator[None]:
+    """Inside the block these tensors are zero; after it they are back."""
+    kept = [buffer.clone() for buffer in buffers]
+    for buffer in buffers:
+        buffer.zero_()
     try:
         yield
     finally:
-        for prompt, shift in zip(prompts, shifts, strict=True):
-            prompt.shift.copy_(shift)
+        for buffer, values in zip(buffers, kept, strict=True):
+            buffer.copy_(values)
+
+
+def forgetful(model: CoDi) -> AbstractContextManager:
+    """Inside the block prompts are taken as they are, not said in captions (`CaptionMemory`)."""
+    return zeroed(model.memory.captions)
+
+
+def uncentred(model: CoDi) -> AbstractContextManager:
+    """Inside the block prompt encoders are as contrastive training left them: no shift, and no captions either."""
+    return zeroed(model.memory.captions, *(m.prompt.shift for m in model.modalities.values()))
 
 
 def clouds(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict[str, float]]:

@@ -5,6 +5,7 @@ from .base import PromptEncoder
 from .bridging import Temperature, clip_loss, composition_loss, repeated
 from .gap import ModalityGap, modality_gap
 from .image import ImagePromptEncoder
+from .memory import CaptionMemory
 from .mixing import mix, random_weights
 from .openclip import OpenClipImage, OpenClipText
 from .text import TextPromptEncoder
@@ -12,6 +13,7 @@ from .video import VideoPromptEncoder
 
 __all__ = [
     "AudioPromptEncoder",
+    "CaptionMemory",
     "ImagePromptEncoder",
     "ModalityGap",
     "OpenClipImage",

@@ -5,7 +5,8 @@ import random
 import torch
 from torch import Tensor, nn
 
-from codi_minimal.data import COLOURS, DIGITS, MOTIONS, Pairs, caption, sample_subset
+from codi_minimal.codi import CoDi
+from codi_minimal.data import COLOURS, DIGITS, MOTIONS, Pairs, caption, paraphrases, sample_subset
 from codi_minimal.prompts import Temperature, clip_loss, composition_loss, repeated
 from codi_minimal.training.run import Run
 
@@ -28,6 +29,12 @@ def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[s
         parts[1].append(caption({k: said[k] for k in names[cut:] or names}, rng))
         keys.append(" ".join(f"{k}={said[k]}" for k in WORDS if k in said))
     return wholes, parts, keys
+
+
+@torch.no_grad()
+def remember_captions(model: CoDi) -> None:
+    """Fill the memory of captions: C_text of each meaning of the grammar, the mean over all ways to say it."""
+    model.memory.fit(torch.stack([model.modalities["text"].prompt(same).mean(dim=0) for same in paraphrases()]))
 
 
 def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
@@ -68,3 +75,5 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         drawn = pairs.draw(512, generator)
         own = c_other(drawn.render(name, generator=generator).to(run.device))
         c_other.fit_shift(own, c_text(drawn.captions(random.Random(generator.initial_seed()))))
+    if first:
+        remember_captions(run.model)

@@ -24,7 +24,7 @@ def save_state(
     Args:
         path: the file, written atomically.
         meta: step, seconds and whatever else JSON can hold.
-        parts: "weights", "buffers", "ema" -> name -> tensor; the optimizer holds "weights", in their order.
+        parts: "weights", "buffers", "ema" -> name -> tensor; the optimizer holds "weights".
         optimizer: its state is one dict of tensors a weight.
         totals: the log's sums since its last line.
     """
@@ -66,7 +66,8 @@ def load_tensors(
         groups.setdefault(group, {})[name] = tensor
     for group, part in parts.items():
         copy_named(part, groups[group], f"the run ({group})")
-    index = {name: i for i, name in enumerate(parts["weights"])}
+    place = {id(weight): i for i, weight in enumerate(w for group in optimizer.param_groups for w in group["params"])}
+    index = {name: place[id(weight)] for name, weight in parts["weights"].items()}
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in groups["adam"].items():
         kind, name = key.split("/", 1)

@@ -24,7 +24,7 @@ def shipped():
     ("stage", "new"),
     [
         ("autoencoder-audio", ["modalities.audio.autoencoder."]),
-        ("prompts-text-image", ["modalities.text.prompt.", "modalities.image.prompt."]),
+        ("prompts-text-image", ["modalities.text.prompt.", "modalities.image.prompt.", "memory."]),
         ("prompts-text-audio", ["modalities.audio.prompt."]),
         ("denoiser-video", ["modalities.video.denoiser."]),
         ("joint", [f"modalities.{m}.{what}" for m in ("text", "image") for what in ("environment.", "denoiser.mid")]),

@@ -1,11 +1,13 @@
-"""Experiments that only generate, at the tiny scale: bridge, sampling, probe."""
+"""Experiments that only generate, at the tiny scale: bridge, memory, sampling, probe."""
 
+import copy
 import json
 
 import pytest
 import torch
 
 from codi_minimal.experiments.bridge import NEVER_PAIRED, bridge, roads
+from codi_minimal.experiments.memory import OUTPUTS, memory
 from codi_minimal.experiments.probe import linear, probe
 from codi_minimal.experiments.sampling import sampling
 from tests.models import random_codi
@@ -32,6 +34,19 @@ def test_the_bridge_asks_every_question_on_every_road(tmp_path):
         assert len(shares) == 6 and all(share["n"] == 2 for share in shares)
     assert json.loads((tmp_path / "bridge.json").read_text()) == report
     assert report["command"] in (tmp_path / "bridge.md").read_text()
+
+
+def test_prompts_are_asked_with_and_without_the_memory(tmp_path):
+    model = copy.deepcopy(random_codi())
+    model.memory.fit(torch.randn(3, model.config.model.d, generator=torch.Generator().manual_seed(0)))
+    asked, forward = [], model.memory.forward
+    model.memory.forward = lambda c: asked.append(bool(model.memory.captions.any())) or forward(c)
+    report = memory(model, None, tmp_path, samples=2)
+    assert asked == [False, True] * 4 * len(OUTPUTS) and model.memory.captions.any()
+    for found in report["coherence"].values():
+        assert set(found) == {"text", "image", "audio", "video"}
+        assert found["audio"]["as they are"]["n"] <= 2
+    assert report["command"] in (tmp_path / "memory.md").read_text()
 
 
 def test_guidance_and_steps_are_measured_for_each_output(tmp_path, monkeypatch):
