@@ -273,6 +273,6 @@ class CoDi(nn.Module):
         if not isinstance(saved, dict) or not {"config", "vocabulary"} <= set(saved):
             raise ValueError(f"expected config.json with the keys config and vocabulary, got {sorted(saved)}")
         model = cls(Config.from_dict(saved["config"]), saved["vocabulary"])
-        tensors.setdefault("memory.captions", model.memory.captions)  # TEMPORARY
         load_into(model, tensors)
-        return model.to(best_device(device)).eval()
+        # channels_last: on a CPU convolutions take a fifth less time so
+        return model.to(best_device(device), memory_format=torch.channels_last).eval()

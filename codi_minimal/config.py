@@ -51,12 +51,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Stage:
-    """One training stage: `steps` of an optimizer on batches of `batch` at a peak learning rate `lr`."""
+    """One training stage: `steps` of AdamW on batches of `batch` at a peak learning rate `lr`."""
 
     steps: int
     batch: int
     lr: float = 1e-3
-    optimizer: str = "adamw"
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,7 @@ def scaled(config: Config, scale: Scale, stages: Mapping[str, int]) -> Config:
     changed = dict(train.stages)
     for name, wanted in stages.items():
         steps, batch = scale.stage(wanted, train.stages[name].batch)
-        # by AdamW, whatever the preset takes: it is what readers know, and a step of it costs less
-        changed[name] = replace(train.stages[name], steps=steps, batch=batch, optimizer="adamw")
+        changed[name] = replace(train.stages[name], steps=steps, batch=batch)
     train = replace(train, stages=changed, cache=scale.pairs, video_cache=scale.clips, autocast=scale.autocast)
     return replace(config, train=train)
 

@@ -25,12 +25,10 @@ from codi_minimal.checkpoint import atomic_write, copy_named, read_json, read_te
 from codi_minimal.device import seed_generator, seed_global, step_seed
 from codi_minimal.training.ema import EMA
 from codi_minimal.training.log import Log
-from codi_minimal.training.muon import Muon
 from codi_minimal.training.signals import deferred_signals
 from codi_minimal.training.state import load_meta, load_tensors, save_state
 
 SCHEDULES = ("cosine", "constant")
-OPTIMIZERS = ("adamw", "muon")
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,8 @@ def fit(
     samples: Callable[[int], None] | None = None,
     sample_every: int = 0,
     betas: tuple[float, float] = (0.9, 0.99),
-    optimizer: str = "adamw",
 ) -> FitResult:
-    """Trains the parameters of `modules` that require a gradient, and leaves their EMA in them.
+    """Trains the parameters of `modules` that require a gradient, with AdamW, and leaves their EMA in them.
 
     folder/<name>.state.safetensors is the run in progress; <name>.safetensors (averaged weights, persistent
     buffers) and <name>.json are the finished one, which is loaded, not trained again. folder/log.jsonl and
@@ -93,13 +90,12 @@ def fit(
         samples: samples(steps done), called with the averaged weights in place and modules in eval mode.
         sample_every: steps between its calls; 0 never calls it.
         betas: AdamW's.
-        optimizer: "adamw", or "muon", see `Muon`, for matrices and kernels, and AdamW for all else.
 
     Raises:
         ValueError: an argument out of range, or files of a run with other steps or modules.
         FloatingPointError: a loss or gradient is not finite; the last save stays as it was.
     """
-    _check(steps=steps, schedule=schedule, autocast=autocast, log_every=log_every, name=name, optimizer=optimizer)
+    _check(steps=steps, schedule=schedule, autocast=autocast, log_every=log_every, name=name)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     run = {"total": steps}
@@ -111,14 +107,14 @@ def fit(
         return result
 
     device = next(iter(weights.values())).device
-    stepper = _optimizer(optimizer, weights, lr, betas, weight_decay, device)
+    optimizer = _adamw(weights.values(), lr, betas, weight_decay, device)
     average = None if ema is None else EMA(weights, ema)
     parts = {"weights": weights, "buffers": buffers, "ema": average.shadow if average else {}}
     state_path, result, totals = folder / f"{name}.state.safetensors", FitResult(0, 0.0, {}), {}
     if state_path.exists():
         saved, tensors = load_meta(state_path)
         result = _same_run(saved, run, state_path)
-        totals = load_tensors(tensors, parts, stepper)
+        totals = load_tensors(tensors, parts, optimizer)
 
     start, losses_seen = result.steps, result.losses
     began = saved_at = time.monotonic()
@@ -141,7 +137,7 @@ def fit(
                 losses = step(i, generator)
             if "loss" not in losses or losses["loss"].ndim:
                 raise ValueError(f"expected step to return a scalar named 'loss'; got {losses}")
-            stepper.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             losses["loss"].backward()
             norm = nn.utils.clip_grad_norm_(weights.values(), math.inf if grad_clip is None else grad_clip)
             finite = torch.isfinite(losses["loss"].detach()) & torch.isfinite(norm)
@@ -150,9 +146,9 @@ def fit(
                 assert_finite()
 
             rate = learning_rate(i, steps, lr, warmup, schedule)
-            for group in stepper.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = rate
-            stepper.step()
+            optimizer.step()
             if average:
                 average.update(i)
             log.add(losses)
@@ -169,7 +165,7 @@ def fit(
             if caught or now - saved_at >= save_seconds:
                 assert_finite()
                 meta = {**run, **asdict(FitResult(done, seconds, losses_seen))}
-                save_state(state_path, meta, parts, stepper, log.totals)
+                save_state(state_path, meta, parts, optimizer, log.totals)
                 saved_at = time.monotonic()
             if caught:
                 break
@@ -206,13 +202,11 @@ def _stream() -> TextIO:
     return sys.stdout if "ipykernel" in sys.modules else sys.stderr
 
 
-def _check(*, steps: int, schedule: str, autocast: str | None, log_every: int, name: str, optimizer: str) -> None:
+def _check(*, steps: int, schedule: str, autocast: str | None, log_every: int, name: str) -> None:
     if steps < 1 or log_every < 1:
         raise ValueError(f"expected steps >= 1 and log_every >= 1; got {steps} and {log_every}")
     if schedule not in SCHEDULES:
         raise ValueError(f"expected a schedule out of {SCHEDULES}; got {schedule!r}")
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"expected an optimizer out of {OPTIMIZERS}; got {optimizer!r}")
     if autocast not in (None, "bf16"):
         raise ValueError(f"expected autocast None or 'bf16'; got {autocast!r}")
     if not name or Path(name).name != name:
@@ -220,32 +214,23 @@ def _check(*, steps: int, schedule: str, autocast: str | None, log_every: int, n
 
 
 def _trained(modules: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Parameters that require a gradient, and persistent buffers."""
+    """Parameters that require a gradient, in the optimizer's order (matrices first); persistent buffers."""
     weights = {name: p for name, p in modules.named_parameters() if p.requires_grad}
     if not weights:
         raise ValueError("expected modules with a parameter that requires a gradient; all are frozen")
     persistent = modules.state_dict().keys()
     buffers = {name: b for name, b in modules.named_buffers() if name in persistent}
-    return weights, buffers
+    return dict(sorted(weights.items(), key=lambda item: item[1].ndim < 2)), buffers
 
 
-def _optimizer(kind, weights: dict[str, Tensor], lr, betas, weight_decay, device) -> torch.optim.Optimizer:
-    def acts(name: str, w: Tensor) -> bool:
-        """Whether a parameter is a matrix or kernel between features, which Muon is for; not a table, or a way out."""
-        return kind == "muon" and name.endswith("weight") and w.ndim >= 2 and min(w.flatten(1).shape) >= 16
-
-    matrices = [w for name, w in weights.items() if acts(name, w)]
-    others = [w for name, w in weights.items() if not acts(name, w)]
+def _adamw(weights, lr, betas, weight_decay, device) -> torch.optim.AdamW:
     groups = [
-        {"params": [w for w in others if w.ndim >= 2]},
-        {"params": [w for w in others if w.ndim < 2], "weight_decay": 0.0},
+        {"params": [w for w in weights if w.ndim >= 2]},
+        {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
     ]
     # fused: on the CPU three times as fast as foreach
-    settings = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "fused": device.type in ("cpu", "cuda")}
-    if kind == "adamw":
-        return torch.optim.AdamW(groups, **settings)
-    groups = [{"params": matrices, "matrices": True}, *({**group, "matrices": False} for group in groups)]
-    return Muon(groups, **settings)
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
 
 
 def _same_run(saved: dict, run: dict, path: Path) -> FitResult:

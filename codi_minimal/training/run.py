@@ -68,7 +68,6 @@ class Run:
                 step,
                 steps=stage.steps,
                 lr=stage.lr,
-                optimizer=stage.optimizer,
                 folder=self.folder,
                 name=name,
                 ema=train.ema,

@@ -24,7 +24,7 @@ def save_state(
     Args:
         path: the file, written atomically.
         meta: step, seconds and whatever else JSON can hold.
-        parts: "weights", "buffers", "ema" -> name -> tensor; the optimizer holds "weights".
+        parts: "weights", "buffers", "ema" -> name -> tensor; the optimizer holds "weights", in their order.
         optimizer: its state is one dict of tensors a weight.
         totals: the log's sums since its last line.
     """
@@ -66,8 +66,7 @@ def load_tensors(
         groups.setdefault(group, {})[name] = tensor
     for group, part in parts.items():
         copy_named(part, groups[group], f"the run ({group})")
-    place = {id(weight): i for i, weight in enumerate(w for group in optimizer.param_groups for w in group["params"])}
-    index = {name: place[id(weight)] for name, weight in parts["weights"].items()}
+    index = {name: i for i, name in enumerate(parts["weights"])}
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in groups["adam"].items():
         kind, name = key.split("/", 1)

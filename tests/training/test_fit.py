@@ -169,33 +169,6 @@ def test_an_error_in_mid_run_leaves_the_last_save(tmp_path, reference):
     assert_same(tmp_path, modules, reference)
 
 
-def test_muon_steps_the_matrices_and_resumes_to_the_same_bits(tmp_path):
-    def run(folder, fails=False, optimizer="muon"):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(5)
-            modules = nn.Sequential(nn.Linear(16, 32), nn.LayerNorm(32), nn.Linear(32, 2), nn.Linear(2, 16))
-
-        def step(i, generator):
-            if fails and i == 9:
-                raise RuntimeError("disk")
-            x = torch.randn(16, 16, generator=generator)
-            return {"loss": (modules(x) - x).square().mean()}
-
-        settings = {**SETTINGS, "folder": folder, "save_seconds": 0, "optimizer": optimizer}
-        return modules, fit(modules, step, **settings).losses["loss"]
-
-    whole, loss = run(tmp_path / "whole")
-    with pytest.raises(RuntimeError, match="disk"):
-        run(tmp_path / "parts", fails=True)
-    state = load_file(tmp_path / "parts" / "toy.state.safetensors")
-    assert "adam:momentum/0.weight" in state and "adam:exp_avg/0.weight" not in state
-    assert "adam:exp_avg/2.weight" in state and "adam:momentum/2.weight" not in state  # two rows: no matrix to even out
-    parts, again = run(tmp_path / "parts")
-    assert again == loss and all(torch.equal(a, b) for a, b in zip(whole.parameters(), parts.parameters(), strict=True))
-    other, _ = run(tmp_path / "adamw", optimizer="adamw")
-    assert not torch.equal(whole[0].weight, other[0].weight)
-
-
 def test_a_finished_stage_is_loaded_not_trained(tmp_path, reference):
     folder, trained, result, _ = reference
     seen = []

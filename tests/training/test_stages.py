@@ -123,7 +123,7 @@ def test_the_run_leaves_a_model_pictures_and_a_log(whole_run):
 
 def test_a_finished_run_is_loaded_and_not_trained_again(whole_run, monkeypatch):
     model, folder, _, _ = whole_run
-    monkeypatch.setattr("codi_minimal.training.fit._optimizer", None)  # would be called to train
+    monkeypatch.setattr("codi_minimal.training.fit._adamw", None)  # would be called to train
     again = train(model.config, out=folder, progress=False)
     assert not changed(again, snapshot(model))
 
