@@ -88,7 +88,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from codi_minimal.device import best_device
     from codi_minimal.evaluation.evaluate import evaluate
 
-    options = {"quick": args.quick, "samples": args.samples, "seed": args.seed}
+    options = {"quick": args.quick, "samples": args.samples, "cells": args.cells, "seed": args.seed}
     given = {name: getattr(args, name) for name in ("stagger", "autocast")}
     options["options"] = {name: value for name, value in given.items() if value is not None}
     on_cpu = best_device(args.device).type == "cpu"
@@ -193,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     data(sub)
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
     sub.add_argument("--samples", type=_positive, help="for each single-prompt cell, several prompts, and joint figure")
+    sub.add_argument("--cells", type=_positive, help="samples for each of the 225 cells")
     sub.add_argument("--stagger", type=float, help="as in generate; 0: all outputs start at once")
     sub.add_argument("--autocast", choices=("bf16",), help="as in generate: faster where the processor computes in it")
     sub.add_argument("--workers", type=_positive, help="processes (default: one a core, at most 4; on a GPU 1)")

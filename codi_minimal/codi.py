@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -67,7 +68,7 @@ class CoDi(nn.Module):
         """C = Σ_i w_i C_i(y_i) (b, d) over all prompts; None where there are none. CoDi sect. 3.2.
 
         Each prompt is said in captions first, see `CaptionMemory`. A modality's weight is shared by its prompts;
-        batches of one are broadcast.
+        batches of one are broadcast. `generate` brings C to unit length.
         """
         weights = dict(weights or {})
         if unknown := set(weights) - set(prompts):
@@ -153,7 +154,8 @@ class CoDi(nn.Module):
             bridge = joint and wiring == "others" and not prompts and len(asked) > 1
         names = [*asked, BRIDGE] if bridge and BRIDGE not in asked else asked
         cond = self.condition(prompts or {}, weights)
-        cond = None if cond is None else cond.repeat_interleave(num_samples, dim=0)
+        # at unit length, as composition_loss reads a sum of parts: a mixture is shorter, and would be followed less
+        cond = None if cond is None else F.normalize(cond, dim=-1).repeat_interleave(num_samples, dim=0)
         b = num_samples if cond is None else len(cond)
         z = self._initial_noise(names, b, seed, noise or {})
         given = self._prompt_tokens(prompts or {}, weights or {}, num_samples, b) if prompt_streams else []

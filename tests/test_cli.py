@@ -148,8 +148,9 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     assert asked[0] == (("tiny", "d", "o"), {"device": "cpu", "stages": ["vocoder"]})
     assert asked[1][0] == (fake, "d", "results") and asked[1][1]["quick"] is True
     assert asked[1][1]["options"] == {}  # generate's own defaults
-    run(capsys, "evaluate", "--data", "d", "--stagger", 0, "--autocast", "bf16", "--workers", 3)
+    run(capsys, "evaluate", "--data", "d", "--stagger", 0, "--autocast", "bf16", "--workers", 3, "--cells", 2)
     assert asked[2][1]["options"] == {"stagger": 0.0, "autocast": "bf16"} and asked[2][1]["workers"] == 3
+    assert asked[2][1]["cells"] == 2 and asked[1][1]["cells"] is None
 
 
 @pytest.mark.parametrize("name", cli.EXPERIMENTS)

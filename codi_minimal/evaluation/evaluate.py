@@ -57,6 +57,7 @@ def evaluate(
     quick: bool = False,
     seed: int = 0,
     samples: int | None = None,
+    cells: int | None = None,
     sizes: Sizes | None = None,
     judges: Judges | None = None,
     options: Mapping[str, Any] | None = None,
@@ -73,6 +74,7 @@ def evaluate(
         seed: of scenes and samples.
         samples: another number of samples for each single-prompt cell, composition and joint figure; of what is made
             by itself, as many as in a full run at most.
+        cells: another number of samples for each of the 225 cells.
         sizes: other numbers of samples altogether.
         judges: other classifiers than the shipped ones.
         options: further arguments of `generate`: steps, guidance, sampler, stagger.
@@ -86,6 +88,8 @@ def evaluate(
     sizes = sizes or (QUICK if quick else FULL)
     if samples is not None:
         sizes = replace(sizes, single=samples, joint=samples, apart=min(samples, FULL.apart), parts=samples)
+    if cells is not None:
+        sizes = replace(sizes, cell=cells)
     judges = judges or shipped_judges()
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})
@@ -111,12 +115,13 @@ def evaluate(
         together = {title: samples["joint"] for title, samples in samples_of.items()}
         quality = timed("quality", measure_quality, from_text, real, judges)
         diversity = timed("diversity", measure_diversity, together, from_text, real, judges)
-        cells = timed("all cells", measure_cells, sampler, world, judges, sizes.cell, single)
+        table = timed("all cells", measure_cells, sampler, world, judges, sizes.cell, single)
     report = {
         "run": {
             "command": "python -m codi_minimal evaluate --data DATA"
             + " --quick" * quick
             + (f" --samples {samples}" if samples else "")
+            + (f" --cells {cells}" if cells else "")
             + f" --seed {seed}"
             + "".join(f" --{name} {value}" for name, value in options.items()),
             "source": source.name,
@@ -133,7 +138,7 @@ def evaluate(
         "similarity": similarities,
         "quality": quality,
         "diversity": diversity,
-        "cells": cells,
+        "cells": table,
     }
     _picture(together, Path(out), seed)
     return write(report, Path(out))

@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None = None) -> Tensor:
     """The weighted mean of several prompts: C = Σ_i w_i C_i, Σ_i w_i = 1.
 
-    Section 3.2 of the paper, equation for C(x_t, x_i, x_v, x_a). It is not scaled back to unit norm: prompts
-    that point away from each other give a short condition, and the diffuser may know.
+    Section 3.2 of the paper, equation for C(x_t, x_i, x_v, x_a). It is not scaled back to unit norm here: how short
+    it is tells how far the prompts point away from each other.
 
     Args:
         embeddings: k tensors (b, d), or (1, d) to be shared by the batch.

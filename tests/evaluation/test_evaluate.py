@@ -58,8 +58,10 @@ def tables(page):
 def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path, monkeypatch):
     rows = []
     monkeypatch.setattr("codi_minimal.evaluation.evaluate.contact_sheet", lambda sheet, _path: rows.extend(sheet))
-    sizes = Sizes(single=3, joint=3, apart=3, cell=1, parts=3, real=3)
-    report = evaluate(models.broken, source, tmp_path, sizes=sizes, progress=False)
+    sizes = Sizes(single=9, joint=9, apart=9, cell=9, parts=9, real=3)
+    report = evaluate(models.broken, source, tmp_path, samples=3, cells=1, sizes=sizes, progress=False)
+    assert report["run"]["sizes"] == {"single": 3, "joint": 3, "apart": 3, "parts": 3, "cell": 1, "real": 3}
+    assert "--samples 3 --cells 1 --seed 0" in report["run"]["command"]
     assert report["summary"]["single"]["mean"] == 0 and report["summary"]["cells"]["mean"] == 0
     assert all(answer["joint"]["all"]["k"] == 0 for answer in report["agreement"].values())
     assert (tmp_path / "report.md").exists()
