@@ -129,9 +129,9 @@ def sentences() -> Iterator[tuple[str, dict[str, str]]]:
 
 def paraphrases() -> list[list[str]]:
     """Every caption of the grammar, those that say the same in a list of their own."""
-    groups: dict[tuple[str, ...], list[str]] = {}
+    groups: dict[tuple, list[str]] = {}
     for text, said in sentences():
-        groups.setdefault(tuple(said.get(name, "") for name in _VALUES), []).append(text)
+        groups.setdefault(tuple(said.items()), []).append(text)
     return list(groups.values())
 
 

@@ -40,9 +40,9 @@ def memory(
     world, judges, sampler = World(load(data, "test")), shipped_judges(), Sampler(model, seed)
     ways = {"as they are": forgetful, "said in captions": nullcontext}
     report: dict[str, Any] = {"command": command("memory", samples=samples, seed=seed), "coherence": {}}
-    cells = [(output, prompt) for output in OUTPUTS for prompt in model.modalities]
-    for output, prompt in tqdm(cells, desc="memory", disable=not progress):
-        scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed + len(prompt)))
+    cells = [(output, i, prompt) for output in OUTPUTS for i, prompt in enumerate(model.modalities)]
+    for output, i, prompt in tqdm(cells, desc="memory", disable=not progress):
+        scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed + i))
         given, found = {prompt: renders[prompt]}, {}
         for way, context in ways.items():
             with context(model):
