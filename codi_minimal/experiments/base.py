@@ -1,14 +1,16 @@
-"""What experiments share: how they are written down, and how variants of a model are trained on the same pairs."""
+"""What experiments share: how they are written down, and how variants of a model come about."""
 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from codi_minimal.codi import CoDi
 from codi_minimal.evaluation.report import plain
 
 
@@ -40,3 +42,21 @@ def share_cache(source: Path, target: Path) -> None:
     for path in source.glob("cache-*.safetensors"):
         if not (target / path.name).exists():
             shutil.copy(path, target / path.name)
+
+
+@contextmanager
+def zeroed(*buffers: Tensor) -> Iterator[None]:
+    """Inside the block these tensors are zero; after it they are back."""
+    kept = [buffer.clone() for buffer in buffers]
+    for buffer in buffers:
+        buffer.zero_()
+    try:
+        yield
+    finally:
+        for buffer, values in zip(buffers, kept, strict=True):
+            buffer.copy_(values)
+
+
+def forgetful(model: CoDi) -> AbstractContextManager:
+    """Inside the block prompts are taken as they are, not said in captions (`CaptionMemory`)."""
+    return zeroed(model.memory.captions)

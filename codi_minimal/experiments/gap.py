@@ -7,14 +7,12 @@ prompts of all modalities. No regime pairs images with audio or video.
 
 import copy
 import random
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Stage
@@ -24,7 +22,7 @@ from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
-from codi_minimal.experiments.base import command, fingerprint, save, share_cache
+from codi_minimal.experiments.base import command, fingerprint, forgetful, save, share_cache, zeroed
 from codi_minimal.prompts import modality_gap
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.run import Run
@@ -87,24 +85,6 @@ def gap(
             with uncentred(model):
                 report["coherence"][f"{name}, not centred"] = follow(model, test, samples, seed)
     return save(out, "gap", report, markdown(report))
-
-
-@contextmanager
-def zeroed(*buffers: Tensor) -> Iterator[None]:
-    """Inside the block these tensors are zero; after it they are back."""
-    kept = [buffer.clone() for buffer in buffers]
-    for buffer in buffers:
-        buffer.zero_()
-    try:
-        yield
-    finally:
-        for buffer, values in zip(buffers, kept, strict=True):
-            buffer.copy_(values)
-
-
-def forgetful(model: CoDi) -> AbstractContextManager:
-    """Inside the block prompts are taken as they are, not said in captions (`CaptionMemory`)."""
-    return zeroed(model.memory.captions)
 
 
 def uncentred(model: CoDi) -> AbstractContextManager:

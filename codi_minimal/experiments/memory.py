@@ -14,8 +14,7 @@ from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
-from codi_minimal.experiments.base import command, save
-from codi_minimal.experiments.gap import forgetful
+from codi_minimal.experiments.base import command, forgetful, save
 
 OUTPUTS = ("text", "image", "audio")
 ATTRIBUTE = "digit"  # the one that all modalities carry
