@@ -11,15 +11,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from codi_minimal.alignment import Wiring, check_wiring, wire
+from codi_minimal.alignment import Wiring, check_wiring
 from codi_minimal.checkpoint import load_folder, load_into, local_folder, save_folder
 from codi_minimal.config import Config
 from codi_minimal.device import best_device
-from codi_minimal.diffusion import Sampler, Schedule, guided, make_sampler
+from codi_minimal.diffusion import Schedule, guided, make_sampler
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import CaptionMemory, mix
+from codi_minimal.side_by_side import Stream, denoise
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
 DEFAULTS = {"guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.5}
@@ -159,55 +159,26 @@ class CoDi(nn.Module):
         b = num_samples if cond is None else len(cond)
         z = self._initial_noise(names, b, seed, noise or {})
         given = self._prompt_tokens(prompts or {}, weights or {}, num_samples, b) if prompt_streams else []
-        samplers = {
-            name: make_sampler(sampler, self.schedule, n, self.config.model.prediction)
-            for name, n in self._per_output("steps", steps, asked, names).items()
-        }
+        steps = self._per_output("steps", steps, asked, names)
         scales = self._per_output("guidance", guidance, asked, names)
         if any(not math.isfinite(g) for g in scales.values()):
             raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
         until = guidance_until * self.config.model.T
-        nets = {name: guided(self.modalities[name].denoiser, scales[name], env_guidance, until) for name in names}
-        state: dict[str, Any] = dict.fromkeys(names)
-        taken = dict.fromkeys(names, 0)
-        draws = {name: self._generator(seed, f"{name} steps") for name in names}  # for stochastic samplers
-
-        ticks = max(len(s.timesteps) for s in samplers.values())
-        queue = sorted(names, key=lambda name: (math.prod(self.modalities[name].latent_shape), name))
-        start = {name: round(stagger * ticks * i) if joint else 0 for i, name in enumerate(queue)}
-        for tick in tqdm(range(1, ticks + max(start.values()) + 1), desc="denoising", disable=not progress):
-            t = {name: self._time(samplers[name], taken[name], b) for name in names}
-            env = self._environment(z, t, joint, wiring, given, taken)
-            for name in names:
-                # streams with fewer steps rest at some ticks, so that all go through time at the same pace
-                if taken[name] * ticks >= min(tick - start[name], ticks) * len(samplers[name].timesteps):
-                    continue
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast == "bf16"):
-                    out = nets[name](z[name], t[name], cond, env[name]).float()
-                fresh = None
-                if samplers[name].stochastic:
-                    fresh = self.modalities[name].noise(b, draws[name]).to(self.device)
-                z[name], state[name] = samplers[name].step(taken[name], z[name], out, fresh, state[name])
-                taken[name] += 1
-        z = {name: z[name] for name in asked}
+        streams = {
+            name: Stream(
+                self.modalities[name],
+                z[name],
+                guided(self.modalities[name].denoiser, scales[name], env_guidance, until),
+                make_sampler(sampler, self.schedule, steps[name], self.config.model.prediction),
+                self._generator(seed, f"{name} steps"),
+            )
+            for name in names
+        }
+        together = [streams] if joint else [{name: stream} for name, stream in streams.items()]
+        for group in together:
+            denoise(group, cond, given, wiring, stagger, autocast, progress)
+        z = {name: streams[name].z for name in asked}
         return {name: self.modalities[name].autoencoder.decode(z0) for name, z0 in z.items()} if decode else z
-
-    def _time(self, sampler: Sampler, i: int, b: int) -> Tensor:
-        return torch.full((b,), (*sampler.timesteps, 0)[i], device=self.device)  # a stream that is done is at 0
-
-    def _environment(
-        self,
-        z: dict[str, Tensor],
-        t: dict[str, Tensor],
-        joint: bool,
-        wiring: Wiring,
-        given: Sequence[Tensor],
-        taken: dict[str, int],
-    ) -> dict[str, Tensor | None]:
-        # a stream that has not taken a step is noise and says nothing: zeros, absent, or guidance would amplify it
-        tokens = {name: self.modalities[name].environment(z[name], t[name]) * (taken[name] > 0) for name in z}
-        streams = [tokens] if joint else [{name: tokens[name]} for name in tokens]
-        return {name: env for each in streams for name, env in wire(each, wiring, given).items()}
 
     def _prompt_tokens(self, prompts, weights: Mapping[str, float], num_samples: int, b: int) -> list[Tensor]:
         """The clock of V_m(z_0) at t = 0 of each prompt that has one, (b, n, d_env), its summary zero, that is, absent.

@@ -1,0 +1,81 @@
+"""Streams that are denoised side by side, each attending at every step to what the others say (CoDi sect. 3.4)."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from codi_minimal.alignment import Wiring, wire
+from codi_minimal.diffusion import Sampler
+from codi_minimal.modality import Modality
+
+
+class Stream:
+    """One output on its way from z_T to z_0.
+
+    Args:
+        modality: its record. z: z_T (b, *latent_shape).
+        net: the denoiser with guidance inside, see `guided`. sampler: the steps it takes.
+        generator: draws the noise of stochastic samplers.
+    """
+
+    def __init__(
+        self, modality: Modality, z: Tensor, net: Callable[..., Tensor], sampler: Sampler, generator: torch.Generator
+    ):
+        self.modality, self.z, self.net, self.sampler, self.generator = modality, z, net, sampler, generator
+        self.taken = 0  # steps
+        self.state: Tensor | None = None
+
+    @property
+    def t(self) -> int:
+        """Where it is, zero-based; one that is done is at 0."""
+        return (*self.sampler.timesteps, 0)[self.taken]
+
+    def times(self) -> Tensor:
+        """t of each sample, (b,)."""
+        return torch.full((len(self.z),), self.t, device=self.z.device)
+
+    def tokens(self) -> Tensor:
+        """V_m(z_t, t); before the first step zeros, that is, absent: noise says nothing, and guidance amplifies it."""
+        return self.modality.environment(self.z, self.times()) * (self.taken > 0)
+
+    def due(self, tick: int, ticks: int) -> bool:
+        """Whether to step at this tick of its own: with fewer steps it rests at some, to keep pace with the others."""
+        return self.taken * ticks < min(tick, ticks) * len(self.sampler.timesteps)
+
+    def step(self, cond: Tensor | None, env: Tensor | None, autocast: str | None = None) -> None:
+        """One step, given C (b, d) and the environment (b, n, d_env), or neither."""
+        with torch.autocast(self.z.device.type, torch.bfloat16, enabled=autocast == "bf16"):
+            out = self.net(self.z, self.times(), cond, env).float()
+        fresh = None
+        if self.sampler.stochastic:
+            fresh = self.modality.noise(len(self.z), self.generator).to(self.z.device)
+        self.z, self.state = self.sampler.step(self.taken, self.z, out, fresh, self.state)
+        self.taken += 1
+
+
+@torch.no_grad()
+def denoise(
+    streams: Mapping[str, Stream],
+    cond: Tensor | None,
+    given: Sequence[Tensor] = (),
+    wiring: Wiring = "others",
+    stagger: float = 0.0,
+    autocast: str | None = None,
+    progress: bool = False,
+) -> None:
+    """Take all streams to z_0, in place, the smallest first, each `stagger` of the way later than the one before it.
+
+    Args:
+        streams: by name. cond: C (b, d) of all prompts, or None. given: their tokens (b, n, d_env).
+        wiring, stagger, autocast, progress: as in `CoDi.generate`.
+    """
+    ticks = max(len(stream.sampler.timesteps) for stream in streams.values())
+    queue = sorted(streams, key=lambda name: (streams[name].z[0].numel(), name))
+    start = {name: round(stagger * ticks * i) for i, name in enumerate(queue)}
+    for tick in tqdm(range(1, ticks + max(start.values()) + 1), desc="denoising", disable=not progress):
+        env = wire({name: stream.tokens() for name, stream in streams.items()}, wiring, given)
+        for name, stream in streams.items():
+            if stream.due(tick - start[name], ticks):
+                stream.step(cond, env[name], autocast)

@@ -1,0 +1,65 @@
+"""Streams one by one: where they are in time, when they step, and what they say."""
+
+import torch
+
+from codi_minimal.diffusion import make_sampler
+from codi_minimal.side_by_side import Stream, denoise
+from tests.models import random_codi
+
+
+def stream(name: str = "image", steps: int = 4, sampler: str = "ddim", seed: int = 0) -> Stream:
+    model = random_codi()
+    m = model.modalities[name]
+    generator = torch.Generator().manual_seed(seed)
+    return Stream(m, m.noise(2, generator), m.denoiser, make_sampler(sampler, model.schedule, steps), generator)
+
+
+def test_a_stream_goes_through_its_timesteps_and_is_then_at_zero():
+    one = stream(steps=2)
+    seen = []
+    for _ in range(2):
+        seen.append(one.t)
+        one.step(None, None)
+    assert [*seen, one.t] == [999, 499, 0]
+    assert one.times().tolist() == [0, 0]
+
+
+def test_it_says_nothing_before_its_first_step():
+    one = stream()
+    assert not one.tokens().any()
+    one.step(None, None)
+    assert torch.equal(one.tokens(), one.modality.environment(one.z, torch.tensor([749, 749])))
+
+
+def test_with_fewer_steps_it_rests_now_and_then():
+    one, at = stream(steps=2), []
+    for tick in range(-1, 8):
+        if one.due(tick, ticks=4):
+            at.append(tick)
+            one.step(None, None)
+    assert at == [1, 3]
+
+
+def test_stochastic_samplers_draw_from_its_own_generator():
+    one, same, other = (stream(sampler="ddpm", seed=seed) for seed in (0, 0, 1))
+    other.z = one.z
+    for each in (one, same, other):
+        each.step(None, None)
+    assert torch.equal(one.z, same.z) and not torch.equal(one.z, other.z)
+
+
+def test_all_arrive_the_smallest_first():
+    streams = {name: stream(name, steps) for name, steps in (("video", 2), ("text", 3), ("image", 3))}
+    order, handles = [], []
+    for name, s in streams.items():
+        def look(_m, args, _o, name=name):
+            order.append((name, int(args[1][0])))
+
+        handles.append(s.modality.environment.register_forward_hook(look))
+    denoise(streams, None, stagger=1.0)
+    for handle in handles:
+        handle.remove()
+    assert all(s.t == 0 and s.z.isfinite().all() for s in streams.values())
+    ticks = [dict(order[i : i + 3]) for i in range(0, len(order), 3)]
+    assert [tick["text"] for tick in ticks[:4]] == [999, 666, 332, 0] and ticks[3]["image"] == 999
+    assert ticks[5]["image"] == 332 and ticks[5]["video"] == 999
