@@ -52,6 +52,7 @@ def test_all_arrive_the_smallest_first():
     streams = {name: stream(name, steps) for name, steps in (("video", 2), ("text", 3), ("image", 3))}
     order, handles = [], []
     for name, s in streams.items():
+
         def look(_m, args, _o, name=name):
             order.append((name, int(args[1][0])))
 
