@@ -72,8 +72,8 @@ def evaluate(
         out: folder to write to.
         quick: small numbers of samples.
         seed: of scenes and samples.
-        samples: another number of samples for each single-prompt cell, composition and joint figure; of what is made
-            by itself, as many as in a full run at most.
+        samples: another number of samples for each single-prompt cell, composition and joint figure, and of real
+            renders at least as many; of what is made by itself, as many as in a full run at most.
         cells: another number of samples for each of the 225 cells.
         sizes: other numbers of samples altogether.
         judges: other classifiers than the shipped ones.
@@ -87,7 +87,8 @@ def evaluate(
     """
     sizes = sizes or (QUICK if quick else FULL)
     if samples is not None:
-        sizes = replace(sizes, single=samples, joint=samples, apart=min(samples, FULL.apart), parts=samples)
+        apart, real = min(samples, FULL.apart), max(samples, sizes.real)
+        sizes = replace(sizes, single=samples, joint=samples, apart=apart, parts=samples, real=real)
     if cells is not None:
         sizes = replace(sizes, cell=cells)
     judges = judges or shipped_judges()
