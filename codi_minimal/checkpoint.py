@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -56,9 +57,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(f"expected whole safetensors; {path} is cut short or corrupt ({error})") from error
 
 
-def save_folder(
-    folder: str | Path, tensors: Mapping[str, Tensor], config: dict, dtype: str | None = None
-) -> None:
+def save_folder(folder: str | Path, tensors: Mapping[str, Tensor], config: dict, dtype: str | None = None) -> None:
     """Writes a checkpoint: model.safetensors and config.json.
 
     Args:
@@ -161,6 +160,14 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         ValueError: listing the names that are missing, unexpected, or of another shape.
     """
     copy_named(module.state_dict(), tensors, type(module).__name__)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Eight hexadecimal digits that tell one model's weights from another's: a name for what was made with them."""
+    digest = hashlib.sha256()
+    for name, p in sorted(model.state_dict().items()):
+        digest.update(name.encode() + p.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
 
 
 def local_folder(folder: str | Path) -> Path:

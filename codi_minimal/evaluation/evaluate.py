@@ -1,21 +1,25 @@
 """The evaluation: all measures of one model in one go, as one dict, and as files to read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from torch import nn
 from tqdm import tqdm
 
+from codi_minimal.checkpoint import fingerprint
 from codi_minimal.data import Source, load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, prompts_of
 from codi_minimal.evaluation.classifiers import Judges
-from codi_minimal.evaluation.coherence import SUBSETS
+from codi_minimal.evaluation.coherence import SUBSETS, Scores, letters
 from codi_minimal.evaluation.fidelity import fidelity
 from codi_minimal.evaluation.parts import COMPOSITIONS
+from codi_minimal.evaluation.progress import Progress
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import write
 from codi_minimal.evaluation.sampling import Sampler
@@ -24,12 +28,13 @@ from codi_minimal.evaluation.sections import (
     each_by_itself,
     measure_agreement,
     measure_ceilings,
-    measure_cells,
-    measure_diversity,
+    measure_entropy,
     measure_parts,
     measure_quality,
+    measure_row,
     measure_similarity,
     measure_single,
+    measure_spread,
 )
 from codi_minimal.sheet import contact_sheet
 
@@ -48,6 +53,7 @@ class Sizes:
 
 QUICK = Sizes(single=32, joint=48, apart=48, cell=1, parts=16, real=200)
 FULL = Sizes(single=500, joint=500, apart=100, cell=50, parts=200, real=1000)
+PROGRESS = "progress.json"
 
 
 def evaluate(
@@ -65,6 +71,8 @@ def evaluate(
     progress: bool = True,
 ) -> dict[str, Any]:
     """Measure a model and write report.json, report.md, heatmap.png and samples.png.
+
+    A module's evaluation that was stopped goes on at the section it was in, if nothing that it depends on has changed.
 
     Args:
         model: CoDi, or what has its `generate`, `encode_prompt` and `modalities`.
@@ -94,29 +102,56 @@ def evaluate(
     judges = judges or shipped_judges()
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})
-    seconds: dict[str, float] = {}
+    out = Path(out)
+    identity = {
+        "weights": fingerprint(model) if isinstance(model, nn.Module) else None,
+        "judges": fingerprint(judges),
+        "source": source.name,
+        "seed": seed,
+        "sizes": asdict(sizes),
+        "options": options,
+    }
+    done = Progress(out / PROGRESS if isinstance(model, nn.Module) else None, identity)
     bar = tqdm(total=_samples(sizes), unit="sample", disable=not progress)
     pool = start_workers(model, workers) if workers > 1 else nullcontext()
 
-    def timed(section: str, measure, *args):
-        bar.set_description(section)
-        start = perf_counter()
-        result = measure(*args)
-        seconds[section] = perf_counter() - start
-        return result
+    def section(title: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        bar.set_description(title)
+        if title in done:
+            bar.update(done.sections[title]["samples"])
+        else:
+            start, before = perf_counter(), bar.n
+            done.add(title, measure(), perf_counter() - start, bar.n - before)
+        return done.result(title)
 
     with bar, pool as pool:
         sampler = Sampler(model, seed, options, bar=bar, pool=pool)
-        ceilings, real = timed("ceilings", measure_ceilings, model, world, judges, sizes.real, seed)
-        single, from_text = timed("single prompts", measure_single, sampler, world, judges, sizes.single)
-        parts = timed("parts", measure_parts, sampler, world, judges, sizes.parts)
-        numbers = sizes.joint, sizes.apart
-        agreement, samples_of = timed("agreement", measure_agreement, sampler, real["real"], judges, *numbers)
-        similarities = timed("similarity", measure_similarity, model, samples_of, real["real"])
-        together = {title: samples["joint"] for title, samples in samples_of.items()}
-        quality = timed("quality", measure_quality, from_text, real, judges)
-        diversity = timed("diversity", measure_diversity, together, from_text, real, judges)
-        table = timed("all cells", measure_cells, sampler, world, judges, sizes.cell, single)
+        start = perf_counter()
+        ceilings, real = measure_ceilings(model, world, judges, sizes.real, seed)
+        seconds = {"ceilings": perf_counter() - start}
+
+        def by_themselves() -> dict[str, Any]:
+            cells, from_text = measure_single(sampler, world, judges, sizes.single)
+            quality, spread = (measure(from_text, real, judges) for measure in (measure_quality, measure_spread))
+            return {"cells": cells, "quality": quality, "spread": spread}
+
+        def together() -> dict[str, Any]:
+            answers, samples = measure_agreement(sampler, real["real"], judges, sizes.joint, sizes.apart)
+            joint = {title: made["joint"] for title, made in samples.items()}
+            _picture(joint, out, seed)
+            return {
+                "answers": answers,
+                "similarity": measure_similarity(model, samples, real["real"]),
+                "entropy": measure_entropy(joint, judges),
+            }
+
+        single = section("single prompts", by_themselves)
+        parts = section("parts", lambda: measure_parts(sampler, world, judges, sizes.parts))
+        agreement = section("agreement", together)
+        table: dict[str, Scores] = {}
+        for names in SUBSETS:
+            row = partial(measure_row, sampler, world, judges, sizes.cell, names, single["cells"])
+            table |= section(f"cells of {letters(names)}", row)
     report = {
         "run": {
             "command": "python -m codi_minimal evaluate --data DATA"
@@ -129,20 +164,21 @@ def evaluate(
             "seed": seed,
             "sizes": asdict(sizes),
             "options": options,
-            "seconds": seconds,
+            "seconds": seconds | {title: found["seconds"] for title, found in done.sections.items()},
         },
         "ceilings": ceilings,
         "fidelity": fidelity(real["real"], real["reconstruction"]),
-        "single": single,
+        "single": single["cells"],
         "parts": parts,
-        "agreement": agreement,
-        "similarity": similarities,
-        "quality": quality,
-        "diversity": diversity,
+        "agreement": agreement["answers"],
+        "similarity": agreement["similarity"],
+        "quality": single["quality"],
+        "diversity": {"entropy": agreement["entropy"], "spread": single["spread"]},
         "cells": table,
     }
-    _picture(together, Path(out), seed)
-    return write(report, Path(out))
+    report = write(report, out)
+    done.close()
+    return report
 
 
 def _picture(together: Mapping[str, dict[str, Any]], out: Path, seed: int, rows: int = 2) -> None:

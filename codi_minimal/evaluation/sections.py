@@ -1,6 +1,6 @@
 """The sections of the report, one function each: what is generated for it, and what is counted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -36,9 +36,7 @@ def _reconstruct(model: Any, name: str, data: Any, batch: int = 64) -> Any:
     return to_device(join([autoencoder.decode(autoencoder.encode(x)) for x in batches]), "cpu")
 
 
-def measure_single(
-    sampler: Sampler, world: World, judges: Judges, n: int
-) -> tuple[dict[str, Scores], dict[str, Any]]:
+def measure_single(sampler: Sampler, world: World, judges: Judges, n: int) -> tuple[dict[str, Scores], dict[str, Any]]:
     """The 16 cells of one prompt and one output; and what was made from text, to measure its quality."""
     cells, from_text = {}, {}
     for i, prompt in enumerate(MODALITIES):
@@ -51,19 +49,15 @@ def measure_single(
     return cells, from_text
 
 
-def measure_cells(
-    sampler: Sampler, world: World, judges: Judges, n: int, known: Mapping[str, Scores]
+def measure_row(
+    sampler: Sampler, world: World, judges: Judges, n: int, names: Sequence[str], known: Mapping[str, Scores]
 ) -> dict[str, Scores]:
-    """All 225 cells; those that are known already are not run again."""
-    cells = {}
-    for i, names in enumerate(SUBSETS):
-        scene, renders = world.sample(n, _generator(sampler.seed, 10 + i))
-        prompts = {name: renders[name] for name in names}
-        said = said_by(prompts, scene)
-        row = {cell_name(names, outputs): outputs for outputs in SUBSETS}
-        made = sampler.many([(prompts, outputs) for cell, outputs in row.items() if cell not in known], n)
-        cells |= {cell: known.get(cell) or coherence(said, next(made), judges) for cell in row}
-    return cells
+    """The 15 cells of one set of prompts; those that are known already are not run again."""
+    scene, renders = world.sample(n, _generator(sampler.seed, 10 + SUBSETS.index(names)))
+    prompts = {name: renders[name] for name in names}
+    row = {cell_name(names, outputs): outputs for outputs in SUBSETS}
+    made = sampler.many([(prompts, outputs) for cell, outputs in row.items() if cell not in known], n)
+    return {cell: known.get(cell) or coherence(said_by(prompts, scene), next(made), judges) for cell in row}
 
 
 def measure_parts(sampler: Sampler, world: World, judges: Judges, n: int) -> dict[str, dict[str, Any]]:
@@ -130,13 +124,10 @@ def measure_quality(
     return result
 
 
-def measure_diversity(
-    together: Mapping[str, dict], made: Mapping[str, Any], real: Mapping[str, dict], judges: Judges
-) -> dict:
-    """Entropy of what prompts leave open in the joint samples; variety within a digit."""
-    entropy = {}
-    for question in QUESTIONS:
-        entropy[question.title] = {
+def measure_entropy(together: Mapping[str, dict], judges: Judges) -> dict[str, dict[str, dict[str, float]]]:
+    """Entropy of what prompts leave open in the joint samples of each question."""
+    return {
+        question.title: {
             name: {
                 attribute: normalised_entropy(values, len(VALUES[attribute]))
                 for attribute, values in read(name, samples, judges).items()
@@ -144,11 +135,17 @@ def measure_diversity(
             }
             for name, samples in together[question.title].items()
         }
+        for question in QUESTIONS
+    }
+
+
+def measure_spread(made: Mapping[str, Any], real: Mapping[str, dict], judges: Judges) -> dict[str, float]:
+    """Variety within a digit of what text made, over that of real renders."""
     spread = {}
     for name in judges.looks:
         looks = [judges.look(name, samples[name]) for samples in (made, real["real"])]
         spread[name] = spread_ratio(*(x for logits, features in looks for x in (features, logits.argmax(1))))
-    return {"entropy": entropy, "spread": spread}
+    return spread
 
 
 def _generator(seed: int, stream: int) -> torch.Generator:

@@ -1,6 +1,5 @@
 """What experiments share: how they are written down, and how variants of a model come about."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -8,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from codi_minimal.codi import CoDi
 from codi_minimal.evaluation.report import plain
@@ -26,14 +25,6 @@ def save(out: Path, name: str, report: Mapping[str, Any], page: str) -> dict[str
     (out / f"{name}.md").write_text(page, encoding="utf-8")
     (out / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return report
-
-
-def fingerprint(model: nn.Module) -> str:
-    """Eight hexadecimal digits that tell one model's weights from another's: runs that start from it lie under them."""
-    digest = hashlib.sha256()
-    for name, p in sorted(model.state_dict().items()):
-        digest.update(name.encode() + p.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:8]
 
 
 def share_cache(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Stage
 from codi_minimal.data import ATTRIBUTES_OF, PAIRINGS, Pairs, Source, load
@@ -22,7 +23,7 @@ from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
-from codi_minimal.experiments.base import command, fingerprint, forgetful, save, share_cache, zeroed
+from codi_minimal.experiments.base import command, forgetful, save, share_cache, zeroed
 from codi_minimal.prompts import modality_gap
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.run import Run

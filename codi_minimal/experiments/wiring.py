@@ -13,13 +13,14 @@ from typing import Any
 import torch
 
 from codi_minimal.alignment import WIRINGS, environment_modules
+from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Stage
 from codi_minimal.data import load
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
-from codi_minimal.experiments.base import command, fingerprint, save, share_cache
+from codi_minimal.experiments.base import command, save, share_cache
 from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.run import Run
 

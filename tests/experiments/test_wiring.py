@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from codi_minimal.alignment import WIRINGS, environment_modules
+from codi_minimal.checkpoint import fingerprint
 from codi_minimal.evaluation.agreement import QUESTIONS
-from codi_minimal.experiments.base import fingerprint
 from codi_minimal.experiments.wiring import wiring, with_new_environment
 from tests.models import random_codi
 
