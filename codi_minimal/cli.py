@@ -84,7 +84,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """The table of results, as JSON, Markdown and a heat map."""
+    """The table of results, as JSON, Markdown and a heat map; goes on where it was stopped."""
     from codi_minimal.device import best_device
     from codi_minimal.evaluation.evaluate import evaluate
 
