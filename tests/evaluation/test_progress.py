@@ -3,6 +3,7 @@
 import pytest
 from torch import nn
 
+from codi_minimal.evaluation.coherence import SUBSETS, cell_name
 from codi_minimal.evaluation.evaluate import PROGRESS, Sizes, evaluate
 from codi_minimal.evaluation.progress import Progress, shares
 from codi_minimal.evaluation.report import plain
@@ -33,36 +34,44 @@ def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
     assert progress.result("parts") == FOUND and not any(tmp_path.iterdir())
 
 
-class Stopped(nn.Module):
-    """A model that counts its calls, and is stopped at one of them."""
+class Listed(nn.Module):
+    """The oracle as a module, whose evaluation can go on."""
 
-    def __init__(self, model, stop: int = -1):
+    def __init__(self, model):
         super().__init__()
-        self.model, self.modalities, self.calls, self.stop = model, model.modalities, 0, stop
+        self.model, self.modalities = model, model.modalities
+        self.encode_prompt, self.generate = model.encode_prompt, model.generate
 
-    def encode_prompt(self, name, data):
-        return self.model.encode_prompt(name, data)
 
-    def generate(self, *args, **settings):
-        if self.calls == self.stop:
+def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, tmp_path, monkeypatch):
+    rows, stop = [], [None]
+
+    def row(_sampler, _world, _judges, n, names, known):
+        if len(rows) == stop[0]:
             raise KeyboardInterrupt
-        self.calls += 1
-        return self.model.generate(*args, **settings)
+        rows.append(names)
+        return {cell: known.get(cell, {"text": {"digit": Share(n, n)}}) for cell in cells_of(names)}
 
+    def cells_of(names):
+        return [cell_name(names, outputs) for outputs in SUBSETS]
 
-def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, tmp_path):
-    def run(out, **stop):
-        model = Stopped(models.oracle, **stop)
-        sizes = Sizes(single=3, joint=3, apart=3, cell=1, parts=3, real=3)
-        return evaluate(model, source, tmp_path / out, sizes=sizes, progress=False), model.calls
+    def run(out):
+        sizes = Sizes(single=2, joint=2, apart=1, cell=1, parts=1, real=2)
+        return evaluate(Listed(models.oracle), source, tmp_path / out, sizes=sizes, progress=False)
 
-    whole, calls = run("whole")
+    monkeypatch.setattr(f"{evaluate.__module__}.measure_row", row)
+    whole = run("whole")
     assert not (tmp_path / "whole" / PROGRESS).exists()
+    rows.clear()
+    stop[0] = 12
     with pytest.raises(KeyboardInterrupt):
-        run("stopped", stop=calls - 40)  # in the cells: all before them, and 12 of their 15 rows, are done
+        run("stopped")
     assert (tmp_path / "stopped" / PROGRESS).exists()
-    resumed, left = run("stopped")
-    assert 40 <= left < 40 + 15
+    stop[0] = None
+    for measure in ("measure_single", "measure_parts", "measure_agreement"):
+        monkeypatch.delattr(f"{evaluate.__module__}.{measure}")
+    resumed = run("stopped")
+    assert rows == list(SUBSETS)
     del whole["run"]["seconds"], resumed["run"]["seconds"]
     assert resumed == whole
     assert (tmp_path / "stopped" / "samples.png").exists()
