@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ class CoDi(nn.Module):
         guidance_until: float = DEFAULTS["guidance_until"],
         stagger: float = DEFAULTS["stagger"],
         bridge: bool | None = None,
+        arrivals: bool = True,
         autocast: str | None = None,
         decode: bool = True,
         progress: bool = False,
@@ -131,6 +133,8 @@ class CoDi(nn.Module):
                 distribution, for V is told the time of its own stream, whatever it is (Bao et al. 2023, UniDiffuser).
             bridge: text is denoised beside the outputs, too, and thrown away: streams that were never trained together
                 agree on what it says. None: where there is no prompt, and more than one output to agree.
+            arrivals: under the wiring "others", a stream that has arrived is a prompt from then on for those under way;
+                False: it stays a stream, at t = 0.
             autocast: "bf16" runs the denoisers in bfloat16: faster where the processor computes in it.
             decode: False returns the latents z_0 (b, *latent_shape) themselves.
             progress: show a bar.
@@ -174,27 +178,47 @@ class CoDi(nn.Module):
             )
             for name in names
         }
+        as_prompt = self._as_prompt if arrivals and wiring == "others" else None
         together = [streams] if joint else [{name: stream} for name, stream in streams.items()]
         for group in together:
-            denoise(group, cond, given, wiring, stagger, autocast, progress)
+            denoise(group, cond, given, wiring, stagger, autocast, progress, as_prompt)
         z = {name: streams[name].z for name in asked}
         return {name: self.modalities[name].autoencoder.decode(z0) for name, z0 in z.items()} if decode else z
 
     def _prompt_tokens(self, prompts, weights: Mapping[str, float], num_samples: int, b: int) -> list[Tensor]:
-        """The clock of V_m(z_0) at t = 0 of each prompt that has one, (b, n, d_env), its summary zero, that is, absent.
-
-        C says what the summary would say, and better: V has only seen whole scenes, and a prompt may say a part.
-        """
+        """`_clock` of each prompt that has one, (b, n, d_env)."""
         tokens = []
         for name in sorted(prompts):
             m = self.modalities[name]
             heard = m.environment.clock > 0 and weights.get(name, 1.0) != 0
             for batch in m.data.prompts(prompts[name]) if heard else []:
-                z0 = m.encode(self._to_device(batch))
-                v = m.environment(z0, torch.zeros(len(z0), dtype=torch.long, device=self.device))
-                v[:, : m.environment.summary] = 0
+                v = self._clock(m, m.encode(self._to_device(batch)))
                 tokens.append(v.expand(b // num_samples, -1, -1).repeat_interleave(num_samples, dim=0))
         return tokens
+
+    def _clock(self, m: Modality, z0: Tensor) -> Tensor:
+        """V_m(z_0) at t = 0, (b, n, d_env), its summary zero, that is, absent: its clock alone is heard.
+
+        C says what the summary would say, and better: V has only seen whole scenes, and a prompt may say a part.
+        """
+        v = m.environment(z0, torch.zeros(len(z0), dtype=torch.long, device=self.device))
+        return torch.cat([torch.zeros_like(v[:, : m.environment.summary]), v[:, m.environment.summary :]], dim=1)
+
+    def _as_prompt(self, stream: Stream) -> tuple[Tensor, Tensor]:
+        """What a stream that has arrived says as a prompt: C (b, d), zeros where it can be none, and its clock."""
+        m, made = stream.modality, stream.modality.autoencoder.decode(stream.z)
+
+        def said(batch) -> Tensor:
+            return self.memory(self.encode_prompt(m.name, batch))
+
+        try:
+            c = said(made)
+        except ValueError:  # a caption of no words or too many, or what is not finite
+            c = torch.zeros(len(made), self.config.model.d, device=self.device)
+            for i in range(len(made)):
+                with suppress(ValueError):
+                    c[i] = said(made[i : i + 1])[0]
+        return c, self._clock(m, stream.z)
 
     def _per_output(self, what: str, value: Any, asked: list[str], names: list[str]) -> dict[str, Any]:
         if value is not None and not isinstance(value, Mapping):

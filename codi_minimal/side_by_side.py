@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
@@ -64,18 +65,32 @@ def denoise(
     stagger: float = 0.0,
     autocast: str | None = None,
     progress: bool = False,
+    as_prompt: Callable[[Stream], tuple[Tensor, Tensor]] | None = None,
 ) -> None:
     """Take all streams to z_0, in place, the smallest first, each `stagger` of the way later than the one before it.
+
+    V says of a stream what can be known while it is under way. Once it has arrived there is no need to guess: it is a
+    prompt from then on, and joins C.
 
     Args:
         streams: by name. cond: C (b, d) of all prompts, or None. given: their tokens (b, n, d_env).
         wiring, stagger, autocast, progress: as in `CoDi.generate`.
+        as_prompt: C (b, d) and tokens (b, n, d_env) of a stream that has arrived, as of a prompt; None: it stays one of
+            the streams, at t = 0.
     """
     ticks = max(len(stream.sampler.timesteps) for stream in streams.values())
     queue = sorted(streams, key=lambda name: (streams[name].z[0].numel(), name))
     start = {name: round(stagger * ticks * i) for i, name in enumerate(queue)}
+    arrived: dict[str, tuple[Tensor, Tensor]] = {}
     for tick in tqdm(range(1, ticks + max(start.values()) + 1), desc="denoising", disable=not progress):
-        env = wire({name: stream.tokens() for name, stream in streams.items()}, wiring, given)
+        tokens = {name: arrived[name][1] if name in arrived else stream.tokens() for name, stream in streams.items()}
+        env = wire(tokens, wiring, given)
         for name, stream in streams.items():
             if stream.due(tick - start[name], ticks):
                 stream.step(cond, env[name], autocast)
+        new = [name for name in queue if streams[name].t == 0 and name not in arrived]
+        if as_prompt is not None and len(arrived) + len(new) < len(streams):  # else nobody is left to be told
+            for name in new:
+                arrived[name] = as_prompt(streams[name])
+                said = arrived[name][0]
+                cond = F.normalize(said if cond is None else cond + said, dim=-1)

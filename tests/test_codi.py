@@ -147,9 +147,38 @@ def test_what_has_arrived_is_seen_at_time_zero():
     seen = []
     environment = random_codi().modalities["text"].environment
     handle = environment.register_forward_hook(lambda _m, args, _o: seen.append(int(args[1][0])))
+    latents(outputs=("image", "text"), steps=2, stagger=1.0, arrivals=False)
+    assert seen == [999, 499, 0, 0]
     latents(outputs=("image", "text"), steps=2, stagger=1.0)
     handle.remove()
-    assert seen == [999, 499, 0, 0]
+    assert seen[4:] == [999, 499, 0]  # and is then a prompt, which does not change any more
+
+
+def test_a_stream_that_has_arrived_is_a_prompt_for_those_under_way():
+    model, seen = random_codi(), []
+    handle = model.modalities["audio"].denoiser.register_forward_hook(lambda _m, args, _o: seen.append(args[2]))
+    pair = {"outputs": ("image", "audio"), "steps": 2, "stagger": 1.0, "guidance": 1.0}
+    image = model.generate({"text": "seven"}, **pair)["image"]
+    text, said = model.condition({"text": "seven"}), model.condition({"image": image})
+    expected = torch.nn.functional.normalize(text + said, dim=-1)
+    torch.testing.assert_close(seen[0], expected, rtol=1e-4, atol=1e-5)
+    for unheard in ({"arrivals": False}, {"stagger": 0.0}, {"wiring": "pooled"}, {"joint": False}):
+        seen.clear()
+        model.generate({"text": "seven"}, **{**pair, **unheard})
+        torch.testing.assert_close(seen[-1], text, msg=str(unheard))
+    handle.remove()
+
+
+def test_what_cannot_be_a_prompt_says_nothing(monkeypatch):
+    model, seen = copy.deepcopy(random_codi()), []
+    captions = ["seven", "", "six " * 13]
+    monkeypatch.setattr(model.modalities["text"].autoencoder, "decode", lambda z: captions)
+    handle = model.modalities["image"].denoiser.register_forward_hook(lambda _m, args, _o: seen.append(args[2]))
+    model.generate({}, ("text", "image"), num_samples=3, steps=1, stagger=1.0, guidance=1.0)
+    handle.remove()
+    (cond,) = seen
+    torch.testing.assert_close(cond[:1], model.condition({"text": "seven"}))
+    assert not cond[1:].any()
 
 
 def test_condition_is_the_weighted_sum_of_the_prompts():

@@ -11,7 +11,7 @@ BASE = {"config", "device", "inputs", "shapes", "tokenizer", "checkpoint"}  # pl
 DATA = {"data"}  # the world
 FILES = {"fitting", "media", "sheet"}  # people's files, and the page of results
 ROOMS = {"diffusion", "autoencoders", "prompts", "denoisers"}  # never one another
-MODEL = ROOMS | {"alignment", "modality", "codi", ""}  # "": the package itself, which gives CoDi
+MODEL = ROOMS | {"alignment", "modality", "side_by_side", "codi", ""}  # "": the package itself, which gives CoDi
 TOP = MODEL | BASE | DATA | FILES
 
 ALLOWED = {
@@ -21,7 +21,8 @@ ALLOWED = {
     **{name: BASE for name in ROOMS},
     "alignment": BASE | ROOMS,
     "modality": BASE | ROOMS | {"alignment"},
-    "codi": BASE | ROOMS | {"alignment", "modality"},
+    "side_by_side": BASE | ROOMS | {"alignment", "modality"},
+    "codi": BASE | ROOMS | {"alignment", "modality", "side_by_side"},
     "": BASE | {"codi"},
     "training": TOP,
     "evaluation": TOP,

@@ -22,6 +22,7 @@ NEVER_PAIRED = (
     Question("colour", ("image", "video"), digit_said=False),
     Question("colour", ("image", "video"), digit_said=True),
 )
+FIXED = {"arrivals": False}  # a stream stays a stream: the question is what V says
 STAGGERS = (0.0, DEFAULTS["stagger"])
 
 
@@ -57,7 +58,7 @@ def bridge(
         found: dict[str, Any] = {}
         for road, options in roads(question.outputs).items():
             for stagger in STAGGERS:
-                made = ask(question, Sampler(model, seed, {"stagger": stagger, **options}), samples)
+                made = ask(question, Sampler(model, seed, FIXED | {"stagger": stagger, **options}), samples)
                 found[f"{road}, {start(stagger)}"] = answer(question, made)["all"]
         report["agreement"][question.title] = found | {"chance": chance(question)["all"]}
     return save(Path(out), "bridge", report, markdown(report))

@@ -60,7 +60,7 @@ def wiring(
             train_environment(run)
             train_joint(run)
             share_cache(run.folder, runs)
-        sampler = Sampler(variant, seed, {"wiring": name})
+        sampler = Sampler(variant, seed, {"wiring": name, "arrivals": False})
         report["agreement"][name] = {q.title: answer(q, ask(q, sampler, samples)) for q in QUESTIONS}
     return save(out, "wiring", report, markdown(report))
 
