@@ -182,31 +182,22 @@ class CoDi(nn.Module):
         together = [streams] if joint else [{name: stream} for name, stream in streams.items()]
         for group in together:
             denoise(group, cond, given, wiring, stagger, autocast, progress, as_prompt)
-        z = {name: streams[name].z for name in asked}
-        return {name: self.modalities[name].autoencoder.decode(z0) for name, z0 in z.items()} if decode else z
+        return {name: streams[name].decode() if decode else streams[name].z for name in asked}
 
     def _prompt_tokens(self, prompts, weights: Mapping[str, float], num_samples: int, b: int) -> list[Tensor]:
-        """`_clock` of each prompt that has one, (b, n, d_env)."""
+        """`Modality.clock` of each prompt that has one, (b, n, d_env)."""
         tokens = []
         for name in sorted(prompts):
             m = self.modalities[name]
             heard = m.environment.clock > 0 and weights.get(name, 1.0) != 0
             for batch in m.data.prompts(prompts[name]) if heard else []:
-                v = self._clock(m, m.encode(self._to_device(batch)))
+                v = m.clock(m.encode(self._to_device(batch)))
                 tokens.append(v.expand(b // num_samples, -1, -1).repeat_interleave(num_samples, dim=0))
         return tokens
 
-    def _clock(self, m: Modality, z0: Tensor) -> Tensor:
-        """V_m(z_0) at t = 0, (b, n, d_env), its summary zero, that is, absent: its clock alone is heard.
-
-        C says what the summary would say, and better: V has only seen whole scenes, and a prompt may say a part.
-        """
-        v = m.environment(z0, torch.zeros(len(z0), dtype=torch.long, device=self.device))
-        return torch.cat([torch.zeros_like(v[:, : m.environment.summary]), v[:, m.environment.summary :]], dim=1)
-
     def _as_prompt(self, stream: Stream) -> tuple[Tensor, Tensor]:
         """What a stream that has arrived says as a prompt: C (b, d), zeros where it can be none, and its clock."""
-        m, made = stream.modality, stream.modality.autoencoder.decode(stream.z)
+        m, made = stream.modality, stream.decode()
 
         def said(batch) -> Tensor:
             return self.memory(self.encode_prompt(m.name, batch))
@@ -218,7 +209,7 @@ class CoDi(nn.Module):
             for i in range(len(made)):
                 with suppress(ValueError):
                     c[i] = said(made[i : i + 1])[0]
-        return c, self._clock(m, stream.z)
+        return c, m.clock(stream.z)
 
     def _per_output(self, what: str, value: Any, asked: list[str], names: list[str]) -> dict[str, Any]:
         if value is not None and not isinstance(value, Mapping):

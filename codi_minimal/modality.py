@@ -57,6 +57,14 @@ class Modality(nn.Module):
         """z_0 (b, *latent_shape) of a batch."""
         return self.autoencoder.encode(data)
 
+    def clock(self, z0: Tensor) -> Tensor:
+        """V_m(z_0) at t = 0, (b, n, d_env), its summary zero, that is, absent: of a prompt the clock alone is heard.
+
+        C says what the summary would say, and better: V has only seen whole scenes, and a prompt may say a part.
+        """
+        v = self.environment(z0, torch.zeros(len(z0), dtype=torch.long, device=z0.device))
+        return torch.cat([torch.zeros_like(v[:, : self.environment.summary]), v[:, self.environment.summary :]], dim=1)
+
     def noise(self, b: int, generator: torch.Generator) -> Tensor:
         """ε (b, *latent_shape), drawn on the CPU: the same on every device."""
         return torch.randn(b, *self.latent_shape, generator=generator)

@@ -1,6 +1,7 @@
 """Streams that are denoised side by side, each attending at every step to what the others say (CoDi sect. 3.4)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,7 @@ class Stream:
         self.modality, self.z, self.net, self.sampler, self.generator = modality, z, net, sampler, generator
         self.taken = 0  # steps
         self.state: Tensor | None = None
+        self._decoded: Any = None
 
     @property
     def t(self) -> int:
@@ -54,6 +56,12 @@ class Stream:
             fresh = self.modality.noise(len(self.z), self.generator).to(self.z.device)
         self.z, self.state = self.sampler.step(self.taken, self.z, out, fresh, self.state)
         self.taken += 1
+
+    def decode(self) -> Any:
+        """What it has become, D_m(z_0), of a stream that has arrived; decoded once."""
+        if self._decoded is None:
+            self._decoded = self.modality.autoencoder.decode(self.z)
+        return self._decoded
 
 
 @torch.no_grad()
