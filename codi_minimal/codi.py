@@ -100,7 +100,7 @@ class CoDi(nn.Module):
         seed: int = 0,
         noise: Mapping[str, Tensor] | None = None,
         wiring: Wiring = "others",
-        env_guidance: str = "drop",
+        env_guidance: str | Mapping[str, str] | None = None,
         guidance_until: float = DEFAULTS["guidance_until"],
         stagger: float = DEFAULTS["stagger"],
         bridge: bool | None = None,
@@ -116,6 +116,8 @@ class CoDi(nn.Module):
             outputs: any non-empty subset of the modalities.
             weights: of the prompts' modalities; normalised.
             guidance, steps: one number, or one for each output; None: what each `Modality` names.
+            env_guidance: "drop": guidance amplifies the environment along with the prompt; "with": the prompt alone;
+                one for all, one for each output, or None, as above, and without any prompt "drop" for all.
             sampler: "ddim", "dpm-solver++" or "ddpm".
             joint: False generates each output by itself.
             prompt_streams: the clocks of prompts are part of the environment, too, as of streams that have arrived at
@@ -125,7 +127,6 @@ class CoDi(nn.Module):
             seed: initial noise comes from it and the modality's name alone.
             noise: initial latents z_T of some outputs, (b, *latent_shape).
             wiring: which environment a stream sees, by name, or as a mapping to those it sees; see `alignment.wire`.
-            env_guidance: "drop": guidance amplifies the environment along with the prompt; "with": the prompt alone.
             guidance_until: guidance ends at this share of T; see `diffusion.guided`.
             stagger: how much later, as a share of the way from T to 0, each stream starts than the one before it, the
                 smallest first. At 0 all go at once, as in the paper, and must make up their minds together, out of
@@ -167,12 +168,14 @@ class CoDi(nn.Module):
         scales = self._per_output("guidance", guidance, asked, names)
         if any(not math.isfinite(g) for g in scales.values()):
             raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
+        env_guidance = "drop" if env_guidance is None and not prompts else env_guidance
+        amplify = self._per_output("env_guidance", env_guidance, asked, names)
         until = guidance_until * self.config.model.T
         streams = {
             name: Stream(
                 self.modalities[name],
                 z[name],
-                guided(self.modalities[name].denoiser, scales[name], env_guidance, until),
+                guided(self.modalities[name].denoiser, scales[name], amplify[name], until),
                 make_sampler(sampler, self.schedule, steps[name], self.config.model.prediction),
                 self._generator(seed, f"{name} steps"),
             )

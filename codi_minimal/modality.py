@@ -30,6 +30,8 @@ class Modality(nn.Module):
         denoiser: ε_m(z_t, t, C, env) → (b, *latent_shape).
         environment: V_m(z_t, t) → tokens (b, n, d_env).
         guidance, steps: how it is sampled where nothing else is asked for; `experiment sampling` measures both.
+        env_guidance: whether guidance amplifies what it hears of other streams along with the prompt, see
+            `diffusion.guided`. Captions start first: what they hear is behind them, half noise, and leads them astray.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Modality(nn.Module):
         environment: EnvironmentEncoder,
         guidance: float = 3.0,
         steps: int = 15,
+        env_guidance: str = "drop",
     ):
         super().__init__()
         self.name = data.name
@@ -50,7 +53,7 @@ class Modality(nn.Module):
         self.prompt = prompt
         self.denoiser = denoiser
         self.environment = environment
-        self.guidance, self.steps = guidance, steps
+        self.guidance, self.steps, self.env_guidance = guidance, steps, env_guidance
         add_environment(denoiser, environment.d_env, clock=environment.clock > 0)
 
     def encode(self, data) -> Tensor:
@@ -95,6 +98,7 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             unet(UNet, text_vae.latent_shape, c.text_unet),
             environment(text_vae.latent_shape, "b e l -> b 1 l e", {}),
             guidance=2.5,
+            env_guidance="with",
         ),
         Modality(
             TensorData("image", (3, c.size, c.size), 0.0, 1.0),

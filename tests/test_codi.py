@@ -251,6 +251,17 @@ def test_where_nothing_is_asked_for_modalities_name_guidance_and_steps():
     assert all(torch.equal(z[name], same[name]) for name in outputs)
 
 
+def test_guidance_amplifies_for_captions_the_prompt_alone_where_there_is_one():
+    pair, own = {"outputs": ("text", "image"), "steps": 4}, {"text": "with", "image": "drop"}
+    for prompts, expected, other in (({"text": "seven"}, own, "drop"), ({}, "drop", own)):
+        z, same, differs = (
+            latents(**pair, prompts=prompts, env_guidance=how)["text"] for how in (None, expected, other)
+        )
+        assert torch.equal(z, same) and not torch.equal(z, differs)
+    with pytest.raises(ValueError, match="env_guidance: expected a value for each output, got none for"):
+        latents(**pair, env_guidance={"text": "with"})
+
+
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm-solver++"])
 def test_samplers_are_repeatable_and_finite(sampler):
     z = latents(outputs=("image", "text"), sampler=sampler, steps=4)
