@@ -54,7 +54,8 @@ def generate(args: argparse.Namespace) -> None:
     weights = _weights(args.weights)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    options = {name: getattr(args, name) for name in ("guidance", "steps", "sampler", "stagger", "autocast")}
+    names = ("guidance", "steps", "sampler", "stagger", "arrivals", "autocast")
+    options = {name: getattr(args, name) for name in names}
     results = _model(args).generate(
         {name: [_batch(item) for item in items] for name, items in given.items()},
         tuple(dict.fromkeys(args.to)),
@@ -89,7 +90,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from codi_minimal.evaluation.evaluate import evaluate
 
     options = {"quick": args.quick, "samples": args.samples, "cells": args.cells, "seed": args.seed}
-    given = {name: getattr(args, name) for name in ("stagger", "autocast")}
+    given = {name: getattr(args, name) for name in ("stagger", "arrivals", "autocast")}
     options["options"] = {name: value for name, value in given.items() if value is not None}
     on_cpu = best_device(args.device).type == "cpu"
     options["workers"] = args.workers or (min(4, os.cpu_count() or 1) if on_cpu else 1)
@@ -167,6 +168,10 @@ def _parser() -> argparse.ArgumentParser:
     def data(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--data", help="folder of parquet files (default: CODI_DATA, the hub or a sample)")
 
+    def arrivals(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--no-arrivals", dest="arrivals", action="store_false", default=None,
+                         help="an output that is done stays a stream, and is no prompt for the others")  # fmt: skip
+
     sub = verb(generate, "out")
     checkpoint(sub)
     for name, what in PROMPTS.items():
@@ -177,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--steps", type=_positive, help="of the sampler")
     sub.add_argument("--sampler", choices=("ddim", "dpm-solver++", "ddpm"))
     sub.add_argument("--stagger", type=float, help="how much later each output starts than the one before: 0 to 1")
+    arrivals(sub)
     sub.add_argument("--autocast", choices=("bf16",), help="denoise in bfloat16")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--num", type=_positive, default=1, help="samples (default: 1)")
@@ -195,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--samples", type=_positive, help="for each single-prompt cell, several prompts, and joint figure")
     sub.add_argument("--cells", type=_positive, help="samples for each of the 225 cells")
     sub.add_argument("--stagger", type=float, help="as in generate; 0: all outputs start at once")
+    arrivals(sub)
     sub.add_argument("--autocast", choices=("bf16",), help="as in generate: faster where the processor computes in it")
     sub.add_argument("--workers", type=_positive, help="processes (default: one a core, at most 4; on a GPU 1)")
     sub.add_argument("--seed", type=int, default=0)

@@ -78,7 +78,7 @@ def denoise(
     """Take all streams to z_0, in place, the smallest first, each `stagger` of the way later than the one before it.
 
     V says of a stream what can be known while it is under way. Once it has arrived there is no need to guess: it is a
-    prompt from then on, and joins C.
+    prompt from then on, and makes up half of C, brought to unit length; what has just arrived knows of all before it.
 
     Args:
         streams: by name. cond: C (b, d) of all prompts, or None. given: their tokens (b, n, d_env).

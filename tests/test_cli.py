@@ -60,7 +60,7 @@ def test_generate_reads_files_asks_the_model_and_writes_files(fake, capsys, tmp_
     media.write_wav(tmp_path / "me.wav", 0.5 * torch.sin(torch.arange(8192) / 4))
     out = tmp_path / "new" / "out"
     given = ["--text", "a red seven", "--image", tmp_path / "seven.png", "--audio", tmp_path / "me.wav"]
-    options = ["--weights", "text=1", "audio=0.5", "--seed", 3, "--steps", 7, "--no-joint"]
+    options = ["--weights", "text=1", "audio=0.5", "--seed", 3, "--steps", 7, "--no-joint", "--no-arrivals"]
     code, lines, _ = run(capsys, "generate", *given, "--to", "image", "video", "--out", out, *options)
     assert code == 0
     call = fake.calls[0]
@@ -69,6 +69,7 @@ def test_generate_reads_files_asks_the_model_and_writes_files(fake, capsys, tmp_
     assert call["prompts"]["audio"][0].shape == (1, 8192) and "video" not in call["prompts"]
     assert call["outputs"] == ("image", "video") and call["weights"] == {"text": 1.0, "audio": 0.5}
     assert (call["seed"], call["steps"], call["joint"]) == (3, 7, False) and "guidance" not in call
+    assert call["arrivals"] is False
     assert [Path(line).name for line in lines] == ["001-image.png", "001-video.gif", "001-sheet.png"]
     written = media.read_video(out / "001-video.gif")
     assert (written - fake.generate({}, ["video"])["video"][0]).abs().max() < 0.02
@@ -151,6 +152,8 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     run(capsys, "evaluate", "--data", "d", "--stagger", 0, "--autocast", "bf16", "--workers", 3, "--cells", 2)
     assert asked[2][1]["options"] == {"stagger": 0.0, "autocast": "bf16"} and asked[2][1]["workers"] == 3
     assert asked[2][1]["cells"] == 2 and asked[1][1]["cells"] is None
+    run(capsys, "evaluate", "--no-arrivals")
+    assert asked[3][1]["options"] == {"arrivals": False}
 
 
 @pytest.mark.parametrize("name", cli.EXPERIMENTS)

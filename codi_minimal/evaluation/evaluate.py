@@ -54,6 +54,7 @@ class Sizes:
 QUICK = Sizes(single=32, joint=48, apart=48, cell=1, parts=16, real=200)
 FULL = Sizes(single=500, joint=500, apart=100, cell=50, parts=200, real=1000)
 PROGRESS = "progress.json"
+SAMPLED_BY = ("guidance", "steps", "env_guidance")  # what a `Modality` names beside its weights
 
 
 def evaluate(
@@ -85,7 +86,7 @@ def evaluate(
         cells: another number of samples for each of the 225 cells.
         sizes: other numbers of samples altogether.
         judges: other classifiers than the shipped ones.
-        options: further arguments of `generate`: steps, guidance, sampler, stagger.
+        options: further arguments of `generate`: steps, guidance, sampler, stagger, arrivals.
         workers: processes that generate, each with a copy of the model. More than one need a script that has
             `if __name__ == "__main__":`.
         progress: whether to show bars.
@@ -103,15 +104,18 @@ def evaluate(
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})
     out = Path(out)
+    # what has no weights to know it by starts anew each time
+    weights = fingerprint(model) if isinstance(model, nn.Module) else None
     identity = {
-        "weights": fingerprint(model) if isinstance(model, nn.Module) else None,
+        "weights": weights,
+        "defaults": {name: [getattr(m, what, None) for what in SAMPLED_BY] for name, m in model.modalities.items()},
         "judges": fingerprint(judges),
         "source": source.name,
         "seed": seed,
         "sizes": asdict(sizes),
         "options": options,
     }
-    done = Progress(out / PROGRESS if isinstance(model, nn.Module) else None, identity)
+    done = Progress(out / PROGRESS if weights else None, identity)
     bar = tqdm(total=_samples(sizes), unit="sample", disable=not progress)
     pool = start_workers(model, workers) if workers > 1 else nullcontext()
 
@@ -159,7 +163,7 @@ def evaluate(
             + (f" --samples {samples}" if samples else "")
             + (f" --cells {cells}" if cells else "")
             + f" --seed {seed}"
-            + "".join(f" --{name} {value}" for name, value in options.items()),
+            + "".join(f" --no-{name}" if value is False else f" --{name} {value}" for name, value in options.items()),
             "source": source.name,
             "seed": seed,
             "sizes": asdict(sizes),

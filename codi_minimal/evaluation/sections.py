@@ -55,9 +55,10 @@ def measure_row(
     """The 15 cells of one set of prompts; those that are known already are not run again."""
     scene, renders = world.sample(n, _generator(sampler.seed, 10 + SUBSETS.index(names)))
     prompts = {name: renders[name] for name in names}
+    said = said_by(prompts, scene)
     row = {cell_name(names, outputs): outputs for outputs in SUBSETS}
     made = sampler.many([(prompts, outputs) for cell, outputs in row.items() if cell not in known], n)
-    return {cell: known.get(cell) or coherence(said_by(prompts, scene), next(made), judges) for cell in row}
+    return {cell: known.get(cell) or coherence(said, next(made), judges) for cell in row}
 
 
 def measure_parts(sampler: Sampler, world: World, judges: Judges, n: int) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,7 @@
 """An evaluation that was stopped goes on where it was, and ends in the same report."""
 
+from types import SimpleNamespace
+
 import pytest
 from torch import nn
 
@@ -37,10 +39,14 @@ def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
 class Listed(nn.Module):
     """The oracle as a module, whose evaluation can go on."""
 
-    def __init__(self, model):
+    def __init__(self, model, guidance):
         super().__init__()
-        self.model, self.modalities = model, model.modalities
-        self.encode_prompt, self.generate = model.encode_prompt, model.generate
+        self.model, self.encode_prompt = model, model.encode_prompt
+        self.modalities = {name: SimpleNamespace(**vars(m), guidance=guidance) for name, m in model.modalities.items()}
+
+    def generate(self, *args, arrivals, **settings):
+        assert not arrivals
+        return self.model.generate(*args, **settings)
 
 
 def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, tmp_path, monkeypatch):
@@ -55,13 +61,15 @@ def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, 
     def cells_of(names):
         return [cell_name(names, outputs) for outputs in SUBSETS]
 
-    def run(out):
-        sizes = Sizes(single=2, joint=2, apart=1, cell=1, parts=1, real=2)
-        return evaluate(Listed(models.oracle), source, tmp_path / out, sizes=sizes, progress=False)
+    def run(out, guidance=2.0):
+        sizes, options = Sizes(single=2, joint=2, apart=1, cell=1, parts=1, real=2), {"arrivals": False}
+        model = Listed(models.oracle, guidance)
+        return evaluate(model, source, tmp_path / out, sizes=sizes, options=options, progress=False)
 
     monkeypatch.setattr(f"{evaluate.__module__}.measure_row", row)
     whole = run("whole")
     assert not (tmp_path / "whole" / PROGRESS).exists()
+    assert whole["run"]["command"].endswith("--seed 0 --no-arrivals")
     rows.clear()
     stop[0] = 12
     with pytest.raises(KeyboardInterrupt):
@@ -70,6 +78,8 @@ def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, 
     stop[0] = None
     for measure in ("measure_single", "measure_parts", "measure_agreement"):
         monkeypatch.delattr(f"{evaluate.__module__}.{measure}")
+    with pytest.raises(NameError, match="measure_single"):  # another model, which begins at the beginning
+        run("stopped", guidance=3.0)
     resumed = run("stopped")
     assert rows == list(SUBSETS)
     del whole["run"]["seconds"], resumed["run"]["seconds"]
