@@ -115,9 +115,10 @@ class CoDi(nn.Module):
             prompts: for any subset of the modalities one item, a batch, or (a list of batches) several prompts.
             outputs: any non-empty subset of the modalities.
             weights: of the prompts' modalities; normalised.
-            guidance, steps: one number, or one for each output; None: what each `Modality` names.
+            guidance, steps: one number, or one for each output; None: what each `Modality` names, of guidance
+                `guidance_beside` where there is an environment.
             env_guidance: "drop": guidance amplifies the environment along with the prompt; "with": the prompt alone;
-                one for all, one for each output, or None, as above, and without any prompt "drop" for all.
+                one for all, one for each output, or None, as above.
             sampler: "ddim", "dpm-solver++" or "ddpm".
             joint: False generates each output by itself.
             prompt_streams: the clocks of prompts are part of the environment, too, as of streams that have arrived at
@@ -165,10 +166,10 @@ class CoDi(nn.Module):
         z = self._initial_noise(names, b, seed, noise or {})
         given = self._prompt_tokens(prompts or {}, weights or {}, num_samples, b) if prompt_streams else []
         steps = self._per_output("steps", steps, asked, names)
-        scales = self._per_output("guidance", guidance, asked, names)
+        beside = bool(given) or (joint and len(names) > 1)
+        scales = self._per_output("guidance", guidance, asked, names, "guidance_beside" if beside else "guidance")
         if any(not math.isfinite(g) for g in scales.values()):
             raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
-        env_guidance = "drop" if env_guidance is None and not prompts else env_guidance
         amplify = self._per_output("env_guidance", env_guidance, asked, names)
         until = guidance_until * self.config.model.T
         streams = {
@@ -214,13 +215,15 @@ class CoDi(nn.Module):
                     c[i] = said(made[i : i + 1])[0]
         return c, m.clock(stream.z)
 
-    def _per_output(self, what: str, value: Any, asked: list[str], names: list[str]) -> dict[str, Any]:
+    def _per_output(
+        self, what: str, value: Any, asked: list[str], names: list[str], own: str | None = None
+    ) -> dict[str, Any]:
         if value is not None and not isinstance(value, Mapping):
             return dict.fromkeys(names, value)
-        own = {name: getattr(self.modalities[name], what) for name in names}
+        named = {name: getattr(self.modalities[name], own or what) for name in names}
         if value is not None and (missing := set(asked) - set(value)):
             raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
-        return {name: (value or {}).get(name, own[name]) for name in names}
+        return {name: (value or {}).get(name, named[name]) for name in names}
 
     def _outputs(self, outputs: Sequence[str]) -> list[str]:
         names = [outputs] if isinstance(outputs, str) else list(outputs)

@@ -51,11 +51,15 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Stage:
-    """One training stage: `steps` of AdamW on batches of `batch` at a peak learning rate `lr`."""
+    """One training stage: `steps` of AdamW on batches of `batch` at a peak learning rate `lr`.
+
+    `shift`: how much denser a denoiser's times t are drawn where noise is strong, see `shifted`.
+    """
 
     steps: int
     batch: int
     lr: float = 1e-3
+    shift: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -116,10 +120,10 @@ SMALL_STAGES = {
     "prompts-text-image": Stage(900, 128, 1e-3),
     "prompts-text-audio": Stage(700, 96, 1e-3),
     "prompts-text-video": Stage(1500, 40, 1e-3),
-    "denoiser-image": Stage(3000, 64, 1e-3),
-    "denoiser-audio": Stage(2400, 64, 1e-3),
+    "denoiser-image": Stage(5600, 64, 1e-3),
+    "denoiser-audio": Stage(6000, 64, 1e-3),
     "denoiser-text": Stage(4500, 128, 1.5e-3),
-    "denoiser-video": Stage(1700, 16, 1e-3),
+    "denoiser-video": Stage(3200, 16, 1e-3, shift=2.0),
     "environment": Stage(2600, 128, 2e-3),
     "joint": Stage(1700, 48, 1.5e-3),
 }

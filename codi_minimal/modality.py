@@ -30,6 +30,8 @@ class Modality(nn.Module):
         denoiser: ε_m(z_t, t, C, env) → (b, *latent_shape).
         environment: V_m(z_t, t) → tokens (b, n, d_env).
         guidance, steps: how it is sampled where nothing else is asked for; `experiment sampling` measures both.
+        guidance_beside: guidance where there is an environment, of other streams or of a prompt's clock: what is heard
+            there is vaguer than C, and followed too seldom at a guidance that suffices for C. None: the same.
         env_guidance: whether guidance amplifies what it hears of other streams along with the prompt, see
             `diffusion.guided`. Captions start first: what they hear is behind them, half noise, and leads them astray.
     """
@@ -44,6 +46,7 @@ class Modality(nn.Module):
         guidance: float = 3.0,
         steps: int = 15,
         env_guidance: str = "drop",
+        guidance_beside: float | None = None,
     ):
         super().__init__()
         self.name = data.name
@@ -54,6 +57,7 @@ class Modality(nn.Module):
         self.denoiser = denoiser
         self.environment = environment
         self.guidance, self.steps, self.env_guidance = guidance, steps, env_guidance
+        self.guidance_beside = guidance if guidance_beside is None else guidance_beside
         add_environment(denoiser, environment.d_env, clock=environment.clock > 0)
 
     def encode(self, data) -> Tensor:
@@ -106,6 +110,8 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             ImagePromptEncoder(c.d, c.prompt_width),
             unet(UNet, image_vae.latent_shape, c.image_unet),
             environment(image_vae.latent_shape, "b e (h p) (w q) -> b 1 (h w) (e p q)", {"p": 2, "q": 2}),
+            guidance=1.75,
+            guidance_beside=3.0,
         ),
         Modality(
             TensorData("audio", (c.samples,), -1.0, 1.0),
@@ -113,7 +119,8 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             AudioPromptEncoder(c.d, c.prompt_width),
             unet(UNet, audio_vae.latent_shape, c.audio_unet),
             environment(audio_vae.latent_shape, "b e (m p) n -> b n m (e p)", {"p": 4}, clock=c.frames),
-            guidance=2.5,
+            guidance=1.6,
+            guidance_beside=2.5,
         ),
         Modality(
             TensorData("video", (c.frames, 3, c.size, c.size), 0.0, 1.0),
@@ -123,7 +130,8 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             environment(
                 clip_vae.latent_shape, "(b f) e (h p) (w q) -> b f (h w) (e p q)", {"p": 4, "q": 4}, clock=c.frames
             ),
-            guidance=6.0,
+            guidance=4.0,
+            guidance_beside=6.0,
             steps=10,
         ),
     ]

@@ -243,7 +243,10 @@ def test_guidance_one_is_one_forward_and_a_dict_gives_one_per_output(monkeypatch
 
 def test_where_nothing_is_asked_for_modalities_name_guidance_and_steps():
     modalities, outputs = random_codi().modalities, ("text", "video")
-    named = {what: {name: getattr(modalities[name], what) for name in outputs} for what in ("guidance", "steps")}
+    named = {
+        what: {name: getattr(modalities[name], own) for name in outputs}
+        for what, own in {"guidance": "guidance_beside", "steps": "steps"}.items()
+    }
     assert all(named[what]["text"] != named[what]["video"] for what in named)
     z, same = (
         latents(prompts={"text": "seven"}, outputs=outputs, **how) for how in ({"guidance": None, "steps": None}, named)
@@ -251,13 +254,30 @@ def test_where_nothing_is_asked_for_modalities_name_guidance_and_steps():
     assert all(torch.equal(z[name], same[name]) for name in outputs)
 
 
-def test_guidance_amplifies_for_captions_the_prompt_alone_where_there_is_one():
-    pair, own = {"outputs": ("text", "image"), "steps": 4}, {"text": "with", "image": "drop"}
-    for prompts, expected, other in (({"text": "seven"}, own, "drop"), ({}, "drop", own)):
-        z, same, differs = (
-            latents(**pair, prompts=prompts, env_guidance=how)["text"] for how in (None, expected, other)
-        )
-        assert torch.equal(z, same) and not torch.equal(z, differs)
+@pytest.mark.parametrize(
+    ("prompts", "outputs", "how", "own"),
+    [
+        ({"text": "seven"}, ("audio",), {}, "guidance"),
+        ({"image": IMAGE}, ("audio",), {}, "guidance"),
+        ({"text": "seven"}, ("audio", "image"), {"joint": False}, "guidance"),
+        ({"text": "seven"}, ("audio", "image"), {}, "guidance_beside"),
+        ({"audio": AUDIO}, ("audio",), {}, "guidance_beside"),  # its clock is heard
+        ({"audio": AUDIO}, ("audio",), {"prompt_streams": False}, "guidance"),
+    ],
+)
+def test_guidance_is_another_where_there_is_an_environment(prompts, outputs, how, own):
+    modalities = random_codi().modalities
+    assert all(modalities[name].guidance != modalities[name].guidance_beside for name in outputs)
+    named = {name: getattr(modalities[name], own) for name in outputs}
+    z, same = (latents(prompts=prompts, outputs=outputs, guidance=g, **how) for g in (None, named))
+    assert all(torch.equal(z[name], same[name]) for name in outputs)
+
+
+@pytest.mark.parametrize("prompts", [{}, {"text": "seven"}])
+def test_guidance_amplifies_for_captions_the_prompt_alone(prompts):
+    pair, own = {"outputs": ("text", "image"), "steps": 4, "prompts": prompts}, {"text": "with", "image": "drop"}
+    z, same, differs = (latents(**pair, env_guidance=how)["text"] for how in (None, own, "drop"))
+    assert torch.equal(z, same) and not torch.equal(z, differs)
     with pytest.raises(ValueError, match="env_guidance: expected a value for each output, got none for"):
         latents(**pair, env_guidance={"text": "with"})
 

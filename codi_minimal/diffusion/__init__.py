@@ -8,7 +8,7 @@ from codi_minimal.diffusion.loss import diffusion_loss, min_snr_weight, target
 from codi_minimal.diffusion.process import posterior, q_sample, snr, to_eps, to_v, to_z0, velocity
 from codi_minimal.diffusion.sampler import Sampler, trailing_timesteps
 from codi_minimal.diffusion.sampling import make_sampler, sample
-from codi_minimal.diffusion.schedule import Schedule, cosine, linear, posterior_coefficients, scaled_linear
+from codi_minimal.diffusion.schedule import Schedule, cosine, linear, posterior_coefficients, scaled_linear, shifted
 
 __all__ = [
     "DDIM",
@@ -28,6 +28,7 @@ __all__ = [
     "q_sample",
     "sample",
     "scaled_linear",
+    "shifted",
     "snr",
     "target",
     "to_eps",

@@ -52,9 +52,9 @@ class Sizes:
 
 
 QUICK = Sizes(single=32, joint=48, apart=48, cell=1, parts=16, real=200)
-FULL = Sizes(single=500, joint=500, apart=100, cell=50, parts=200, real=1000)
+FULL = Sizes(single=500, joint=500, apart=100, cell=50, parts=500, real=1000)
 PROGRESS = "progress.json"
-SAMPLED_BY = ("guidance", "steps", "env_guidance")  # what a `Modality` names beside its weights
+SAMPLED_BY = ("guidance", "guidance_beside", "steps", "env_guidance")  # what a `Modality` names beside its weights
 
 
 def evaluate(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from codi_minimal.alignment import environment_modules
 from codi_minimal.data import WRITTEN
-from codi_minimal.diffusion import diffusion_loss
+from codi_minimal.diffusion import diffusion_loss, shifted
 from codi_minimal.training.cache import CaptionTable, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.run import Run
@@ -19,8 +19,9 @@ TURNS = ("image", "video", "audio", "video")  # whose captions ε_text is traine
 def loss_at_random_t(
     run: Run, name: str, net: Callable[..., Tensor], z0: Tensor, cond: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """L_D of modality `name` at t uniform in 0 … T−1."""
-    t = torch.randint(run.config.model.T, (len(z0),), generator=generator).to(run.device)
+    """L_D of modality `name` at t in 0 … T−1, uniform but for the stage's shift."""
+    u = shifted(torch.rand(len(z0), generator=generator), run.stage(f"denoiser-{name}").shift)
+    t = (run.config.model.T * u).long().to(run.device)
     eps = run.model.modalities[name].noise(len(z0), generator).to(run.device)
     return diffusion_loss(net, z0, t, eps, run.model.schedule, cond=cond, prediction=run.config.model.prediction)
 

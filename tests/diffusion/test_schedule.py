@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from codi_minimal.diffusion import Schedule, cosine, linear, posterior_coefficients, scaled_linear
+from codi_minimal.diffusion import Schedule, cosine, linear, posterior_coefficients, scaled_linear, shifted
 
 NAMES = ["linear", "scaled_linear", "cosine"]
 
@@ -94,3 +94,15 @@ def test_bad_name():
 def test_bad_t(t):
     with pytest.raises(ValueError, match="t: expected integers of shape"):
         Schedule("linear", 10).at("beta", t, torch.zeros(2, 3))
+
+
+def test_shifted_times_keep_their_ends_and_order_and_move_towards_noise():
+    u = torch.linspace(0, 1, 11, dtype=torch.float64)
+    for s in (0.5, 2.0, 3.0):
+        moved = shifted(u, s)
+        assert moved[0] == 0 and moved[-1] == 1 and (moved.diff() > 0).all()
+        assert ((moved > u)[1:-1] == (s > 1)).all()
+        torch.testing.assert_close(shifted(moved, 1 / s), u)  # the inverse
+    assert torch.equal(shifted(u, 1.0), u)
+    with pytest.raises(ValueError, match="s: expected a positive number, got 0"):
+        shifted(u, 0)

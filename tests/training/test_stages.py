@@ -12,6 +12,7 @@ from codi_minimal.alignment.environment import CLOCK, clock_code, slots
 from codi_minimal.config import Stage, preset
 from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WRITTEN, Pairs, load, parse
 from codi_minimal.training import cache as cache_room
+from codi_minimal.training import denoisers as denoiser_room
 from codi_minimal.training.cache import Cache, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.joint import CON, P_CLOCK, shown, train_environment, train_joint
@@ -264,3 +265,18 @@ def test_an_environment_is_shown_whole_as_clocks_alone_as_the_own_or_not_at_all(
         if env is others:
             assert (what[rest] == 0).float().mean().item() == pytest.approx(P_CLOCK, abs=0.04)
             assert (when[rest] == 1).all()
+
+
+@pytest.mark.parametrize(("shift", "past_half"), [(1.0, 1 / 2), (2.0, 2 / 3)])
+def test_a_stage_says_how_dense_its_times_are_where_noise_is_strong(monkeypatch, shift, past_half):
+    seen = []
+    monkeypatch.setattr(denoiser_room, "diffusion_loss", lambda _net, _z0, t, *_args, **_more: seen.append(t))
+    config = preset("tiny")
+    run = SimpleNamespace(
+        model=CoDi(config, VOCABULARY), config=config, device="cpu", stage=lambda _name: Stage(1, 1, shift=shift)
+    )
+    z0 = torch.zeros(4000, *run.model.modalities["text"].latent_shape)
+    denoiser_room.loss_at_random_t(run, "text", None, z0, None, torch.Generator().manual_seed(0))
+    (t,) = seen
+    assert t.dtype == torch.int64 and t.min() >= 0 and t.max() < config.model.T
+    assert (t >= config.model.T // 2).double().mean() == pytest.approx(past_half, abs=0.03)
