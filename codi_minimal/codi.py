@@ -166,9 +166,9 @@ class CoDi(nn.Module):
         z = self._initial_noise(names, b, seed, noise or {})
         given = self._prompt_tokens(prompts or {}, weights or {}, num_samples, b) if prompt_streams else []
         steps = self._per_output("steps", steps, asked, names)
-        beside = bool(given) or (joint and len(names) > 1)
-        scales = self._per_output("guidance", guidance, asked, names, "guidance_beside" if beside else "guidance")
-        if any(not math.isfinite(g) for g in scales.values()):
+        alone = self._per_output("guidance", guidance, asked, names)
+        beside = self._per_output("guidance_beside", guidance, asked, names)
+        if any(not math.isfinite(g) for g in alone.values()):
             raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
         amplify = self._per_output("env_guidance", env_guidance, asked, names)
         until = guidance_until * self.config.model.T
@@ -176,7 +176,7 @@ class CoDi(nn.Module):
             name: Stream(
                 self.modalities[name],
                 z[name],
-                guided(self.modalities[name].denoiser, scales[name], amplify[name], until),
+                guided(self.modalities[name].denoiser, alone[name], amplify[name], until, beside[name]),
                 make_sampler(sampler, self.schedule, steps[name], self.config.model.prediction),
                 self._generator(seed, f"{name} steps"),
             )
@@ -215,15 +215,13 @@ class CoDi(nn.Module):
                     c[i] = said(made[i : i + 1])[0]
         return c, m.clock(stream.z)
 
-    def _per_output(
-        self, what: str, value: Any, asked: list[str], names: list[str], own: str | None = None
-    ) -> dict[str, Any]:
+    def _per_output(self, what: str, value: Any, asked: list[str], names: list[str]) -> dict[str, Any]:
         if value is not None and not isinstance(value, Mapping):
             return dict.fromkeys(names, value)
-        named = {name: getattr(self.modalities[name], own or what) for name in names}
+        own = {name: getattr(self.modalities[name], what) for name in names}
         if value is not None and (missing := set(asked) - set(value)):
             raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
-        return {name: (value or {}).get(name, named[name]) for name in names}
+        return {name: (value or {}).get(name, own[name]) for name in names}
 
     def _outputs(self, outputs: Sequence[str]) -> list[str]:
         names = [outputs] if isinstance(outputs, str) else list(outputs)

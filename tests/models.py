@@ -24,4 +24,4 @@ def random_codi() -> CoDi:
         for p in model.parameters():
             if not p.any():
                 p.data = 0.05 * torch.randn(p.shape)
-    return model
+    return model.to(memory_format=torch.channels_last)  # as from_pretrained gives it

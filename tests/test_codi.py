@@ -260,6 +260,7 @@ def test_where_nothing_is_asked_for_modalities_name_guidance_and_steps():
         ({"text": "seven"}, ("audio",), {}, "guidance"),
         ({"image": IMAGE}, ("audio",), {}, "guidance"),
         ({"text": "seven"}, ("audio", "image"), {"joint": False}, "guidance"),
+        ({"text": "seven"}, ("audio", "image"), {"wiring": "off"}, "guidance"),
         ({"text": "seven"}, ("audio", "image"), {}, "guidance_beside"),
         ({"audio": AUDIO}, ("audio",), {}, "guidance_beside"),  # its clock is heard
         ({"audio": AUDIO}, ("audio",), {"prompt_streams": False}, "guidance"),
@@ -301,7 +302,7 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
     model = CoDi.from_pretrained(tmp_path, device="cpu")
     out = model.generate({"image": IMAGE}, NAMES, **FAST, decode=False)
     expected = latents(prompts={"image": IMAGE}, outputs=NAMES)
-    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)  # channels_last adds up in another order
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,11 @@ def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float | Tensor) ->
 
 
 def guided(
-    net: Callable[..., Tensor], g: float | Tensor, env_guidance: str = "with", until: float = 0
+    net: Callable[..., Tensor],
+    g: float | Tensor,
+    env_guidance: str = "with",
+    until: float = 0,
+    g_env: float | Tensor | None = None,
 ) -> Callable[..., Tensor]:
     """The network with guidance inside: same signature, one forward of twice the batch.
 
@@ -55,6 +59,7 @@ def guided(
             "drop": the unconditional branch sees neither, so the environment is amplified too.
         until: where all t of a batch are smaller there is no guidance any more, at half the cost (an interval of
             guidance, Kynkäänniemi et al. 2024).
+        g_env: guidance scale where there is an environment; None: g, as where there is none.
 
     Returns:
         callable (z_t, t, cond, env) -> "b ...".
@@ -67,12 +72,13 @@ def guided(
 
     def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:
         drop_env = env is not None and env_guidance == "drop"
-        one_branch = (not isinstance(g, Tensor) and g == 1) or (cond is None and not drop_env)
+        scale = g if env is None or g_env is None else g_env
+        one_branch = (not isinstance(scale, Tensor) and scale == 1) or (cond is None and not drop_env)
         if one_branch or (until > 0 and bool((t < until).all())):
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])
         envs = None if env is None else torch.cat([torch.zeros_like(env) if drop_env else env, env])
         output = net(torch.cat([z_t, z_t]), torch.cat([t, t]), conds, envs)
-        return classifier_free_guidance(*output.chunk(2), g)
+        return classifier_free_guidance(*output.chunk(2), scale)
 
     return guided_net

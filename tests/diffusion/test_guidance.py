@@ -74,6 +74,15 @@ def test_guidance_ends_where_all_t_are_small():
     assert net.batches == [B, 2 * B]
 
 
+def test_where_there_is_an_environment_the_scale_can_be_another():
+    for env, g in ((None, 2.0), (ENV, 5.0)):
+        both, one = guided(Net(), 2.0, "drop", g_env=5.0), guided(Net(), g, "drop")
+        assert torch.equal(both(Z, T, COND, env), one(Z, T, COND, env))
+    net = Net()
+    assert torch.equal(guided(net, 2.0, g_env=1.0)(Z, T, COND, ENV), Net()(Z, T, COND, ENV))
+    assert net.batches == [B]
+
+
 def test_one_scale_a_sample():
     g = torch.tensor([0.0, 1.0, 2.5])
     out = guided(Net(), g)(Z, T, COND, ENV)
