@@ -110,7 +110,7 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             ImagePromptEncoder(c.d, c.prompt_width),
             unet(UNet, image_vae.latent_shape, c.image_unet),
             environment(image_vae.latent_shape, "b e (h p) (w q) -> b 1 (h w) (e p q)", {"p": 2, "q": 2}),
-            guidance=1.75,
+            guidance=1.5,
             guidance_beside=3.0,
         ),
         Modality(
