@@ -74,8 +74,8 @@ class TrainConfig:
     cond_noise: float = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
     env_noise: float = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
     lam: float = 0.5  # λ of L_Cross + λ (L_Con + L_Read), L_Con weighted as in `training.joint`
-    clip_share: float = 0.25  # of a joint batch, how much the video denoiser sees: a clip costs as much as eight images
-    wiring: str = "others"  # what stage 4 trains with, see `alignment.wire`; L_Read only where others are seen
+    clip_share: float = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as eight images
+    wiring: str = "others"  # what stages 4 and 5 train with, see `alignment.wire`; L_Read only where others are seen
     p_own: float = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
     ema: float = 0.999
     autocast: str | None = None
@@ -125,7 +125,8 @@ SMALL_STAGES = {
     "denoiser-text": Stage(4500, 128, 1.5e-3),
     "denoiser-video": Stage(3200, 16, 1e-3, shift=2.0),
     "environment": Stage(2600, 128, 2e-3),
-    "joint": Stage(1700, 48, 1.5e-3),
+    "joint": Stage(3200, 48, 1.5e-3),
+    "beside-video": Stage(4000, 16, 1e-3, shift=2.0),
 }
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: on models this small a second thread loses
+
 ROOT = Path(__file__).parents[1]
 
 

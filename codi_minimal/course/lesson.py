@@ -54,6 +54,8 @@ def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
     state = model.state_dict()
     if kind in ("environment", "joint"):
         return {k: v for k, v in state.items() if "environment" in k}
+    if kind == "beside":
+        return {k: v for k, v in state.items() if k.startswith(f"modalities.{name}.denoiser.")}
     names = [f"modalities.{m}.{PIECES[kind]}." for m in (name.split("-") if kind == "prompts" else [name])]
     if kind == "prompts":  # C_text is trained in the first alone, and with it what is remembered of captions
         names = [*names, "memory."] if name == "text-image" else names[1:]

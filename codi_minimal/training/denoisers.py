@@ -16,22 +16,23 @@ from codi_minimal.training.run import Run
 TURNS = ("image", "video", "audio", "video")  # whose captions ε_text is trained on: clips have the most to be said of
 
 
+Step = Callable[[int, torch.Generator], dict[str, Tensor]]
+
+
 def loss_at_random_t(
-    run: Run, name: str, net: Callable[..., Tensor], z0: Tensor, cond: Tensor, generator: torch.Generator
+    run: Run, stage: str, name: str, net: Callable[..., Tensor], z0: Tensor, cond: Tensor, generator: torch.Generator
 ) -> Tensor:
     """L_D of modality `name` at t in 0 … T−1, uniform but for the stage's shift."""
-    u = shifted(torch.rand(len(z0), generator=generator), run.stage(f"denoiser-{name}").shift)
+    u = shifted(torch.rand(len(z0), generator=generator), run.stage(stage).shift)
     t = (run.config.model.T * u).long().to(run.device)
     eps = run.model.modalities[name].noise(len(z0), generator).to(run.device)
     return diffusion_loss(net, z0, t, eps, run.model.schedule, cond=cond, prediction=run.config.model.prediction)
 
 
-def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
-    """Train ε_name on pairs of text and `name`; `start_from`: a trained denoiser whose weights it takes over."""
-    stage, cfg = f"denoiser-{name}", run.config.train
-    c_text, m = CaptionTable(run.model.modalities["text"].prompt), run.model.modalities[name]
-    if start_from is not None:
-        m.denoiser.start_from(run.model.modalities[start_from].denoiser)
+def denoiser_step(run: Run, stage: str, name: str) -> Step:
+    """A step of ε_name on L_D, on pairs of text and `name`, no other stream in sight."""
+    cfg, m = run.config.train, run.model.modalities[name]
+    c_text = CaptionTable(run.model.modalities["text"].prompt)
     cache, batch, net = build_cache(run, ("text", name)), run.stage(stage).batch, run.compiled(m.denoiser)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -42,9 +43,17 @@ def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
         foreign = distractors(name, batch, rng)
         extra = None if foreign is None else c_text(foreign)
         cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
-        return {"loss": loss_at_random_t(run, name, net, z0, cond, generator)}
+        return {"loss": loss_at_random_t(run, stage, name, net, z0, cond, generator)}
 
-    run.fit(stage, m.denoiser, step, frozen=environment_modules(m.denoiser))
+    return step
+
+
+def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
+    """Train ε_name on pairs of text and `name`; `start_from`: a trained denoiser whose weights it takes over."""
+    stage, denoiser = f"denoiser-{name}", run.model.modalities[name].denoiser
+    if start_from is not None:
+        denoiser.start_from(run.model.modalities[start_from].denoiser)
+    run.fit(stage, denoiser, denoiser_step(run, stage, name), frozen=environment_modules(denoiser))
 
 
 def train_text_denoiser(run: Run) -> None:
@@ -62,6 +71,6 @@ def train_text_denoiser(run: Run) -> None:
         z0 = encode(cache.captions(idx, rng, WRITTEN))
         true = [c_text(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
         cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
-        return {"loss": loss_at_random_t(run, "text", net, z0, cond, generator)}
+        return {"loss": loss_at_random_t(run, "denoiser-text", "text", net, z0, cond, generator)}
 
     run.fit("denoiser-text", text.denoiser, step, frozen=environment_modules(text.denoiser))

@@ -106,21 +106,24 @@ def times_of_others(t: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where((share < P_AHEAD).to(t.device), (t * u.to(t.device)).long(), t)
 
 
-def shown(run: Run, env: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
+def shown(
+    run: Run, env: Tensor, own: Tensor, generator: torch.Generator, clock_alone: Tensor | None = None
+) -> Tensor:
     """What a stream is shown of an environment (b, n, d_env): noisy, and a share of it something else or less.
 
     Some rows are the own modality's (`own`, tokens of the same latents in other noise), some clock tokens alone, as of
-    a prompt, and some nothing.
+    a prompt (those of `clock_alone` (b,) bool, by default P_CLOCK of them), and some nothing.
     """
     cfg = run.config.train
     u, v = (uniform(len(env), generator)[:, None].to(env.device) for _ in range(2))
+    clock_alone = v < P_CLOCK if clock_alone is None else clock_alone[:, None]
     if cfg.wiring != "own":
         own = gather([own], own.shape[1], cfg.wiring)
         n = max(env.shape[1], own.shape[1])
         env, own = (F.pad(x, (0, 0, 0, n - x.shape[1])) for x in (env, own))  # tokens of zeros: absent
         env = torch.where((u < cfg.p_own)[..., None], own, env)
     env = noisy(env, cfg.env_noise * randn(tuple(env.shape), generator, run.device))
-    here = (u < 1 - cfg.p_null) & (has_clock(env) | (v >= P_CLOCK))
+    here = (u < 1 - cfg.p_null) & (has_clock(env) | ~clock_alone)
     return env * here[..., None]
 
 

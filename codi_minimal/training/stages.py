@@ -12,6 +12,7 @@ from codi_minimal.config import Config, preset
 from codi_minimal.data import VOCABULARY, load
 from codi_minimal.device import best_device
 from codi_minimal.training.autoencoders import draw_stills, train_autoencoder, train_vocoder
+from codi_minimal.training.beside import train_beside
 from codi_minimal.training.card import write_card
 from codi_minimal.training.denoisers import train_denoiser, train_text_denoiser
 from codi_minimal.training.joint import train_environment, train_joint
@@ -56,6 +57,7 @@ STAGES: dict[str, StageFunctions] = {
     "denoiser-video": _denoiser("video", start_from="image"),
     "environment": StageFunctions(train_environment, environment_similarities),
     "joint": StageFunctions(train_joint, partial(samples, outputs=EVERYTHING)),
+    "beside-video": StageFunctions(partial(train_beside, name="video"), partial(samples, outputs=EVERYTHING)),
 }
 
 

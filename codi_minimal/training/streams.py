@@ -1,4 +1,4 @@
-"""What stage 4 learns from: samples of the four pairings in turn, with their prompts, and with hard negatives.
+"""What streams learn from beside each other: the four pairings in turn, with their prompts, and with hard negatives.
 
 A step sees two modalities, and no third.
 """
@@ -22,6 +22,7 @@ TURNS = {
         ("text", "image"), ("audio", "video"), ("text", "audio"), ("audio", "video"), ("text", "video"),
         ("audio", "video"),
     ),
+    "beside-video": (("audio", "video"), ("audio", "video"), ("audio", "video"), ("text", "video")),
 }  # fmt: skip
 ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
 P_NULL = 0.5  # half of the steps' samples have no prompt: then the environment is all there is to go by

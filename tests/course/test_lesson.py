@@ -27,6 +27,7 @@ def shipped():
         ("prompts-text-image", ["modalities.text.prompt.", "modalities.image.prompt.", "memory."]),
         ("prompts-text-audio", ["modalities.audio.prompt."]),
         ("denoiser-video", ["modalities.video.denoiser."]),
+        ("beside-video", ["modalities.video.denoiser.mid", "modalities.video.denoiser.environment."]),
         ("joint", [f"modalities.{m}.{what}" for m in ("text", "image") for what in ("environment.", "denoiser.mid")]),
     ],
 )

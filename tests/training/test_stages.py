@@ -13,6 +13,7 @@ from codi_minimal.config import Stage, preset
 from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WRITTEN, Pairs, load, parse
 from codi_minimal.training import cache as cache_room
 from codi_minimal.training import denoisers as denoiser_room
+from codi_minimal.training.beside import train_beside
 from codi_minimal.training.cache import Cache, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.joint import CON, P_CLOCK, shown, train_environment, train_joint
@@ -51,6 +52,7 @@ TRAINED = {  # what a stage may change: prefixes of parameter names after "modal
     "denoiser-video": ("video.denoiser.",),
     "environment": tuple(f"{m}{v}" for m in NAMES for v in (".environment.", ".denoiser.environment.")),
     "joint": tuple(f"{m}.environment." for m in NAMES),
+    "beside-video": ("video.denoiser.",),
 }
 
 
@@ -98,13 +100,15 @@ def test_a_stage_changes_its_own_parameters_and_nothing_else(whole_run, stage):
         foreign = {n for n in foreign if "denoiser" not in n or "environment." not in n}
     if stage.startswith("denoiser"):
         assert not any(".environment." in n for n in names)
+    if stage.startswith("beside"):  # the denoiser, and what listens inside it
+        assert len({".environment." in n for n in names}) == 2
     assert not foreign
     assert all(any(n.startswith(prefix) for n in names) for prefix in prefixes)
 
 
 def test_no_stage_draws_anything_but_the_four_pairings(whole_run):
     drawn = whole_run[3]
-    assert drawn["joint"] == drawn["environment"] == set(PAIRINGS)
+    assert drawn["joint"] == drawn["environment"] == drawn["beside-video"] == set(PAIRINGS)
     assert drawn["denoiser-video"] == drawn["prompts-text-video"] == {("text", "video")}
     assert not any(stage.startswith(("autoencoder", "vocoder")) for stage in drawn)
     assert set().union(*drawn.values()) == set(PAIRINGS)
@@ -186,6 +190,27 @@ def test_a_contrast_counts_in_full_only_where_no_caption_speaks(run, monkeypatch
         worded = "text" in pairs[-1].z0
         torch.testing.assert_close(losses["loss"], read + (CON if worded else 1) * con)
     assert {"text" in pair.z0 for pair in pairs} == {True, False}
+
+
+def test_a_denoiser_goes_on_by_turns_alone_and_beside_a_stream_that_may_have_arrived(run, monkeypatch):
+    steps, heard, times = {}, [], []
+    monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step: steps.update({name: step}))
+    train_beside(run, "video")
+    m, summary = run.model.modalities, run.config.model.summary
+    hooks = [
+        m["video"].denoiser.register_forward_pre_hook(lambda _, args: heard.append(args[3] if len(args) > 3 else None)),
+        m["audio"].environment.register_forward_pre_hook(lambda _, args: times.append(args[1])),
+    ]
+    for i in range(16):
+        steps["beside-video"](i, torch.Generator().manual_seed(i))
+    for hook in hooks:
+        hook.remove()
+    assert [env is None for env in heard] == [True, False] * 8
+    beside_audio = [env for i, env in enumerate(heard[1::2]) if i % 4 < 3]  # the fourth turn is text's
+    env, t = torch.cat(beside_audio), torch.cat(times)
+    what, when = (x.abs().sum(dim=(1, 2)) > 0 for x in env.split([summary, env.shape[1] - summary], dim=1))
+    arrived = when & ~what
+    assert 0.2 < arrived.float().mean() < 0.55 and (t[arrived] == 0).all() and (t[what] > 0).any()
 
 
 def test_captions_that_are_denoised_name_the_digit_and_prompts_are_open(run, monkeypatch):
@@ -276,7 +301,7 @@ def test_a_stage_says_how_dense_its_times_are_where_noise_is_strong(monkeypatch,
         model=CoDi(config, VOCABULARY), config=config, device="cpu", stage=lambda _name: Stage(1, 1, shift=shift)
     )
     z0 = torch.zeros(4000, *run.model.modalities["text"].latent_shape)
-    denoiser_room.loss_at_random_t(run, "text", None, z0, None, torch.Generator().manual_seed(0))
+    denoiser_room.loss_at_random_t(run, "denoiser-text", "text", None, z0, None, torch.Generator().manual_seed(0))
     (t,) = seen
     assert t.dtype == torch.int64 and t.min() >= 0 and t.max() < config.model.T
     assert (t >= config.model.T // 2).double().mean() == pytest.approx(past_half, abs=0.03)

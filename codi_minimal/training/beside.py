@@ -1,0 +1,47 @@
+"""Stage 5: a denoiser trained on, by turns alone and beside another stream, with its attention to others open. Ours.
+
+The paper freezes all denoisers before latent alignment: what one has not learned by then it never learns, and one that
+is trained further afterwards fits the attention inside it no more. Here the one with the most to learn goes on with
+both at once. V is frozen, so that nothing changes for all others.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from codi_minimal.alignment import wire
+from codi_minimal.diffusion import diffusion_loss
+from codi_minimal.training.denoisers import denoiser_step
+from codi_minimal.training.joint import noise_like, own_tokens, shown, times_of_others, tokens, uniform
+from codi_minimal.training.run import Run
+from codi_minimal.training.streams import open_streams
+
+P_GIVEN = 0.4  # how often the other stream is a prompt: finished, and its clock alone is heard
+
+
+def train_beside(run: Run, name: str) -> None:
+    """Train ε_name and its attention to the environment: every other step on L_D alone, the others on L_Cross."""
+    stage, cfg, model, data = f"beside-{name}", run.config.train, run.model, open_streams(run)
+    denoiser, alone = model.modalities[name].denoiser, denoiser_step(run, stage, name)
+    loss = partial(diffusion_loss, schedule=model.schedule, prediction=run.config.model.prediction)
+
+    def beside(i: int, generator: torch.Generator) -> dict[str, Tensor]:
+        pair = data.draw(i, stage, generator)
+        n = len(pair.cond)
+        t = (run.config.model.T * uniform(n, generator).sqrt()).long().to(run.device)  # dense where t is large
+        given = (uniform(n, generator) < P_GIVEN).to(run.device)
+        t_env = torch.where(given, 0, times_of_others(t, generator))
+        eps = noise_like(run, pair.z0, generator)
+        with torch.no_grad():
+            env = wire(tokens(run, pair.z0, t_env, eps), cfg.wiring)[name]
+        if env is not None:
+            own = own_tokens(run, name, pair.z0[name], t_env, generator)
+            env = shown(run, env, own, generator, clock_alone=given)
+        cross = loss(denoiser, pair.z0[name], t, eps[name], cond=pair.cond, env=env)
+        return {"loss": cross, f"cross_{'-'.join(pair.z0)}": cross}
+
+    def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return (beside if i % 2 else alone)(i // 2, generator)
+
+    run.fit(stage, denoiser, step)
