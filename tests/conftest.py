@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: on models this small a second thread loses
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: models this small gain nothing from more
 
 ROOT = Path(__file__).parents[1]
 

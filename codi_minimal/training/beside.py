@@ -1,8 +1,8 @@
 """Stage 5: a denoiser trained on, by turns alone and beside another stream, with its attention to others open. Ours.
 
-The paper freezes all denoisers before latent alignment: what one has not learned by then it never learns, and one that
-is trained further afterwards fits the attention inside it no more. Here the one with the most to learn goes on with
-both at once. V is frozen, so that nothing changes for all others.
+The paper freezes all denoisers before latent alignment: what one has not learned by then it never learns, and if it is
+trained further afterwards, the attention inside it no longer fits. Here the one with the most to learn goes on with
+both at once. V is frozen, and so are all other denoisers.
 """
 
 from functools import partial
@@ -34,9 +34,10 @@ def train_beside(run: Run, name: str) -> None:
         t_env = torch.where(given, 0, times_of_others(t, generator))
         eps = noise_like(run, pair.z0, generator)
         with torch.no_grad():
-            env = wire(tokens(run, pair.z0, t_env, eps), cfg.wiring)[name]
-        if env is not None:
             own = own_tokens(run, name, pair.z0[name], t_env, generator)
+            others = tokens(run, {m: z for m, z in pair.z0.items() if m != name}, t_env, eps)
+            env = wire({name: own} | others, cfg.wiring)[name]
+        if env is not None:
             env = shown(run, env, own, generator, clock_alone=given)
         cross = loss(denoiser, pair.z0[name], t, eps[name], cond=pair.cond, env=env)
         return {"loss": cross, f"cross_{'-'.join(pair.z0)}": cross}
