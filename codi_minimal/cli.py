@@ -10,31 +10,19 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-PROMPTS = {
-    "text": "a caption, or a .txt file",
-    "image": "a picture: PNG, JPEG, WebP, BMP; any size",
-    "audio": "a recording: WAV, FLAC, OGG, MP3; any rate",
-    "video": "a clip: GIF, or MP4 with the extra `video`",
-}
+from codi_minimal.arguments import PROMPTS, parser
+
 CAPTION = "a red seven sliding left"
-EXPERIMENTS = {
-    "gap": "the modality gap, and what closes it",
-    "memory": "prompts as they are, or said in captions",
-    "wiring": "which streams see each other while they are generated",
-    "bridge": "streams that were never trained together",
-    "sampling": "guidance, steps and samplers",
-    "probe": "what V knows of noisy latents",
-}
 TRAINS = ("gap", "wiring")
 PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets", "soundfile", "safetensors")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code: 0, 2 for an error, 130 when interrupted."""
-    args = _parser().parse_args(argv)
     try:
+        args = parser(generate, train, evaluate, judges, experiment, check, demo).parse_args(argv)
         args.verb(args)
     except (ValueError, OSError, ImportError) as error:
         return _fail(error)
@@ -144,90 +132,6 @@ def demo(args: argparse.Namespace) -> None:
     run(_model(args), args.out, args.seed, progress=sys.stderr.isatty())
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        sys.exit(_fail(message))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m codi_minimal", description="CoDi, small: any to any, by diffusion.")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-
-    def verb(run: Any, out: str | None = None, device: bool = True) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
-        sub.set_defaults(verb=run)
-        if device:
-            sub.add_argument("--device", help="cpu, cuda, mps; chosen automatically")
-        if out:
-            sub.add_argument("--out", default=out, help="folder for what is written (default: %(default)s)")
-        return sub
-
-    def checkpoint(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--checkpoint", help="folder or hub id (default: the checkpoint that ships)")
-
-    def data(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--data", help="folder of parquet files (default: CODI_DATA, the hub or a sample)")
-
-    def arrivals(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--no-arrivals", dest="arrivals", action="store_false", default=None,
-                         help="an output that is done stays a stream, and is no prompt for the others")  # fmt: skip
-
-    sub = verb(generate, "out")
-    checkpoint(sub)
-    for name, what in PROMPTS.items():
-        sub.add_argument(f"--{name}", action="append", default=[], help=f"{what}; may be repeated")
-    sub.add_argument("--to", nargs="+", choices=PROMPTS, default=list(PROMPTS), help="outputs (default: all)")
-    sub.add_argument("--weights", nargs="+", default=[], metavar="NAME=W", help="as text=1 audio=0.5")
-    sub.add_argument("--guidance", type=float, help="1: none; more: closer to the prompts")
-    sub.add_argument("--steps", type=_positive, help="of the sampler")
-    sub.add_argument("--sampler", choices=("ddim", "dpm-solver++", "ddpm"))
-    sub.add_argument("--stagger", type=float, help="how much later each output starts than the one before: 0 to 1")
-    arrivals(sub)
-    sub.add_argument("--autocast", choices=("bf16",), help="denoise in bfloat16")
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--num", type=_positive, default=1, help="samples (default: 1)")
-    sub.add_argument("--no-joint", dest="joint", action="store_false", help="make each output by itself")
-    sub.add_argument("--mp4", action="store_true", help="write MP4 rather than GIF; needs the extra `video`")
-
-    sub = verb(train, "runs/small")
-    data(sub)
-    sub.add_argument("--preset", default="small", help="tiny, small or base (default: small)")
-    sub.add_argument("--stages", nargs="+", help="only these (default: all, in order)")
-
-    sub = verb(evaluate, "results")
-    checkpoint(sub)
-    data(sub)
-    sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
-    sub.add_argument("--samples", type=_positive, help="for each single-prompt cell, several prompts, and joint figure")
-    sub.add_argument("--cells", type=_positive, help="samples for each of the 225 cells")
-    sub.add_argument("--stagger", type=float, help="as in generate; 0: all outputs start at once")
-    arrivals(sub)
-    sub.add_argument("--autocast", choices=("bf16",), help="as in generate: faster where the processor computes in it")
-    sub.add_argument("--workers", type=_positive, help="processes (default: one a core, at most 4; on a GPU 1)")
-    sub.add_argument("--seed", type=int, default=0)
-
-    sub = verb(judges, "results/judges", device=False)
-    data(sub)
-    sub.add_argument("--seed", type=int, default=0)
-
-    sub = verb(experiment, "results")
-    checkpoint(sub)
-    data(sub)
-    sub.add_argument("name", choices=EXPERIMENTS, help="; ".join(f"{k}: {v}" for k, v in EXPERIMENTS.items()))
-    sub.add_argument("--steps", type=_positive, help="of training, for each variant")
-    sub.add_argument("--samples", type=_positive, help="for each figure")
-    sub.add_argument("--seed", type=int, default=0)
-
-    sub = verb(check)
-    checkpoint(sub)
-    data(sub)
-
-    sub = verb(demo, "demo")
-    checkpoint(sub)
-    sub.add_argument("--seed", type=int, default=0)
-    return parser
-
-
 def _model(args: argparse.Namespace) -> Any:
     from codi_minimal.codi import CoDi
 
@@ -247,12 +151,6 @@ def _caption(value: str) -> str:
 
 def _batch(item: Any) -> Any:
     return [item] if isinstance(item, str) else item[None]
-
-
-def _positive(value: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {value!r}")
-    return int(value)
 
 
 def _weights(pairs: Sequence[str]) -> dict[str, float] | None:

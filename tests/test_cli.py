@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from codi_minimal import cli, demo, media
+from codi_minimal import arguments, cli, demo, media
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.sheet import contact_sheet
@@ -156,7 +156,7 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     assert asked[3][1]["options"] == {"arrivals": False}
 
 
-@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+@pytest.mark.parametrize("name", arguments.EXPERIMENTS)
 def test_experiments_pass_on_what_they_are_given(fake, capsys, monkeypatch, tmp_path, name):
     asked = []
     monkeypatch.setattr(f"codi_minimal.experiments.{name}.{name}", lambda *a, **k: asked.append((a, k)))
@@ -181,7 +181,11 @@ def test_judges_are_trained_and_tested(capsys, monkeypatch, tmp_path):
 
 
 def test_help_answers_without_torch():
-    code = "import sys; from codi_minimal.cli import _parser; _parser(); sys.exit('torch' in sys.modules)"
+    code = (
+        "import contextlib, sys; from codi_minimal.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
@@ -226,7 +230,7 @@ def test_the_demos_digit_is_real_handwriting_in_the_worlds_framing():
 
 
 def test_contact_sheet_draws_every_item_and_grows_with_rows(fake, tmp_path):
-    sample = {k: v[0] for k, v in fake.generate({}, list(cli.PROMPTS)).items()}
+    sample = {k: v[0] for k, v in fake.generate({}, list(arguments.PROMPTS)).items()}
     row = {"title": "all", "prompts": {k: [v] for k, v in sample.items()}, "outputs": sample}
     sizes, inks = [], []
     for rows in ([row], [row, {**row, "outputs": {}}], [row, row]):

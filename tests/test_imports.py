@@ -29,7 +29,8 @@ ALLOWED = {
     "experiments": TOP | {"training", "evaluation"},
     "course": TOP | {"training", "evaluation"},
     "demo": TOP | {"evaluation"},
-    "cli": TOP | {"training", "evaluation", "experiments", "demo"},
+    "arguments": set(),
+    "cli": TOP | {"arguments", "training", "evaluation", "experiments", "demo"},
     "__main__": {"cli"},
 }
 EXCEPTIONS = {("demo", "cli")}  # `python -m codi_minimal.demo` is `python -m codi_minimal demo`
