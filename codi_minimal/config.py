@@ -126,7 +126,8 @@ SMALL_STAGES = {
     "denoiser-video": Stage(3200, 16, 1e-3, shift=2.0),
     "environment": Stage(2600, 128, 2e-3),
     "joint": Stage(3200, 48, 1.5e-3),
-    "beside-video": Stage(4000, 16, 1e-3, shift=2.0),
+    "beside-image": Stage(2500, 64, 1e-3),
+    "beside-video": Stage(8000, 16, 1e-3, shift=2.0),
 }
 
 

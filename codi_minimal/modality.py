@@ -130,8 +130,8 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             environment(
                 clip_vae.latent_shape, "(b f) e (h p) (w q) -> b f (h w) (e p q)", {"p": 4, "q": 4}, clock=c.frames
             ),
-            guidance=3.0,
-            guidance_beside=3.5,
+            guidance=2.4,
+            guidance_beside=3.0,
             steps=10,
         ),
     ]

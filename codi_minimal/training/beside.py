@@ -1,8 +1,8 @@
 """Stage 5: a denoiser trained on, by turns alone and beside another stream, with its attention to others open. Ours.
 
 The paper freezes all denoisers before latent alignment: what one has not learned by then it never learns, and if it is
-trained further afterwards, the attention inside it no longer fits. Here the one with the most to learn goes on with
-both at once. V is frozen, and so are all other denoisers.
+trained further afterwards, the attention inside it no longer fits. Here it goes on with both at once. V is
+frozen, and so are all other denoisers.
 """
 
 from functools import partial

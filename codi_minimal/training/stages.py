@@ -43,6 +43,10 @@ def _denoiser(name: str, **how) -> StageFunctions:
     return StageFunctions(partial(train_denoiser, name=name, **how), partial(samples, outputs=(name,)))
 
 
+def _beside(name: str) -> StageFunctions:
+    return StageFunctions(partial(train_beside, name=name), partial(samples, outputs=EVERYTHING))
+
+
 STAGES: dict[str, StageFunctions] = {
     "autoencoder-image": _autoencoder("image", draw_batch=draw_stills),
     "autoencoder-audio": _autoencoder("audio"),
@@ -57,7 +61,8 @@ STAGES: dict[str, StageFunctions] = {
     "denoiser-video": _denoiser("video", start_from="image"),
     "environment": StageFunctions(train_environment, environment_similarities),
     "joint": StageFunctions(train_joint, partial(samples, outputs=EVERYTHING)),
-    "beside-video": StageFunctions(partial(train_beside, name="video"), partial(samples, outputs=EVERYTHING)),
+    "beside-image": _beside("image"),
+    "beside-video": _beside("video"),
 }
 
 

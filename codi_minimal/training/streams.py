@@ -22,6 +22,7 @@ TURNS = {
         ("text", "image"), ("audio", "video"), ("text", "audio"), ("audio", "video"), ("text", "video"),
         ("audio", "video"),
     ),
+    "beside-image": (("text", "image"),),
     "beside-video": (("audio", "video"), ("audio", "video"), ("audio", "video"), ("text", "video")),
 }  # fmt: skip
 ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
