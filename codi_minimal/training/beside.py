@@ -22,12 +22,12 @@ P_GIVEN = 0.4  # how often the other stream is a prompt: finished, and its clock
 
 def train_beside(run: Run, name: str) -> None:
     """Train ε_name and its attention to the environment: every other step on L_D alone, the others on L_Cross."""
-    stage, cfg, model, data = f"beside-{name}", run.config.train, run.model, open_streams(run)
-    denoiser, alone = model.modalities[name].denoiser, denoiser_step(run, stage, name)
+    stage, cfg, model = f"beside-{name}", run.config.train, run.model
+    data, denoiser, alone = open_streams(run, stage), model.modalities[name].denoiser, denoiser_step(run, stage, name)
     loss = partial(diffusion_loss, schedule=model.schedule, prediction=run.config.model.prediction)
 
     def beside(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        pair = data.draw(i, stage, generator)
+        pair = data.draw(i, generator)
         n = len(pair.cond)
         t = (run.config.model.T * uniform(n, generator).sqrt()).long().to(run.device)  # dense where t is large
         given = (uniform(n, generator) < P_GIVEN).to(run.device)

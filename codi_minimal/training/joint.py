@@ -129,7 +129,7 @@ def shown(
 
 def train_environment(run: Run) -> None:
     """Train all V_m on L_Read + L_Con, on the four pairings in turn, and all attention of conditions to them."""
-    data = open_streams(run)
+    data = open_streams(run, "environment")
     modules = nn.ModuleDict()
     modules["temperature"] = temperature = Temperature().to(run.device)
     for name, m in run.model.modalities.items():
@@ -137,7 +137,7 @@ def train_environment(run: Run) -> None:
         modules[f"reader-{name}"] = m.denoiser.environment
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        pair = data.draw(i, "environment", generator)
+        pair = data.draw(i, generator)
         seen = apart_in_time(run, pair, generator)
         read, l_con = reading(run, pair, seen, generator), con(run, pair, seen, temperature)
         name = "-".join(pair.z0)
@@ -148,7 +148,7 @@ def train_environment(run: Run) -> None:
 
 def train_joint(run: Run) -> None:
     """Train all V_m and all environment attention on the four pairings in turn."""
-    cfg, model, data = run.config.train, run.model, open_streams(run)
+    cfg, model, data = run.config.train, run.model, open_streams(run, "joint")
     modules = nn.ModuleDict()
     modules["temperature"] = temperature = Temperature().to(run.device)
     for name, m in model.modalities.items():
@@ -157,7 +157,7 @@ def train_joint(run: Run) -> None:
     loss = partial(diffusion_loss, schedule=model.schedule, prediction=run.config.model.prediction)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        pair = data.draw(i, "joint", generator)
+        pair = data.draw(i, generator)
         n = len(pair.cond)
         # dense where t is large: while a stream can be seen, it needs no other to tell what it is
         t = (run.config.model.T * uniform(n, generator).sqrt()).long().to(run.device)

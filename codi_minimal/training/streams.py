@@ -45,19 +45,21 @@ class Pair:
 
 @dataclass(frozen=True)
 class Streams:
-    """Where pairs come from: the samples of the four pairings, and the latents and prompts of all captions."""
+    """Where a stage's pairs come from: samples of its pairings, and the latents and prompts of all captions."""
 
     run: Run
+    stage: str
     caches: dict[tuple[str, str], Cache]
     encode: CaptionTable
     prompt: CaptionTable
 
-    def draw(self, i: int, stage: str, generator: torch.Generator) -> Pair:
+    def draw(self, i: int, generator: torch.Generator) -> Pair:
         """The samples of step i; the pairings take turns."""
-        run, cache = self.run, self.caches[TURNS[stage][i % len(TURNS[stage])]]
+        run, turns = self.run, TURNS[self.stage]
+        cache = self.caches[turns[i % len(turns)]]
         rng = random.Random(int(torch.randint(2**62, (), generator=generator)))
         alike = len(cache.latents) == 2 and bool(torch.rand((), generator=generator) < 0.5)
-        idx = torch.randint(len(cache), (run.stage(stage).batch,), generator=generator)
+        idx = torch.randint(len(cache), (run.stage(self.stage).batch,), generator=generator)
         idx = self.alike(cache, idx, generator) if alike else idx
         z0 = {m: z[idx].to(run.device) for m, z in cache.latents.items()}
         prompts = {m: p[idx].to(run.device) for m, p in cache.prompts.items()}
@@ -82,8 +84,8 @@ class Streams:
         return near[torch.randint(len(near), (len(idx),), generator=generator)]
 
 
-def open_streams(run: Run) -> Streams:
-    """Build or read the caches of all four pairings."""
+def open_streams(run: Run, stage: str) -> Streams:
+    """Build or read the caches of the pairings that take turns in a stage."""
     text = run.model.modalities["text"]
-    caches = {pairing: build_cache(run, pairing) for pairing in PAIRINGS}
-    return Streams(run, caches, CaptionTable(text.encode), CaptionTable(text.prompt))
+    caches = {pairing: build_cache(run, pairing) for pairing in dict.fromkeys(TURNS[stage])}
+    return Streams(run, stage, caches, CaptionTable(text.encode), CaptionTable(text.prompt))
