@@ -74,6 +74,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     data(sub)
     sub.add_argument("--preset", default="small", help="tiny, small or base (default: small)")
     sub.add_argument("--stages", nargs="+", help="only these (default: all, in order)")
+    sub.add_argument("--estimate", action="store_true", help="only say how long all would take here")
 
     sub = verb("evaluate", "results")
     checkpoint(sub)

@@ -66,6 +66,13 @@ def generate(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """All stages of a preset in order, each skipped if done and resumed if begun."""
+    if args.estimate:
+        from codi_minimal.training.estimate import estimate
+
+        minutes = estimate(args.preset, args.data, args.device, progress=sys.stderr.isatty())
+        for name, value in [*minutes.items(), ("all", sum(minutes.values()))]:
+            print(f"{name:20} {value:6.1f} minutes")
+        return
     from codi_minimal.training.stages import train
 
     train(args.preset, args.data, args.out, device=args.device, stages=args.stages)

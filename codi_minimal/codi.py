@@ -23,7 +23,7 @@ from codi_minimal.prompts import CaptionMemory, mix
 from codi_minimal.side_by_side import Stream, denoise
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
-DEFAULTS = {"guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.5}
+DEFAULTS = {"guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.85}
 BRIDGE = "text"  # every other modality was paired with it
 
 

@@ -110,7 +110,7 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             ImagePromptEncoder(c.d, c.prompt_width),
             unet(UNet, image_vae.latent_shape, c.image_unet),
             environment(image_vae.latent_shape, "b e (h p) (w q) -> b 1 (h w) (e p q)", {"p": 2, "q": 2}),
-            guidance=1.5,
+            guidance=1.4,
             guidance_beside=3.0,
         ),
         Modality(
@@ -130,9 +130,9 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             environment(
                 clip_vae.latent_shape, "(b f) e (h p) (w q) -> b f (h w) (e p q)", {"p": 4, "q": 4}, clock=c.frames
             ),
-            guidance=2.4,
-            guidance_beside=3.0,
-            steps=10,
+            guidance=2.1,
+            guidance_beside=2.4,
+            steps=8,
         ),
     ]
     return {m.name: m for m in modalities}

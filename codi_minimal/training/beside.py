@@ -5,6 +5,7 @@ trained further afterwards, the attention inside it no longer fits. Here it goes
 frozen, and so are all other denoisers.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from codi_minimal.alignment import wire
 from codi_minimal.diffusion import diffusion_loss
-from codi_minimal.training.denoisers import denoiser_step
+from codi_minimal.training.denoisers import Step, denoiser_step
 from codi_minimal.training.joint import noise_like, own_tokens, shown, times_of_others, tokens, uniform
 from codi_minimal.training.run import Run
 from codi_minimal.training.streams import open_streams
@@ -20,10 +21,10 @@ from codi_minimal.training.streams import open_streams
 P_GIVEN = 0.4  # how often the other stream is a prompt: finished, and its clock alone is heard
 
 
-def train_beside(run: Run, name: str) -> None:
-    """Train ε_name and its attention to the environment: every other step on L_D alone, the others on L_Cross."""
+def train_beside(run: Run, name: str, alone: Callable[[Run, str, str], Step] = denoiser_step) -> None:
+    """Train ε_name and its attention to the environment: every other step by `alone`, the others on L_Cross."""
     stage, cfg, model = f"beside-{name}", run.config.train, run.model
-    data, denoiser, alone = open_streams(run, stage), model.modalities[name].denoiser, denoiser_step(run, stage, name)
+    data, denoiser, by_itself = open_streams(run, stage), model.modalities[name].denoiser, alone(run, stage, name)
     loss = partial(diffusion_loss, schedule=model.schedule, prediction=run.config.model.prediction)
 
     def beside(i: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -43,6 +44,6 @@ def train_beside(run: Run, name: str) -> None:
         return {"loss": cross, f"cross_{'-'.join(pair.z0)}": cross}
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return (beside if i % 2 else alone)(i // 2, generator)
+        return (beside if i % 2 else by_itself)(i // 2, generator)
 
     run.fit(stage, denoiser, step)

@@ -48,29 +48,34 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
     return step
 
 
-def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
-    """Train ε_name on pairs of text and `name`; `start_from`: a trained denoiser whose weights it takes over."""
-    stage, denoiser = f"denoiser-{name}", run.model.modalities[name].denoiser
-    if start_from is not None:
-        denoiser.start_from(run.model.modalities[start_from].denoiser)
-    run.fit(stage, denoiser, denoiser_step(run, stage, name), frozen=environment_modules(denoiser))
+def text_denoiser_step(run: Run, stage: str, name: str) -> Step:
+    """A step of ε_text on L_D, on pairs of text with image, audio or video, in turn; captions are targets and prompts.
 
-
-def train_text_denoiser(run: Run) -> None:
-    """Train ε_text: a step sees text with one of image, audio, video, in turn; captions are targets and prompts."""
-    cfg, text = run.config.train, run.model.modalities["text"]
-    caches = {name: build_cache(run, ("text", name)) for name in sorted(set(TURNS))}
-    batch, net = run.stage("denoiser-text").batch, run.compiled(text.denoiser)
+    The second caption is there for mixtures of more than two prompts, where what only one of them says is faint.
+    """
+    cfg, text = run.config.train, run.model.modalities[name]
+    caches = {other: build_cache(run, (name, other)) for other in sorted(set(TURNS))}
+    batch, net = run.stage(stage).batch, run.compiled(text.denoiser)
     encode, c_text = CaptionTable(text.encode), CaptionTable(text.prompt)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng = random.Random(generator.initial_seed())
-        name = TURNS[i % len(TURNS)]
-        cache = caches[name]
+        other = TURNS[i % len(TURNS)]
+        cache = caches[other]
         idx = torch.randint(len(cache), (batch,), generator=generator)
-        z0 = encode(cache.captions(idx, rng, WRITTEN))
-        true = [c_text(cache.captions(idx, rng)), cache.prompts[name][idx].to(run.device)]
+        z0, shown = encode(cache.captions(idx, rng, WRITTEN)), cache.prompts[other][idx].to(run.device)
+        true = [c_text(cache.captions(idx, rng)), shown, c_text(cache.captions(idx, rng))]
         cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
-        return {"loss": loss_at_random_t(run, "denoiser-text", "text", net, z0, cond, generator)}
+        return {"loss": loss_at_random_t(run, stage, name, net, z0, cond, generator)}
 
-    run.fit("denoiser-text", text.denoiser, step, frozen=environment_modules(text.denoiser))
+    return step
+
+
+def train_denoiser(
+    run: Run, name: str, start_from: str | None = None, alone: Callable[[Run, str, str], Step] = denoiser_step
+) -> None:
+    """Train ε_name by the steps of `alone`; `start_from`: a trained denoiser whose weights it takes over."""
+    stage, denoiser = f"denoiser-{name}", run.model.modalities[name].denoiser
+    if start_from is not None:
+        denoiser.start_from(run.model.modalities[start_from].denoiser)
+    run.fit(stage, denoiser, alone(run, stage, name), frozen=environment_modules(denoiser))

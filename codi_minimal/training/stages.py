@@ -14,7 +14,7 @@ from codi_minimal.device import best_device
 from codi_minimal.training.autoencoders import draw_stills, train_autoencoder, train_vocoder
 from codi_minimal.training.beside import train_beside
 from codi_minimal.training.card import write_card
-from codi_minimal.training.denoisers import train_denoiser, train_text_denoiser
+from codi_minimal.training.denoisers import text_denoiser_step, train_denoiser
 from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.prompts import train_bridge
 from codi_minimal.training.run import Run
@@ -43,8 +43,8 @@ def _denoiser(name: str, **how) -> StageFunctions:
     return StageFunctions(partial(train_denoiser, name=name, **how), partial(samples, outputs=(name,)))
 
 
-def _beside(name: str) -> StageFunctions:
-    return StageFunctions(partial(train_beside, name=name), partial(samples, outputs=EVERYTHING))
+def _beside(name: str, **how) -> StageFunctions:
+    return StageFunctions(partial(train_beside, name=name, **how), partial(samples, outputs=EVERYTHING))
 
 
 STAGES: dict[str, StageFunctions] = {
@@ -57,11 +57,13 @@ STAGES: dict[str, StageFunctions] = {
     "prompts-text-video": _bridge("video", start_from="image"),
     "denoiser-image": _denoiser("image"),
     "denoiser-audio": _denoiser("audio"),
-    "denoiser-text": StageFunctions(train_text_denoiser, partial(samples, outputs=("text",))),
+    "denoiser-text": _denoiser("text", alone=text_denoiser_step),
     "denoiser-video": _denoiser("video", start_from="image"),
     "environment": StageFunctions(train_environment, environment_similarities),
     "joint": StageFunctions(train_joint, partial(samples, outputs=EVERYTHING)),
+    "beside-text": _beside("text", alone=text_denoiser_step),
     "beside-image": _beside("image"),
+    "beside-audio": _beside("audio"),
     "beside-video": _beside("video"),
 }
 

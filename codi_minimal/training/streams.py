@@ -22,7 +22,9 @@ TURNS = {
         ("text", "image"), ("audio", "video"), ("text", "audio"), ("audio", "video"), ("text", "video"),
         ("audio", "video"),
     ),
+    "beside-text": (("text", "image"), ("text", "video"), ("text", "audio"), ("text", "video")),
     "beside-image": (("text", "image"),),
+    "beside-audio": (("audio", "video"), ("audio", "video"), ("audio", "video"), ("text", "audio")),
     "beside-video": (("audio", "video"), ("audio", "video"), ("audio", "video"), ("text", "video")),
 }  # fmt: skip
 ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them

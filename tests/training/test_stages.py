@@ -52,8 +52,7 @@ TRAINED = {  # what a stage may change: prefixes of parameter names after "modal
     "denoiser-video": ("video.denoiser.",),
     "environment": tuple(f"{m}{v}" for m in NAMES for v in (".environment.", ".denoiser.environment.")),
     "joint": tuple(f"{m}.environment." for m in NAMES),
-    "beside-image": ("image.denoiser.",),
-    "beside-video": ("video.denoiser.",),
+    **{f"beside-{m}": (f"{m}.denoiser.",) for m in NAMES},
 }
 
 
@@ -110,7 +109,9 @@ def test_a_stage_changes_its_own_parameters_and_nothing_else(whole_run, stage):
 def test_no_stage_draws_anything_but_the_four_pairings(whole_run):
     drawn = whole_run[3]
     assert drawn["joint"] == drawn["environment"] == set(PAIRINGS)
+    assert drawn["beside-text"] == {pairing for pairing in PAIRINGS if "text" in pairing}
     assert drawn["beside-image"] == {("text", "image")}
+    assert drawn["beside-audio"] == {("text", "audio"), ("audio", "video")}
     assert drawn["beside-video"] == {("text", "video"), ("audio", "video")}
     assert drawn["denoiser-video"] == drawn["prompts-text-video"] == {("text", "video")}
     assert not any(stage.startswith(("autoencoder", "vocoder")) for stage in drawn)
