@@ -116,7 +116,7 @@ class CoDi(nn.Module):
             outputs: any non-empty subset of the modalities.
             weights: of the prompts' modalities; normalised.
             guidance, steps: one number, or one for each output; None: what each `Modality` names, of guidance
-                `guidance_beside` where there is an environment.
+                `guidance_beside` where there is an environment. It starts where each says (`guidance_start`).
             env_guidance: "drop": guidance amplifies the environment along with the prompt; "with": the prompt alone;
                 one for all, one for each output, or None, as above.
             sampler: "ddim", "dpm-solver++" or "ddpm".
@@ -171,12 +171,19 @@ class CoDi(nn.Module):
         if any(not math.isfinite(g) for g in alone.values()):
             raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
         amplify = self._per_output("env_guidance", env_guidance, asked, names)
-        until = guidance_until * self.config.model.T
+        T = self.config.model.T
         streams = {
             name: Stream(
                 self.modalities[name],
                 z[name],
-                guided(self.modalities[name].denoiser, alone[name], amplify[name], until, beside[name]),
+                guided(
+                    self.modalities[name].denoiser,
+                    alone[name],
+                    amplify[name],
+                    until=guidance_until * T,
+                    g_env=beside[name],
+                    start=self.modalities[name].guidance_start * T,
+                ),
                 make_sampler(sampler, self.schedule, steps[name], self.config.model.prediction),
                 self._generator(seed, f"{name} steps"),
             )

@@ -32,6 +32,8 @@ class Modality(nn.Module):
         guidance, steps: how it is sampled where nothing else is asked for; `experiment sampling` measures both.
         guidance_beside: guidance where there is an environment, of other streams or of a prompt's clock: what is heard
             there is vaguer than C, and followed too seldom at a guidance that suffices for C. None: the same.
+        guidance_start: guidance starts below this share of T, see `diffusion.guided`: guided from the first step,
+            clips have too much ink and too few colours.
         env_guidance: whether guidance amplifies what it hears of other streams along with the prompt, see
             `diffusion.guided`. Captions start first: what they hear is behind them, half noise, and leads them astray.
     """
@@ -47,6 +49,7 @@ class Modality(nn.Module):
         steps: int = 15,
         env_guidance: str = "drop",
         guidance_beside: float | None = None,
+        guidance_start: float = 1.0,
     ):
         super().__init__()
         self.name = data.name
@@ -57,6 +60,7 @@ class Modality(nn.Module):
         self.denoiser = denoiser
         self.environment = environment
         self.guidance, self.steps, self.env_guidance = guidance, steps, env_guidance
+        self.guidance_start = guidance_start
         self.guidance_beside = guidance if guidance_beside is None else guidance_beside
         add_environment(denoiser, environment.d_env, clock=environment.clock > 0)
 
@@ -110,8 +114,9 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             ImagePromptEncoder(c.d, c.prompt_width),
             unet(UNet, image_vae.latent_shape, c.image_unet),
             environment(image_vae.latent_shape, "b e (h p) (w q) -> b 1 (h w) (e p q)", {"p": 2, "q": 2}),
-            guidance=1.4,
+            guidance=1.6,
             guidance_beside=3.0,
+            guidance_start=0.9,
         ),
         Modality(
             TensorData("audio", (c.samples,), -1.0, 1.0),
@@ -130,8 +135,8 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             environment(
                 clip_vae.latent_shape, "(b f) e (h p) (w q) -> b f (h w) (e p q)", {"p": 4, "q": 4}, clock=c.frames
             ),
-            guidance=2.1,
-            guidance_beside=2.4,
+            guidance=2.7,
+            guidance_start=0.9,
             steps=8,
         ),
     ]

@@ -55,7 +55,7 @@ def test_jointly_generated_streams_see_each_other_and_only_then():
     noise = torch.randn(1, 8, 8, 8)
 
     def image(**settings):
-        return latents(outputs=("image", "audio"), steps=4, **settings)["image"]  # audio starts when it is half done
+        return latents(outputs=("image", "audio"), steps=4, stagger=0.5, **settings)["image"]  # audio starts half-way
 
     cases = [({}, True), ({"wiring": "pooled"}, True)]
     cases += [({"wiring": {"image": ("audio",)}}, True), ({"wiring": {"audio": ("image",)}}, False)]
@@ -206,9 +206,10 @@ def test_a_mixture_is_brought_to_unit_length_before_it_is_followed():
     model = random_codi()
     denoiser = model.modalities["image"].denoiser
     handle = denoiser.register_forward_hook(lambda _m, args, _o: seen.append(args[2]))
-    model.generate(prompts, ("image",), steps=1, guidance=2.0)
+    model.generate(prompts, ("image",), steps=2, guidance=2.0)
     handle.remove()
-    nothing, cond = seen[0]
+    first, (nothing, cond) = seen  # the first step is not guided
+    assert len(first) == 1
     c = model.condition(prompts)[0]
     assert not nothing.any() and c.norm() < 0.99
     torch.testing.assert_close(cond, c / c.norm())
@@ -276,7 +277,8 @@ def test_guidance_is_another_where_there_is_an_environment(prompts, outputs, how
 
 @pytest.mark.parametrize("prompts", [{}, {"text": "seven"}])
 def test_guidance_amplifies_for_captions_the_prompt_alone(prompts):
-    pair, own = {"outputs": ("text", "image"), "steps": 4, "prompts": prompts}, {"text": "with", "image": "drop"}
+    pair = {"outputs": ("text", "image"), "steps": 4, "stagger": 0.5, "prompts": prompts}
+    own = {"text": "with", "image": "drop"}
     z, same, differs = (latents(**pair, env_guidance=how)["text"] for how in (None, own, "drop"))
     assert torch.equal(z, same) and not torch.equal(z, differs)
     with pytest.raises(ValueError, match="env_guidance: expected a value for each output, got none for"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -46,6 +47,7 @@ def guided(
     env_guidance: str = "with",
     until: float = 0,
     g_env: float | Tensor | None = None,
+    start: float = math.inf,
 ) -> Callable[..., Tensor]:
     """The network with guidance inside: same signature, one forward of twice the batch.
 
@@ -60,6 +62,8 @@ def guided(
         until: where all t of a batch are smaller there is no guidance any more, at half the cost (an interval of
             guidance, Kynkäänniemi et al. 2024).
         g_env: guidance scale where there is an environment; None: g, as where there is none.
+        start: where all t of a batch are as large there is no guidance yet: out of noise alone the two branches differ
+            in little but what each takes for the mean of all samples, and guidance would move all of them alike.
 
     Returns:
         callable (z_t, t, cond, env) -> "b ...".
@@ -74,7 +78,7 @@ def guided(
         drop_env = env is not None and env_guidance == "drop"
         scale = g if env is None or g_env is None else g_env
         one_branch = (not isinstance(scale, Tensor) and scale == 1) or (cond is None and not drop_env)
-        if one_branch or (until > 0 and bool((t < until).all())):
+        if one_branch or bool((t < until).all()) or bool((t >= start).all()):
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])
         envs = None if env is None else torch.cat([torch.zeros_like(env) if drop_env else env, env])

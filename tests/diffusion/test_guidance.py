@@ -74,6 +74,14 @@ def test_guidance_ends_where_all_t_are_small():
     assert net.batches == [B, 2 * B]
 
 
+def test_guidance_starts_where_t_is_no_longer_large():
+    net = Net()
+    low, above = int(T.min()), int(T.min()) + 1
+    assert torch.equal(guided(net, 4.0, start=low)(Z, T, COND, None), Net()(Z, T, COND, None))
+    assert torch.equal(guided(net, 4.0, start=above)(Z, T, COND, None), guided(Net(), 4.0)(Z, T, COND, None))
+    assert net.batches == [B, 2 * B]
+
+
 def test_where_there_is_an_environment_the_scale_can_be_another():
     for env, g in ((None, 2.0), (ENV, 5.0)):
         both, one = guided(Net(), 2.0, "drop", g_env=5.0), guided(Net(), g, "drop")
