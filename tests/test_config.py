@@ -7,13 +7,16 @@ import pytest
 from codi_minimal.config import PRESETS, Config, preset
 from codi_minimal.training.stages import STAGES
 
+SHORTENED = ("beside-text", "beside-image", "beside-audio")  # what the hour and a half of `small` has no time for
+
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_survives_json_and_has_every_stage_in_order(name):
+def test_a_preset_survives_json_and_has_the_stages_in_order(name):
     config = preset(name)
     assert config.name == name
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    assert list(config.train.stages) == [stage for stage in STAGES if stage != "vocoder"]
+    left_out = {"vocoder", *(SHORTENED if name == "small" else ())}
+    assert list(config.train.stages) == [stage for stage in STAGES if stage not in left_out]
 
 
 def test_bad_presets_and_configs_are_named():
