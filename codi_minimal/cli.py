@@ -67,6 +67,8 @@ def generate(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     """All stages of a preset in order, each skipped if done and resumed if begun."""
     if args.estimate:
+        if args.stages:
+            raise ValueError(f"--stages: expected none with --estimate, which times all of them, got {args.stages}")
         from codi_minimal.training.estimate import estimate
 
         minutes = estimate(args.preset, args.data, args.device, progress=sys.stderr.isatty())

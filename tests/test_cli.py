@@ -102,6 +102,7 @@ BAD = [
     (["generate", "--audio", __file__], "expected a recording"),
     (["generate", "--out", __file__], "error: "),
     (["check", "--device", "abacus"], "abacus"),
+    (["train", "--estimate", "--stages", "joint"], "expected none with --estimate"),
     (["check", "--device", "cpu", "--data", "nowhere"], "mnist-test.parquet"),
 ]
 
@@ -137,6 +138,17 @@ def test_check_says_versions_device_data_and_makes_a_sample(fake, capsys, monkey
     assert f"torch {torch.__version__.split('+')[0]}" in text and "device: cpu" in text
     assert f"data: {data_dir}: 5000 digits and 300 recordings" in text
     assert "1.5 million" in text and '"a green one"' in text
+
+
+def test_an_estimate_prints_every_stage_and_their_sum_and_trains_nothing(capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr("codi_minimal.training.stages.train", lambda *a, **k: asked.append("trained"))
+    monkeypatch.setattr(
+        "codi_minimal.training.estimate.estimate", lambda *a, **k: asked.append(a) or {"caches": 1.5, "joint": 2.0}
+    )
+    code, lines, _ = run(capsys, "train", "--preset", "tiny", "--data", "d", "--device", "cpu", "--estimate")
+    assert code == 0 and asked == [("tiny", "d", "cpu")]
+    assert [line.split()[:2] for line in lines] == [["caches", "1.5"], ["joint", "2.0"], ["all", "3.5"]]
 
 
 def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatch):

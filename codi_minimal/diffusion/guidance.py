@@ -78,7 +78,7 @@ def guided(
         drop_env = env is not None and env_guidance == "drop"
         scale = g if env is None or g_env is None else g_env
         one_branch = (not isinstance(scale, Tensor) and scale == 1) or (cond is None and not drop_env)
-        if one_branch or bool((t < until).all()) or bool((t >= start).all()):
+        if one_branch or bool(((t < until) | (t >= start)).all()):
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])
         envs = None if env is None else torch.cat([torch.zeros_like(env) if drop_env else env, env])

@@ -1,7 +1,7 @@
 """Stage 3: each denoiser by itself on L_D, conditioned on text and on its own modality (CoDi sect. 3.3)."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from codi_minimal.alignment import environment_modules
 from codi_minimal.data import WRITTEN
 from codi_minimal.diffusion import diffusion_loss, shifted
-from codi_minimal.training.cache import CaptionTable, build_cache
+from codi_minimal.training.cache import Cache, CaptionTable, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.run import Run
 
@@ -31,41 +31,35 @@ def loss_at_random_t(
 
 def denoiser_step(run: Run, stage: str, name: str) -> Step:
     """A step of ε_name on L_D, on pairs of text and `name`, no other stream in sight."""
-    cfg, m = run.config.train, run.model.modalities[name]
-    c_text = CaptionTable(run.model.modalities["text"].prompt)
-    cache, batch, net = build_cache(run, ("text", name)), run.stage(stage).batch, run.compiled(m.denoiser)
-
-    def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        rng = random.Random(generator.initial_seed())
-        idx = torch.randint(len(cache), (batch,), generator=generator)
-        z0, own = (x[idx].to(run.device) for x in (cache.latents[name], cache.prompts[name]))
-        true = [c_text(cache.captions(idx, rng)), own, c_text(cache.captions(idx, rng))]
-        foreign = distractors(name, batch, rng)
-        extra = None if foreign is None else c_text(foreign)
-        cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
-        return {"loss": loss_at_random_t(run, stage, name, net, z0, cond, generator)}
-
-    return step
+    return _on_pairs(run, stage, name, (name,), lambda cache, idx, rng: cache.latents[name][idx].to(run.device))
 
 
 def text_denoiser_step(run: Run, stage: str, name: str) -> Step:
-    """A step of ε_text on L_D, on pairs of text with image, audio or video, in turn; captions are targets and prompts.
+    """A step of ε_text on L_D, on pairs of text with others in turn; captions are both targets and prompts."""
+    encode = CaptionTable(run.model.modalities[name].encode)
+    return _on_pairs(run, stage, name, TURNS, lambda cache, idx, rng: encode(cache.captions(idx, rng, WRITTEN)))
+
+
+def _on_pairs(
+    run: Run, stage: str, name: str, turns: Sequence[str], target: Callable[[Cache, Tensor, random.Random], Tensor]
+) -> Step:
+    """Steps on pairs of text with `turns`; `target`: the z_0 of samples of a pair's cache.
 
     The second caption is there for mixtures of more than two prompts, where what only one of them says is faint.
     """
-    cfg, text = run.config.train, run.model.modalities[name]
-    caches = {other: build_cache(run, (name, other)) for other in sorted(set(TURNS))}
-    batch, net = run.stage(stage).batch, run.compiled(text.denoiser)
-    encode, c_text = CaptionTable(text.encode), CaptionTable(text.prompt)
+    cfg, c_text = run.config.train, CaptionTable(run.model.modalities["text"].prompt)
+    caches = {other: build_cache(run, ("text", other)) for other in sorted(set(turns))}
+    batch, net = run.stage(stage).batch, run.compiled(run.model.modalities[name].denoiser)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        rng = random.Random(generator.initial_seed())
-        other = TURNS[i % len(TURNS)]
+        rng, other = random.Random(generator.initial_seed()), turns[i % len(turns)]
         cache = caches[other]
         idx = torch.randint(len(cache), (batch,), generator=generator)
-        z0, shown = encode(cache.captions(idx, rng, WRITTEN)), cache.prompts[other][idx].to(run.device)
+        z0, shown = target(cache, idx, rng), cache.prompts[other][idx].to(run.device)
         true = [c_text(cache.captions(idx, rng)), shown, c_text(cache.captions(idx, rng))]
-        cond = mixed_condition(true, None, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
+        foreign = distractors(name, batch, rng)
+        extra = None if foreign is None else c_text(foreign)
+        cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
         return {"loss": loss_at_random_t(run, stage, name, net, z0, cond, generator)}
 
     return step
