@@ -29,6 +29,7 @@ class Stream:
         self.taken = 0  # steps
         self.state: Tensor | None = None
         self._decoded: Any = None
+        self._tokens: Tensor | None = None
 
     @property
     def t(self) -> int:
@@ -40,8 +41,17 @@ class Stream:
         return torch.full((len(self.z),), self.t, device=self.z.device)
 
     def tokens(self) -> Tensor:
-        """V_m(z_t, t); before the first step zeros, that is, absent: noise says nothing, and guidance amplifies it."""
-        return self.modality.environment(self.z, self.times()) * (self.taken > 0)
+        """V_m(z_t, t), encoded once a step; before the first step nothing: what V says of noise, guidance amplifies."""
+        if self.taken == 0:
+            return self.silence()
+        if self._tokens is None:
+            self._tokens = self.modality.environment(self.z, self.times())
+        return self._tokens
+
+    def silence(self) -> Tensor:
+        """As many tokens (b, n, d_env) of zeros: an absent stream."""
+        v = self.modality.environment
+        return self.z.new_zeros(len(self.z), v.summary + v.clock, v.d_env)
 
     def due(self, tick: int, ticks: int) -> bool:
         """Whether to step at this tick of its own: with fewer steps it rests at some, to keep pace with the others."""
@@ -56,6 +66,7 @@ class Stream:
             fresh = self.modality.noise(len(self.z), self.generator).to(self.z.device)
         self.z, self.state = self.sampler.step(self.taken, self.z, out, fresh, self.state)
         self.taken += 1
+        self._tokens = None
 
     def decode(self) -> Any:
         """What it has become, D_m(z_0), of a stream that has arrived; decoded once."""
@@ -91,11 +102,14 @@ def denoise(
     start = {name: round(stagger * ticks * i) for i, name in enumerate(queue)}
     arrived: dict[str, tuple[Tensor, Tensor]] = {}
     for tick in tqdm(range(1, ticks + max(start.values()) + 1), desc="denoising", disable=not progress):
-        tokens = {name: arrived[name][1] if name in arrived else stream.tokens() for name, stream in streams.items()}
+        due = [name for name, stream in streams.items() if stream.due(tick - start[name], ticks)]
+        tokens = {name: arrived[name][1] for name in arrived}
+        for name in streams.keys() - arrived.keys():
+            heard = wiring == "own" or set(due) - {name}
+            tokens[name] = streams[name].tokens() if heard else streams[name].silence()
         env = wire(tokens, wiring, given)
-        for name, stream in streams.items():
-            if stream.due(tick - start[name], ticks):
-                stream.step(cond, env[name], autocast)
+        for name in due:
+            streams[name].step(cond, env[name], autocast)
         new = [name for name in queue if streams[name].t == 0 and name not in arrived]
         if as_prompt is not None and len(arrived) + len(new) < len(streams):  # else nobody is left to be told
             for name in new:

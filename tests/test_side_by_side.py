@@ -48,19 +48,37 @@ def test_stochastic_samplers_draw_from_its_own_generator():
     assert torch.equal(one.z, same.z) and not torch.equal(one.z, other.z)
 
 
-def test_all_arrive_the_smallest_first():
-    streams = {name: stream(name, steps) for name, steps in (("video", 2), ("text", 3), ("image", 3))}
-    order, handles = [], []
+def watched(part: str, streams: dict[str, Stream], **how) -> list[tuple[str, int]]:
+    """(stream, t) of every call of this part of its modality while all streams are denoised."""
+    calls, handles = [], []
     for name, s in streams.items():
 
         def look(_m, args, _o, name=name):
-            order.append((name, int(args[1][0])))
+            calls.append((name, int(args[1][0])))
 
-        handles.append(s.modality.environment.register_forward_hook(look))
-    denoise(streams, None, stagger=1.0)
+        handles.append(getattr(s.modality, part).register_forward_hook(look))
+    denoise(streams, None, **how)
     for handle in handles:
         handle.remove()
     assert all(s.t == 0 and s.z.isfinite().all() for s in streams.values())
-    ticks = [dict(order[i : i + 3]) for i in range(0, len(order), 3)]
-    assert [tick["text"] for tick in ticks[:4]] == [999, 666, 332, 0] and ticks[3]["image"] == 999
-    assert ticks[5]["image"] == 332 and ticks[5]["video"] == 999
+    return calls
+
+
+def three() -> dict[str, Stream]:
+    return {name: stream(name, steps) for name, steps in (("video", 2), ("text", 3), ("image", 3))}
+
+
+def test_all_arrive_the_smallest_first():
+    text, image = ([(name, t) for t in (999, 666, 332)] for name in ("text", "image"))
+    video = [("video", 999), ("video", 499)]
+    assert watched("denoiser", three(), stagger=1.0) == [*text, *image, *video]
+    assert set(watched("denoiser", three(), stagger=0.0)) == {*text, *image, *video}
+
+
+def test_only_what_is_heard_is_encoded_and_only_once():
+    assert watched("environment", three(), stagger=1.0) == [("text", 0), ("image", 0)]
+    assert watched("environment", {"image": stream()}) == []
+    at_once = watched("environment", three(), stagger=0.0)
+    assert sorted(set(at_once)) == sorted(at_once) and ("image", 666) in at_once
+    own = watched("environment", {"image": stream(steps=2)}, wiring="own")
+    assert own == [("image", 499)]
