@@ -101,6 +101,7 @@ class CoDi(nn.Module):
         noise: Mapping[str, Tensor] | None = None,
         wiring: Wiring = "others",
         env_guidance: str | Mapping[str, str] | None = None,
+        guidance_start: float | Mapping[str, float] | None = None,
         guidance_until: float = DEFAULTS["guidance_until"],
         stagger: float = DEFAULTS["stagger"],
         bridge: bool | None = None,
@@ -116,7 +117,7 @@ class CoDi(nn.Module):
             outputs: any non-empty subset of the modalities.
             weights: of the prompts' modalities; normalised.
             guidance, steps: one number, or one for each output; None: what each `Modality` names, of guidance
-                `guidance_beside` where there is an environment. It starts where each says (`guidance_start`).
+                `guidance_beside` where there is an environment.
             env_guidance: "drop": guidance amplifies the environment along with the prompt; "with": the prompt alone;
                 one for all, one for each output, or None, as above.
             sampler: "ddim", "dpm-solver++" or "ddpm".
@@ -128,7 +129,8 @@ class CoDi(nn.Module):
             seed: initial noise comes from it and the modality's name alone.
             noise: initial latents z_T of some outputs, (b, *latent_shape).
             wiring: which environment a stream sees, by name, or as a mapping to those it sees; see `alignment.wire`.
-            guidance_until: guidance ends at this share of T; see `diffusion.guided`.
+            guidance_start, guidance_until: guidance starts below and ends at these shares of T, see `diffusion.guided`;
+                where it starts may be one number, one for each output, or None, as above.
             stagger: how much later, as a share of the way from T to 0, each stream starts than the one before it, the
                 smallest first. At 0 all go at once, as in the paper, and must make up their minds together, out of
                 noise; a stream that is ahead has something to say to those that follow. Both sample the same joint
@@ -151,9 +153,6 @@ class CoDi(nn.Module):
         if not isinstance(wiring, str):
             for name in {*wiring, *(other for seen in wiring.values() for other in seen)}:
                 self.modality(name)
-        for what, share in {"stagger": stagger, "guidance_until": guidance_until}.items():
-            if not 0 <= share <= 1:
-                raise ValueError(f"{what}: expected a number in [0, 1], got {share!r}")
         if autocast not in (None, "bf16"):
             raise ValueError(f"autocast: expected None or 'bf16', got {autocast!r}")
         if bridge is None:
@@ -171,6 +170,11 @@ class CoDi(nn.Module):
         if any(not math.isfinite(g) for g in alone.values()):
             raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
         amplify = self._per_output("env_guidance", env_guidance, asked, names)
+        starts = self._per_output("guidance_start", guidance_start, asked, names)
+        shares = [("stagger", stagger), ("guidance_until", guidance_until)]
+        for what, share in [*shares, *(("guidance_start", start) for start in starts.values())]:
+            if not 0 <= share <= 1:
+                raise ValueError(f"{what}: expected a number in [0, 1], got {share!r}")
         T = self.config.model.T
         streams = {
             name: Stream(
@@ -182,7 +186,7 @@ class CoDi(nn.Module):
                     amplify[name],
                     until=guidance_until * T,
                     g_env=beside[name],
-                    start=self.modalities[name].guidance_start * T,
+                    start=starts[name] * T,
                 ),
                 make_sampler(sampler, self.schedule, steps[name], self.config.model.prediction),
                 self._generator(seed, f"{name} steps"),

@@ -244,15 +244,19 @@ def test_guidance_one_is_one_forward_and_a_dict_gives_one_per_output(monkeypatch
 
 def test_where_nothing_is_asked_for_modalities_name_guidance_and_steps():
     modalities, outputs = random_codi().modalities, ("text", "video")
-    named = {
-        what: {name: getattr(modalities[name], own) for name in outputs}
-        for what, own in {"guidance": "guidance_beside", "steps": "steps"}.items()
-    }
+    owns = {"guidance": "guidance_beside", "guidance_start": "guidance_start", "steps": "steps"}
+    named = {what: {name: getattr(modalities[name], own) for name in outputs} for what, own in owns.items()}
     assert all(named[what]["text"] != named[what]["video"] for what in named)
-    z, same = (
-        latents(prompts={"text": "seven"}, outputs=outputs, **how) for how in ({"guidance": None, "steps": None}, named)
-    )
+    z, same = (latents(prompts={"text": "seven"}, outputs=outputs, **how) for how in (dict.fromkeys(named), named))
     assert all(torch.equal(z[name], same[name]) for name in outputs)
+
+
+def test_guidance_starts_and_ends_where_it_is_told():
+    pair = {"prompts": {"text": "seven"}, "outputs": ("image",), "steps": 4}
+    z, never, at_once = (latents(**pair, guidance=4, guidance_start=start)["image"] for start in (0.5, 0, 1))
+    plain, ended = latents(**pair, guidance=1)["image"], latents(**pair, guidance=4, guidance_until=1)["image"]
+    assert torch.equal(never, plain) and torch.equal(ended, plain)
+    assert not torch.equal(z, plain) and not torch.equal(z, at_once)
 
 
 @pytest.mark.parametrize(
@@ -336,6 +340,7 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"wiring": {"image": ("smell",)}}, "expected a modality out of .*, got 'smell'"),
         ({"stagger": 2.0}, r"stagger: expected a number in \[0, 1\], got 2.0"),
         ({"guidance_until": -0.1}, r"guidance_until: expected a number in \[0, 1\], got -0.1"),
+        ({"guidance_start": {"image": 2.0}}, r"guidance_start: expected a number in \[0, 1\], got 2.0"),
         ({"guidance": float("nan")}, "guidance"),
         ({"autocast": "fp8"}, "autocast: expected None or 'bf16', got 'fp8'"),
         ({"num_samples": 0}, "num_samples: expected an integer of at least 1, got 0"),

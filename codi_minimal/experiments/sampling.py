@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from codi_minimal.codi import CoDi
+from codi_minimal.codi import DEFAULTS, CoDi
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.classifiers import Judges
@@ -19,11 +19,12 @@ from codi_minimal.evaluation.sampling import Sampler
 from codi_minimal.experiments.base import command, save
 
 PROMPT = "text"
-ELSE = {"guidance": 4.0, "steps": 15, "sampler": "dpm-solver++"}  # where it is not this that varies
-GUIDANCE = (1.0, 2.0, 3.0, 4.0, 5.5, 7.5)
+GUIDANCE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.5, 7.5)
+START = (1.0, 0.9, 0.8, 0.7)  # shares of T below which guidance starts
 UNTIL = (0.0, 0.2, 0.4, 0.6)  # shares of T at which guidance ends
 STEPS = (5, 10, 15, 25, 50, 100)
 SAMPLERS = ("ddim", "dpm-solver++", "ddpm")
+NAMED = ("guidance", "guidance_start", "steps")  # by each `Modality`; they hold where it is not this that varies
 COSTLY = ("video",)  # its steps are not varied
 
 
@@ -42,8 +43,8 @@ def sampling(
         samples: for each figure. seed: of prompts and samples.
 
     Returns:
-        Under "guidance", "until", "steps": for each setting and output {"coherence": mean over attributes, "fréchet"};
-        what holds "else", and the "floor" of the distances, of other real renders.
+        Under "guidance", "start", "until", "steps": for each setting and output {"coherence": mean over attributes,
+        "fréchet"}; what holds "else", the defaults; and the "floor" of the distances, of other real renders.
     """
     judges, world = shipped_judges(), World(load(data, "test"))
     scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed))
@@ -54,7 +55,7 @@ def sampling(
     def measure(outputs: Sequence[str], **options: Any) -> dict[str, dict[str, float | None]]:
         result = {}
         for name in tqdm(outputs, desc=", ".join(f"{k} {v}" for k, v in options.items()), disable=not progress):
-            made = Sampler(model, seed, ELSE | options)(prompts, (name,), samples)
+            made = Sampler(model, seed, options)(prompts, (name,), samples)
             result[name] = {
                 "coherence": mean_coherence(coherence(said, made, judges)),
                 "fréchet": distance(name, made, real, judges),
@@ -64,9 +65,13 @@ def sampling(
     report = {
         "command": command("sampling", samples=samples, seed=seed),
         "source": world.source.name,
-        "else": ELSE,
+        "else": {
+            "sampler": DEFAULTS["sampler"],
+            **{what: {name: getattr(m, what) for name, m in model.modalities.items()} for what in NAMED},
+        },
         "floor": {name: distance(name, renders, real, judges) for name in names},
         "guidance": {f"{g:g}": measure(names, guidance=g) for g in GUIDANCE},
+        "start": {f"{share:g} T": measure(names, guidance_start=share) for share in START},
         "until": {f"{share:g} T": measure(names, guidance_until=share) for share in UNTIL},
         "steps": {
             f"{sampler}, {n}": measure([m for m in names if m not in COSTLY], sampler=sampler, steps=n)
@@ -85,9 +90,9 @@ def distance(name: str, made: Mapping[str, Any], real: Mapping[str, Any], judges
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """Three tables: guidance, where it ends, and steps of each sampler, each with all `ELSE` fixed."""
+    """Four tables: guidance, where it starts and ends, and steps of each sampler, all else at its default."""
     floor = ", ".join(f"{value:.1f} ({name})" for name, value in report["floor"].items() if value is not None)
-    elsewhere = ", ".join(f"{name} {value}" for name, value in report["else"].items())
+    elsewhere = "; ".join(f"{what} {_named(value)}" for what, value in report["else"].items())
     return f"""# Guidance and steps
 
 `{report["command"]}`. Data: {report["source"]}, test split. Where it is not this that varies: {elsewhere}.
@@ -96,10 +101,16 @@ equal n; between two sets of real ones it is {floor}.
 
 {_table("guidance", report["guidance"])}
 
+{_table("guidance starts below", report["start"])}
+
 {_table("guidance ends at", report["until"])}
 
 {_table("sampler, steps", report["steps"])}
 """
+
+
+def _named(value: str | Mapping[str, float]) -> str:
+    return value if isinstance(value, str) else ", ".join(f"{number:g} ({name})" for name, number in value.items())
 
 
 def _table(what: str, settings: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> str:

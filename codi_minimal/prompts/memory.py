@@ -21,7 +21,7 @@ class CaptionMemory(nn.Module):
         tau: τ, above 0; the smaller, the fewer captions join in.
     """
 
-    def __init__(self, d: int, size: int, tau: float = 0.05):
+    def __init__(self, d: int, size: int, tau: float = 0.02):
         super().__init__()
         if size < 1 or not tau > 0:
             raise ValueError(f"expected size >= 1 and tau > 0, got {size!r} and {tau!r}")

@@ -51,14 +51,17 @@ def test_prompts_are_asked_with_and_without_the_memory(tmp_path):
 
 def test_guidance_and_steps_are_measured_for_each_output(tmp_path, monkeypatch):
     monkeypatch.setattr("codi_minimal.experiments.sampling.GUIDANCE", (1.0, 4.0))
+    monkeypatch.setattr("codi_minimal.experiments.sampling.START", (1.0, 0.7))
     monkeypatch.setattr("codi_minimal.experiments.sampling.STEPS", (2,))
     report = sampling(random_codi(), None, tmp_path, samples=3)
     assert set(report["guidance"]) == {"1", "4"} and set(report["guidance"]["1"]) == {"text", "image", "audio", "video"}
+    assert report["start"]["1 T"]["video"] != report["start"]["0.7 T"]["video"]
     assert set(report["steps"]) == {"ddim, 2", "dpm-solver++, 2", "ddpm, 2"}
     for found in report["steps"].values():
         assert set(found) == {"text", "image", "audio"} and found["image"]["fréchet"] > 0
         assert found["text"]["fréchet"] is None
     page = (tmp_path / "sampling.md").read_text()
+    assert "guidance_start 1 (text), 0.9 (image), 1 (audio), 0.9 (video)" in page
     assert "| dpm-solver++, 2 |" in page and "text: fréchet" not in page
 
 
