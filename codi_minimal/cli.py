@@ -91,6 +91,7 @@ def evaluate(args: argparse.Namespace) -> None:
     options["options"] = {name: value for name, value in given.items() if value is not None}
     on_cpu = best_device(args.device).type == "cpu"
     options["workers"] = args.workers or (min(4, os.cpu_count() or 1) if on_cpu else 1)
+    options["checkpoint"] = args.checkpoint
     evaluate(_model(args), args.data, args.out, **options, progress=sys.stderr.isatty())
     print(Path(args.out) / "report.md")
 

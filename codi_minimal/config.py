@@ -74,7 +74,7 @@ class TrainConfig:
     cond_noise: float = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
     env_noise: float = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
     lam: float = 0.5  # λ of L_Cross + λ (L_Con + L_Read), L_Con weighted as in `training.joint`
-    clip_share: float = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as eight images
+    clip_share: float = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as ten images
     wiring: str = "others"  # what stages 4 and 5 train with, see `alignment.wire`; L_Read only where others are seen
     p_own: float = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
     ema: float = 0.999

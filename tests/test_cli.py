@@ -164,8 +164,9 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     run(capsys, "evaluate", "--data", "d", "--stagger", 0, "--autocast", "bf16", "--workers", 3, "--cells", 2)
     assert asked[2][1]["options"] == {"stagger": 0.0, "autocast": "bf16"} and asked[2][1]["workers"] == 3
     assert asked[2][1]["cells"] == 2 and asked[1][1]["cells"] is None
-    run(capsys, "evaluate", "--no-arrivals")
+    run(capsys, "evaluate", "--no-arrivals", "--checkpoint", "runs/x")
     assert asked[3][1]["options"] == {"arrivals": False}
+    assert asked[3][1]["checkpoint"] == "runs/x" and asked[1][1]["checkpoint"] is None
 
 
 @pytest.mark.parametrize("name", arguments.EXPERIMENTS)

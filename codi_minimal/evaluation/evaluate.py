@@ -69,6 +69,7 @@ def evaluate(
     judges: Judges | None = None,
     options: Mapping[str, Any] | None = None,
     workers: int = 1,
+    checkpoint: str | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Measure a model and write report.json, report.md, heatmap.png and samples.png.
@@ -89,6 +90,7 @@ def evaluate(
         options: further arguments of `generate`: steps, guidance, sampler, stagger, arrivals.
         workers: processes that generate, each with a copy of the model. More than one need a script that has
             `if __name__ == "__main__":`.
+        checkpoint: what the report's command names as the model, where it is not the one that ships.
         progress: whether to show bars.
 
     Returns:
@@ -158,7 +160,9 @@ def evaluate(
             table |= section(f"cells of {letters(names)}", row)
     report = {
         "run": {
-            "command": "python -m codi_minimal evaluate --data DATA"
+            "command": "python -m codi_minimal evaluate"
+            + (f" --checkpoint {checkpoint}" if checkpoint else "")
+            + " --data DATA"
             + " --quick" * quick
             + (f" --samples {samples}" if samples else "")
             + (f" --cells {cells}" if cells else "")
