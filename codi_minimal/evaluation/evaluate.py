@@ -54,7 +54,8 @@ class Sizes:
 QUICK = Sizes(single=32, joint=48, apart=48, cell=1, parts=16, real=200)
 FULL = Sizes(single=500, joint=500, apart=100, cell=50, parts=500, real=1000)
 PROGRESS = "progress.json"
-SAMPLED_BY = ("guidance", "guidance_beside", "steps", "env_guidance")  # what a `Modality` names beside its weights
+# what a `Modality` names beside its weights
+SAMPLED_BY = ("guidance", "guidance_start", "guidance_beside", "steps", "env_guidance")
 
 
 def evaluate(
