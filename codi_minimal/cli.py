@@ -1,6 +1,7 @@
 """The command line: `python -m codi_minimal generate | train | evaluate | judges | experiment | check | demo`.
 
-Ordinary files in, ordinary files out. Whatever goes wrong is said in one line on stderr, with exit code 2.
+Ordinary files in, ordinary files out. Bad input, a missing file or a loss that is not finite is said in one line on
+stderr, with exit code 2.
 Heavy imports wait until a verb needs them, so that `--help` answers at once.
 """
 
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser(generate, train, evaluate, judges, experiment, check, demo).parse_args(argv)
         args.verb(args)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         return _fail(error)
     except KeyboardInterrupt:
         return 130
@@ -36,7 +37,7 @@ def generate(args: argparse.Namespace) -> None:
     from codi_minimal import media
     from codi_minimal.sheet import contact_sheet
 
-    read = {"text": _caption, "image": media.read_image, "audio": media.read_audio, "video": media.read_video}
+    read = media.READERS | {"text": _caption}
     given = {name: [read[name](value) for value in getattr(args, name)] for name in PROMPTS}
     given = {name: items for name, items in given.items() if items}
     weights = _weights(args.weights)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from codi_minimal.checkpoint import load_folder, load_into, local_folder, save_f
 from codi_minimal.config import Config
 from codi_minimal.device import best_device
 from codi_minimal.diffusion import Schedule, guided, make_sampler
+from codi_minimal.inputs import check_latents, check_number, check_whole
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import CaptionMemory, mix
 from codi_minimal.side_by_side import Stream, denoise
@@ -147,8 +147,8 @@ class CoDi(nn.Module):
             A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; b texts.
         """
         asked = self._outputs(outputs)
-        if not isinstance(num_samples, int) or num_samples < 1:
-            raise ValueError(f"num_samples: expected an integer of at least 1, got {num_samples!r}")
+        check_whole("num_samples", num_samples, 1)
+        check_whole("seed", seed, 0)
         check_wiring(wiring)
         if not isinstance(wiring, str):
             for name in {*wiring, *(other for seen in wiring.values() for other in seen)}:
@@ -167,14 +167,13 @@ class CoDi(nn.Module):
         steps = self._per_output("steps", steps, asked, names)
         alone = self._per_output("guidance", guidance, asked, names)
         beside = self._per_output("guidance_beside", guidance, asked, names)
-        if any(not math.isfinite(g) for g in alone.values()):
-            raise ValueError(f"guidance: expected finite numbers, got {guidance!r}")
+        for g in alone.values():
+            check_number("guidance", g)
         amplify = self._per_output("env_guidance", env_guidance, asked, names)
         starts = self._per_output("guidance_start", guidance_start, asked, names)
         shares = [("stagger", stagger), ("guidance_until", guidance_until)]
         for what, share in [*shares, *(("guidance_start", start) for start in starts.values())]:
-            if not 0 <= share <= 1:
-                raise ValueError(f"{what}: expected a number in [0, 1], got {share!r}")
+            check_number(what, share, 0, 1)
         T = self.config.model.T
         streams = {
             name: Stream(
@@ -232,6 +231,8 @@ class CoDi(nn.Module):
         own = {name: getattr(self.modalities[name], what) for name in names}
         if value is not None and (missing := set(asked) - set(value)):
             raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
+        if value is not None and (unknown := set(value) - set(names)):
+            raise ValueError(f"{what}: expected values for {', '.join(names)}, got one for {sorted(unknown)}")
         return {name: (value or {}).get(name, own[name]) for name in names}
 
     def _outputs(self, outputs: Sequence[str]) -> list[str]:
@@ -253,11 +254,8 @@ class CoDi(nn.Module):
         for name in names:
             shape = (b, *self.modalities[name].latent_shape)
             x = given.get(name)
-            if x is None:
-                x = self.modalities[name].noise(b, self._generator(seed, name))
-            elif tuple(x.shape) != shape:
-                raise ValueError(f"noise: expected {shape} for {name}, got {tuple(x.shape)}")
-            z[name] = x.to(self.device)
+            x = self.modalities[name].noise(b, self._generator(seed, name)) if x is None else x
+            z[name] = check_latents(name, x, shape).to(self.device)
         return z
 
     def _to_device(self, batch):
@@ -273,7 +271,7 @@ class CoDi(nn.Module):
     def from_pretrained(cls, folder: str | Path | None = None, device: str | None = None) -> CoDi:
         """The checkpoint that ships, or one in a folder or on the hub ("user/name"); safetensors and JSON only."""
         tensors, saved = load_folder(SHIPPED if folder is None else local_folder(folder))
-        if not isinstance(saved, dict) or not {"config", "vocabulary"} <= set(saved):
+        if not {"config", "vocabulary"} <= set(saved):
             raise ValueError(f"expected config.json with the keys config and vocabulary, got {sorted(saved)}")
         model = cls(Config.from_dict(saved["config"]), saved["vocabulary"])
         load_into(model, tensors)

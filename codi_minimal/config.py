@@ -96,7 +96,8 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict) -> Config:
-        """A config from what `to_dict` gave, also after a trip through JSON. Unknown or missing keys: ValueError."""
+        """A config from what `to_dict` gave, also after a trip through JSON. Unknown keys or
+        missing sections: ValueError; what else is missing has its default."""
         try:
             model, train = dict(values["model"]), dict(values["train"])
             for key, value in model.items():

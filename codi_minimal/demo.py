@@ -18,7 +18,6 @@ from codi_minimal.fitting import fit_image
 from codi_minimal.media import write_png, write_sample
 from codi_minimal.sheet import contact_sheet
 
-EVERYTHING = ("text", "image", "audio", "video")
 PEN = 1447  # which of load_digits' 1797
 INK = "green"
 CAPTION = "something green sliding left"
@@ -62,8 +61,8 @@ def run(model: Any, out: str | Path = "demo", seed: int = 0, progress: bool = Fa
 
     def show(title: str, prompts: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, Any]:
         stem = str(len(rows) + 1)
-        sample = model.generate(prompts, EVERYTHING, seed=seed + len(rows), progress=progress)
-        sample = {name: sample[name][0] for name in EVERYTHING}
+        sample = model.generate(prompts, tuple(ATTRIBUTES_OF), seed=seed + len(rows), progress=progress)
+        sample = {name: batch[0] for name, batch in sample.items()}
         files = write_sample(out, stem, sample)
         rows.append({"title": title, "prompts": {k: [v] for k, v in prompts.items()}, "outputs": sample})
         print(f"\n{stem}. {title}\n{_report(sample, asked)}\n   {' '.join(map(str, files))}", flush=True)

@@ -1,7 +1,9 @@
 """What callers hand in as data of a modality: one item, a batch, or several prompts; checked before anything runs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -64,6 +66,33 @@ class TextData:
         """A list of batches: a list of lists is several prompts, a string or a list of strings is one."""
         several = isinstance(value, (list, tuple)) and any(isinstance(v, (list, tuple)) for v in value)
         return [self.batch(v) for v in _several(self.name, value if several else [value])]
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """The value, if it is an integer of at least `least`, below 2**63."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
+        raise ValueError(f"{name}: expected an integer of at least {least}, got {value!r}")
+    return value
+
+
+def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """The value, if it is a finite number in [low, high]."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not (math.isfinite(value) and low <= value <= high):
+        expected = "a finite number" if math.inf in (-low, high) else f"a number in [{low:g}, {high:g}]"
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return value
+
+
+def check_latents(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
+    """The value as float32, if it is a tensor of that shape, and finite."""
+    expected = f"noise: expected {shape} for {name}"
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        raise ValueError(f"{expected}, a float tensor, got {getattr(value, 'dtype', type(value).__name__)}")
+    if tuple(value.shape) != shape:
+        raise ValueError(f"{expected}, got {tuple(value.shape)}")
+    if not value.isfinite().all():
+        raise ValueError(f"{expected}, got NaN or infinite values")
+    return value.float()
 
 
 def _several(name: str, values: Sequence) -> Sequence:

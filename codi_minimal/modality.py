@@ -30,10 +30,13 @@ class Modality(nn.Module):
         denoiser: ε_m(z_t, t, C, env) → (b, *latent_shape).
         environment: V_m(z_t, t) → tokens (b, n, d_env).
         guidance, steps: how it is sampled where nothing else is asked for; `experiment sampling` measures both.
-        guidance_beside: guidance where there is an environment, of other streams or of a prompt's clock: what is heard
-            there is vaguer than C, and followed too seldom at a guidance that suffices for C. None: the same.
+        guidance_beside: guidance where there is an environment, of other streams or of a prompt's clock, from the first
+            step on, even while nothing in it can be heard yet: what is heard there is vaguer than C, and followed too
+            seldom at a guidance that suffices for C. None: the same.
         guidance_start: guidance starts below this share of T, see `diffusion.guided`: guided from the first step,
             clips have too much ink and too few colours.
+        costly: a sample takes many times as long as another modality's, so that fewer are cached (`video_cache`), and
+            a joint step sees a share of them (`clip_share`).
         env_guidance: whether guidance amplifies what it hears of other streams along with the prompt, see
             `diffusion.guided`. Captions start first: what they hear is behind them, half noise, and leads them astray.
     """
@@ -50,6 +53,7 @@ class Modality(nn.Module):
         env_guidance: str = "drop",
         guidance_beside: float | None = None,
         guidance_start: float = 1.0,
+        costly: bool = False,
     ):
         super().__init__()
         self.name = data.name
@@ -60,7 +64,7 @@ class Modality(nn.Module):
         self.denoiser = denoiser
         self.environment = environment
         self.guidance, self.steps, self.env_guidance = guidance, steps, env_guidance
-        self.guidance_start = guidance_start
+        self.guidance_start, self.costly = guidance_start, costly
         self.guidance_beside = guidance if guidance_beside is None else guidance_beside
         add_environment(denoiser, environment.d_env, clock=environment.clock > 0)
 
@@ -138,6 +142,7 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             guidance=2.7,
             guidance_start=0.9,
             steps=8,
+            costly=True,
         ),
     ]
     return {m.name: m for m in modalities}

@@ -36,6 +36,11 @@ class Stream:
         """Where it is, zero-based; one that is done is at 0."""
         return (*self.sampler.timesteps, 0)[self.taken]
 
+    @property
+    def done(self) -> bool:
+        """Whether all steps are taken; t alone does not tell, for with many steps the last ones are at 0, too."""
+        return self.taken == len(self.sampler.timesteps)
+
     def times(self) -> Tensor:
         """t of each sample, (b,)."""
         return torch.full((len(self.z),), self.t, device=self.z.device)
@@ -110,7 +115,7 @@ def denoise(
         env = wire(tokens, wiring, given)
         for name in due:
             streams[name].step(cond, env[name], autocast)
-        new = [name for name in queue if streams[name].t == 0 and name not in arrived]
+        new = [name for name in queue if streams[name].done and name not in arrived]
         if as_prompt is not None and len(arrived) + len(new) < len(streams):  # else nobody is left to be told
             for name in new:
                 arrived[name] = as_prompt(streams[name])

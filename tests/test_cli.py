@@ -120,6 +120,15 @@ def test_a_checkpoint_that_is_not_there_is_one_line(capsys, tmp_path):
     assert code == 2 and err.startswith("error: ") and "none" in err and err.count("\n") == 1
 
 
+def test_a_training_that_diverges_is_one_line(capsys, monkeypatch):
+    def diverge(*args, **options):
+        raise FloatingPointError("joint: the loss or its gradient is not finite at step 7")
+
+    monkeypatch.setattr("codi_minimal.training.stages.train", diverge)
+    code, _, err = run(capsys, "train", "--preset", "tiny")
+    assert code == 2 and err == "error: joint: the loss or its gradient is not finite at step 7\n"
+
+
 def test_what_was_made_stays_when_the_sheet_fails(fake, capsys, tmp_path, monkeypatch):
     def fail(rows, path):
         raise OSError("no space left on device")

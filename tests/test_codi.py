@@ -344,8 +344,16 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"guidance": float("nan")}, "guidance"),
         ({"autocast": "fp8"}, "autocast: expected None or 'bf16', got 'fp8'"),
         ({"num_samples": 0}, "num_samples: expected an integer of at least 1, got 0"),
+        ({"num_samples": True}, "num_samples: expected an integer of at least 1, got True"),
+        ({"seed": None}, "seed: expected an integer of at least 0, got None"),
+        ({"seed": 1.5}, "seed: expected an integer of at least 0, got 1.5"),
+        ({"guidance": "3"}, "guidance: expected a finite number, got '3'"),
+        ({"guidance": {"image": 3, "imgae": 4}}, r"guidance: expected values for image, got one for \['imgae'\]"),
+        ({"stagger": None}, r"stagger: expected a number in \[0, 1\], got None"),
         ({"noise": {"audio": torch.zeros(1, 8, 8, 8)}}, "noise: expected latents only for outputs"),
         ({"noise": {"image": torch.zeros(2, 4, 8, 8)}}, r"noise: expected \(1, 4, 8, 8\) for image"),
+        ({"noise": {"image": torch.full((1, 4, 8, 8), float("nan"))}}, "noise: .* for image, got NaN"),
+        ({"noise": {"image": [0.0]}}, "noise: .* for image, a float tensor, got list"),
     ],
 )
 def test_bad_input_is_named(settings, message):

@@ -1,5 +1,6 @@
 """Streams one by one: where they are in time, when they step, and what they say."""
 
+import pytest
 import torch
 
 from codi_minimal.diffusion import make_sampler
@@ -82,3 +83,19 @@ def test_only_what_is_heard_is_encoded_and_only_once():
     assert sorted(set(at_once)) == sorted(at_once) and ("image", 666) in at_once
     own = watched("environment", {"image": stream(steps=2)}, wiring="own")
     assert own == [("image", 499)]
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_stream_has_arrived_when_all_its_steps_are_taken_though_several_are_at_zero(sampler):
+    streams = {name: stream(name, steps=1000, sampler=sampler) for name in ("image", "audio")}
+    for each in streams.values():
+        each.taken = 996
+    assert [*streams["image"].sampler.timesteps[-2:]] == [1, 0]  # before the last step t is 0 already
+    at = []
+
+    def as_prompt(one):
+        at.append(one.taken)
+        return torch.zeros(2, random_codi().config.model.d), one.modality.clock(one.z)
+
+    denoise(streams, None, stagger=0.002, as_prompt=as_prompt)  # who comes last has nobody to tell
+    assert at == [1000]

@@ -81,7 +81,8 @@ def gather(streams: Sequence[Tensor], n: int, wiring: Wiring = "others") -> Tens
 def contrastive_loss(x: Tensor, y: Tensor, logit_scale: Tensor, positives: Tensor | None = None) -> Tensor:
     """L_Con between the tokens V_A(z_t^A) and V_B(z_t^B): token i of one is to match token i of the other.
 
-    The similarity of two samples is the mean cosine of their tokens, over those tokens that both streams have.
+    The similarity of two samples is the cosine of their tokens, of those that both streams have, joined to one vector;
+    a clock's codes, which are the same on both sides, with them.
     """
     n = min(x.shape[1], y.shape[1])
     x, y = (F.normalize(v[:, :n].flatten(1), dim=-1) for v in (x, y))

@@ -58,6 +58,10 @@ class LogMel(nn.Module):
         """
         if waveform.ndim != 2 or waveform.shape[1] != SAMPLES:
             raise ValueError(f"expected a waveform of shape (b, {SAMPLES}), got {tuple(waveform.shape)}")
+        with torch.autocast(waveform.device.type, enabled=False):  # the filters lose the quiet bands in bfloat16
+            return self._log_mel(waveform.float())
+
+    def _log_mel(self, waveform: Tensor) -> Tensor:
         # centred on the samples 0, 128, …, 8192 and reflected at both ends
         spectrum = torch.stft(
             waveform, N_FFT, HOP_LENGTH, WIN_LENGTH, self.window, return_complex=True

@@ -126,6 +126,8 @@ class Vocoder(nn.Module):
 
         (cosine, sine) is a direction of any length, brought to the unit circle: no phase ever has to wrap.
         """
+        # there are no complex numbers of bfloat16
+        log_magnitude, cosine, sine = (x.float() for x in (log_magnitude, cosine, sine))
         magnitude = log_magnitude.exp().clamp_max(256.0)  # the window's sum: no sound in [-1, 1] is louder
         length = (cosine.square() + sine.square() + 1e-12).sqrt()
         spectrum = torch.complex(magnitude * cosine / length, magnitude * sine / length)

@@ -16,7 +16,7 @@ from codi_minimal.training.run import Run
 
 @dataclass(frozen=True)
 class Scale:
-    """How much a lesson trains: `steps` times what it says (4 at least), on batches of `batch` times or at most that.
+    """How much a lesson trains: `steps` times what it says and batches of `batch` times, 4 at least of both.
 
     `pairs`, `clips`: samples that are rendered and encoded once. `n`: samples of a figure.
     """

@@ -21,6 +21,7 @@ from .scenes import (
     MOTIONS,
     ONSETS,
     RENDERERS,
+    WORDS,
     Scene,
     draw,
     render_audio,
@@ -31,7 +32,7 @@ from .sources import Source, load, trim
 
 __all__ = [
     "ATTRIBUTES_OF", "COLOURS", "DIGITS", "KEPT", "MOTIONS", "ONSETS", "OPEN", "PAIRINGS", "RENDERERS", "TOKENIZER",
-    "VOCABULARY", "WRITTEN", "Drawn", "Pairs", "Scene", "Source", "caption", "detokenize", "draw", "load",
+    "VOCABULARY", "WORDS", "WRITTEN", "Drawn", "Pairs", "Scene", "Source", "caption", "detokenize", "draw", "load",
     "paraphrases", "parse", "render_audio", "render_image", "render_video", "sample_subset", "tokenize", "trim",
     "unpaired",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import product
 
 from ..tokenizer import WordTokenizer, spell_articles
-from .scenes import ATTRIBUTES_OF, COLOURS, DIGITS, MOTIONS, Scene
+from .scenes import ATTRIBUTES_OF, COLOURS, DIGITS, MOTIONS, WORDS, Scene
 
 # {digit} and {colour} are words; a motion is a participle {doing} or a verb {does}.
 TEMPLATES = {
@@ -49,7 +49,6 @@ DOES = {
 KEPT = {"digit": 0.9, "colour": 0.7, "motion": 0.7}
 WRITTEN = KEPT | {"digit": 1.0}
 OPEN = dict.fromkeys(KEPT, 0.5)
-_VALUES = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}
 
 
 def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.1) -> str:
@@ -63,9 +62,9 @@ def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.
     Raises:
         ValueError: on no attribute, or an unknown attribute or value.
     """
-    wrong = {key: value for key, value in attributes.items() if value not in _VALUES.get(key, ())}
+    wrong = {key: value for key, value in attributes.items() if value not in WORDS.get(key, ())}
     if wrong or not attributes:
-        raise ValueError(f"expected a non-empty subset of {_VALUES}, got {dict(attributes)}")
+        raise ValueError(f"expected a non-empty subset of {WORDS}, got {dict(attributes)}")
     key = tuple(name for name in ATTRIBUTES_OF["text"] if name in attributes)
     spoken = key == ("digit",) and rng.random() < voice
     template = rng.choice(VOICE_TEMPLATES if spoken else TEMPLATES[key])
@@ -120,7 +119,7 @@ def sentences() -> Iterator[tuple[str, dict[str, str]]]:
     """Every caption of the grammar, with what it says."""
     spoken = {("digit",): VOICE_TEMPLATES}
     for key, templates in TEMPLATES.items():
-        for values in product(*(_VALUES[name] for name in key)):
+        for values in product(*(WORDS[name] for name in key)):
             said = dict(zip(key, values, strict=True))
             pairs = product(DOING[said["motion"]], DOES[said["motion"]]) if "motion" in said else [("", "")]
             for (doing, does), template in product(pairs, templates + spoken.get(key, ())):

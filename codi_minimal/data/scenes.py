@@ -24,6 +24,7 @@ COLOURS = {
 }
 MOTIONS = ("left", "right", "up", "down", "growing", "shrinking")
 ONSETS = (1, 2, 3, 4)
+WORDS = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}  # what text may say
 ATTRIBUTES_OF = {
     "text": ("digit", "colour", "motion"),
     "image": ("digit", "colour"),
@@ -66,9 +67,8 @@ class Scene:
 
     def words(self) -> list[dict[str, str]]:
         """What a text may say of each scene, in words."""
-        names = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}
-        rows = zip(*(getattr(self, key).tolist() for key in names), strict=True)
-        return [{key: names[key][i] for key, i in zip(names, row, strict=True) if i >= 0} for row in rows]
+        rows = zip(*(getattr(self, key).tolist() for key in WORDS), strict=True)
+        return [{key: WORDS[key][i] for key, i in zip(WORDS, row, strict=True) if i >= 0} for row in rows]
 
 
 def draw(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import os
@@ -9,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,14 @@ class Source:
     spoken: Tensor
     speakers: Tensor
     name: str
+
+    @cached_property
+    def identity(self) -> str:
+        """The name, and eight hexadecimal digits that tell these recordings and this handwriting from others."""
+        digest = hashlib.sha256()
+        for values in (self.glyphs, self.digits, self.recordings, self.lengths, self.spoken, self.speakers):
+            digest.update(values.contiguous().numpy().tobytes())
+        return f"{self.name} {digest.hexdigest()[:8]}"
 
 
 def load(data: str | Path | None = None, split: str = "train", hub: bool = True) -> Source:
@@ -74,8 +84,10 @@ def trim(wave: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: if the recording is not one channel, has no whole window, or is silent.
     """
-    if wave.ndim != 1 or len(wave) < WINDOW or not np.abs(wave).max() > 0:
+    if wave.ndim != 1 or len(wave) < WINDOW:
         raise ValueError(f"expected a voice on one channel, {WINDOW} samples or more, got shape {wave.shape}")
+    if not (peak := np.abs(wave).max()) > 0:  # NaN is not
+        raise ValueError(f"expected a voice, got {'silence' if peak == 0 else 'NaN'}")
     windows = wave[: len(wave) // WINDOW * WINDOW].reshape(-1, WINDOW)
     rms = np.sqrt((windows.astype(np.float64) ** 2).mean(1))
     voice = wave[WINDOW * int((rms > rms.max() / 10).argmax()) :]
@@ -87,7 +99,7 @@ def _from_folder(folder: Path, split: str) -> Source:
     for name, expected in (("mnist", "image, label"), ("fsdd", "audio, label, speaker")):
         path = folder / f"{name}-{split}.parquet"
         if not path.is_file():
-            raise ValueError(f"expected {path.name} (parquet with {expected}) in the data folder, got none")
+            raise ValueError(f"expected {path.name} (parquet with {expected}) in the data folder {folder}, got none")
         try:
             columns[name] = _DECODERS[name](_read_parquet(path))
         except Exception as error:

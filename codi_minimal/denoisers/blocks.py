@@ -60,7 +60,9 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, context: int | None = None, head: int = 32):
         super().__init__()
-        self.heads = channels // head
+        self.heads = max(1, channels // head)
+        if channels % self.heads:
+            raise ValueError(f"expected channels that {self.heads} heads can share, got {channels}")
         self.q = nn.Linear(channels, channels, bias=False)
         self.kv = nn.Linear(context or channels, 2 * channels, bias=False)
         self.out = zero(nn.Linear(channels, channels))

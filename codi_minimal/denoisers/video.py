@@ -20,8 +20,8 @@ def latent_shift(x: Tensor, chunks: int = 8) -> Tensor:
         raise ValueError(f"expected (b, f, c, h, w) with c divisible by {chunks}, got {tuple(x.shape)}")
     shifted = []
     for i, chunk in enumerate(x.chunk(chunks, dim=2)):
-        past = torch.zeros_like(chunk[:, :i])
-        shifted.append(torch.cat([past, chunk[:, : x.shape[1] - i]], dim=1))
+        i = min(i, x.shape[1])  # a clip may have fewer frames than chunks
+        shifted.append(torch.cat([torch.zeros_like(chunk[:, :i]), chunk[:, : x.shape[1] - i]], dim=1))
     return torch.cat(shifted, dim=2)
 
 

@@ -61,7 +61,7 @@ def guided(
             "drop": the unconditional branch sees neither, so the environment is amplified too.
         until: where all t of a batch are smaller there is no guidance any more, at half the cost (an interval of
             guidance, Kynkäänniemi et al. 2024).
-        g_env: guidance scale where there is an environment; None: g, as where there is none.
+        g_env: guidance scale where there is an environment, be it of zeros; None: g, as where there is none.
         start: where all t of a batch are as large there is no guidance yet: out of noise alone the two branches differ
             in little but what each takes for the mean of all samples, and guidance would move all of them alike.
 

@@ -1,14 +1,14 @@
 """The judges: two small networks that say which digit is shown or spoken, whatever the colour or voice."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from einops import rearrange
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from codi_minimal.autoencoders.mel import LogMel
+from codi_minimal.checkpoint import read_tensors, write_tensors
 
 DIGITS = 10
 WEIGHTS = "judges.safetensors"
@@ -88,7 +88,8 @@ class Judges(nn.Module):
 
     def save(self, path: str) -> None:
         """Write the weights in half precision, safetensors."""
-        save_file({k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()}, path)
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()}
+        write_tensors(Path(path), tensors)
 
     @classmethod
     def load(cls, path: str) -> "Judges":
@@ -100,10 +101,9 @@ class Judges(nn.Module):
         with torch.random.fork_rng(devices=[]):  # first weights are drawn, only to be replaced
             judges = cls()
         try:
-            judges.load_state_dict(
-                {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
-            )
-        except (OSError, SafetensorError, RuntimeError) as error:
+            tensors, _ = read_tensors(Path(path))
+            judges.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+        except (ValueError, RuntimeError) as error:
             raise ValueError(
                 f"expected the judges' weights at {path}, as `train_classifiers` writes them: {error}"
             ) from error

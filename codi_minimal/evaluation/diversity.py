@@ -1,28 +1,30 @@
 """What a prompt leaves open must stay open: entropy of open attributes, and variety within a digit."""
 
+from collections.abc import Sequence
 from math import log
 
 import torch
 from torch import Tensor
 
 
-def normalised_entropy(values: Tensor, classes: int) -> float:
+def normalised_entropy(values: Tensor, legal: Sequence[int]) -> float:
     """Entropy of the values read, over its maximum: 1 is as varied as can be, 0 is always the same.
 
     H = (-Σ p̂ log p̂ + (S - 1) / 2n) / log K, S of the K values being seen: the second term takes away the
     bias of counting few samples (Miller 1955).
 
     Args:
-        values: (n,) whole numbers; negative ones (unreadable) are left out.
-        classes: K, the number of values that the attribute can take.
+        values: (n,) whole numbers; those that are not legal (what is unreadable is -1) are left out.
+        legal: the K values that the attribute can take.
     """
-    values = values[values >= 0]
-    if len(values) == 0:
+    counts = (values[:, None] == torch.tensor(legal)).sum(dim=0)
+    n = int(counts.sum())
+    if n == 0:
         return 0.0
-    p = torch.bincount(values, minlength=classes).double() / len(values)
+    p = counts.double() / n
     seen = p > 0
-    entropy = -(p[seen] * p[seen].log()).sum().item() + (int(seen.sum()) - 1) / (2 * len(values))
-    return min(1.0, entropy / log(classes))
+    entropy = -(p[seen] * p[seen].log()).sum().item() + (int(seen.sum()) - 1) / (2 * n)
+    return min(1.0, entropy / log(len(legal)))
 
 
 def spread_ratio(features: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor) -> float:

@@ -99,6 +99,8 @@ def evaluate(
     """
     sizes = sizes or (QUICK if quick else FULL)
     if samples is not None:
+        if samples < 2:
+            raise ValueError(f"samples: expected at least 2, for distances need a spread, got {samples}")
         apart, real = min(samples, FULL.apart), max(samples, sizes.real)
         sizes = replace(sizes, single=samples, joint=samples, apart=apart, parts=samples, real=real)
     if cells is not None:
@@ -113,7 +115,7 @@ def evaluate(
         "weights": weights,
         "defaults": {name: [getattr(m, what, None) for what in SAMPLED_BY] for name, m in model.modalities.items()},
         "judges": fingerprint(judges),
-        "source": source.name,
+        "source": source.identity,
         "seed": seed,
         "sizes": asdict(sizes),
         "options": options,

@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from codi_minimal.data import ATTRIBUTES_OF, COLOURS, DIGITS, MOTIONS, ONSETS, parse
+from codi_minimal.data import ATTRIBUTES_OF, ONSETS, WORDS, parse
 from codi_minimal.evaluation.classifiers import WEIGHTS, Judges
 from codi_minimal.evaluation.rules import (
     DIM,
@@ -20,7 +20,8 @@ from codi_minimal.evaluation.rules import (
     read_video_onset,
 )
 
-VALUES = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS, "onset": ONSETS}
+VALUES = WORDS | {"onset": ONSETS}
+LEGAL = {name: tuple(range(len(words))) for name, words in WORDS.items()} | {"onset": ONSETS}  # of what can be read
 CHANCE = {name: 1 / len(values) for name, values in VALUES.items()}
 Reading = dict[
     str, Tensor

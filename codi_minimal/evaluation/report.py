@@ -91,7 +91,7 @@ output carries them; of captions, what they say.
 {_scores(report["single"])}
 
 ## All {cells["cells"]} cells
-{_headline(cells)}; {run["sizes"]["cell"]} samples a cell.
+{_headline(cells)}; {run["sizes"]["cell"]} samples a cell, {run["sizes"]["single"]} where it is one of those above.
 T, I, A, V: text, image, audio, video.
 
 ![mean coherence, prompts by outputs](heatmap.png)

@@ -14,7 +14,7 @@ from codi_minimal.evaluation.coherence import MODALITIES, SUBSETS, Scores, cell_
 from codi_minimal.evaluation.diversity import normalised_entropy, spread_ratio
 from codi_minimal.evaluation.frechet import frechet_distance
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
-from codi_minimal.evaluation.readers import CHANCE, VALUES, read
+from codi_minimal.evaluation.readers import CHANCE, LEGAL, read
 from codi_minimal.evaluation.sampling import Sampler, join, part, to_device
 from codi_minimal.evaluation.similarity import similarity
 
@@ -130,7 +130,7 @@ def measure_entropy(together: Mapping[str, dict], judges: Judges) -> dict[str, d
     return {
         question.title: {
             name: {
-                attribute: normalised_entropy(values, len(VALUES[attribute]))
+                attribute: normalised_entropy(values, LEGAL[attribute])
                 for attribute, values in read(name, samples, judges).items()
                 if not (question.digit_said and attribute == "digit")
             }

@@ -1,7 +1,6 @@
 """What experiments share: how they are written down, and how variants of a model come about."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from codi_minimal.checkpoint import atomic_write
 from codi_minimal.codi import CoDi
 from codi_minimal.evaluation.report import plain
 
@@ -32,7 +32,7 @@ def share_cache(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for path in source.glob("cache-*.safetensors"):
         if not (target / path.name).exists():
-            shutil.copy(path, target / path.name)
+            atomic_write(target / path.name, path.read_bytes())
 
 
 @contextmanager

@@ -25,7 +25,6 @@ UNTIL = (0.0, 0.2, 0.4, 0.6)  # shares of T at which guidance ends
 STEPS = (5, 10, 15, 25, 50, 100)
 SAMPLERS = ("ddim", "dpm-solver++", "ddpm")
 NAMED = ("guidance", "guidance_start", "steps")  # by each `Modality`; they hold where it is not this that varies
-COSTLY = ("video",)  # its steps are not varied
 
 
 def sampling(
@@ -46,11 +45,14 @@ def sampling(
         Under "guidance", "start", "until", "steps": for each setting and output {"coherence": mean over attributes,
         "fréchet"}; what holds "else", the defaults; and the "floor" of the distances, of other real renders.
     """
+    if samples < 2:
+        raise ValueError(f"samples: expected at least 2, for distances need a spread, got {samples}")
     judges, world = shipped_judges(), World(load(data, "test"))
     scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed))
     _, real = world.sample(samples, torch.Generator().manual_seed(1000 * seed + 1))
     prompts = {PROMPT: renders[PROMPT]}
     said, names = said_by(prompts, scene), list(model.modalities)
+    quick = [name for name, m in model.modalities.items() if not m.costly]  # the others' steps are not varied
 
     def measure(outputs: Sequence[str], **options: Any) -> dict[str, dict[str, float | None]]:
         result = {}
@@ -74,7 +76,7 @@ def sampling(
         "start": {f"{share:g} T": measure(names, guidance_start=share) for share in START},
         "until": {f"{share:g} T": measure(names, guidance_until=share) for share in UNTIL},
         "steps": {
-            f"{sampler}, {n}": measure([m for m in names if m not in COSTLY], sampler=sampler, steps=n)
+            f"{sampler}, {n}": measure(quick, sampler=sampler, steps=n)
             for sampler in SAMPLERS
             for n in STEPS
         },

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from codi_minimal.checkpoint import read_tensors, write_tensors
+from codi_minimal.codi import CoDi
+from codi_minimal.config import TrainConfig
 from codi_minimal.data import KEPT, Drawn, Pairs
 from codi_minimal.data.captions import sentences
 from codi_minimal.training.run import Run
@@ -56,15 +58,21 @@ class CaptionTable:
         return self.table[[self.row[caption] for caption in captions]]
 
 
+def cache_size(model: CoDi, pairing: Sequence[str], plan: TrainConfig) -> int:
+    """How many samples of a pair are encoded once: fewer where one of the two is costly."""
+    return plan.video_cache if any(model.modalities[m].costly for m in pairing) else plan.cache
+
+
 @torch.no_grad()
 def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
     """Draw, render and encode one pair's samples, or read what an earlier start of this run has left in its folder."""
     name = "-".join(pairing)
     path, generator = run.folder / f"cache-{name}.safetensors", run.generator(name)
-    n = run.config.train.video_cache if "video" in pairing else run.config.train.cache
+    n = cache_size(run.model, pairing, run.config.train)
     drawn = Pairs(run.source, pairing, run.seed).draw(n, generator)
     names = [m for m in pairing if m != "text"]
-    drawn_as = {"seed": str(run.seed), "n": str(n), "source": run.source.name}  # else captions would be of other scenes
+    # else captions would be of other scenes
+    drawn_as = {"seed": str(run.seed), "n": str(n), "source": run.source.identity}
     if path.exists():
         tensors, saved = read_tensors(path)
         if saved != drawn_as:

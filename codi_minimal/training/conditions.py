@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from codi_minimal.data import ATTRIBUTES_OF, caption, sample_subset
-from codi_minimal.training.prompts import WORDS
+from codi_minimal.data import ATTRIBUTES_OF, WORDS, caption, sample_subset
 
 
 def distractors(name: str, n: int, rng: random.Random) -> list[str] | None:
@@ -39,7 +38,7 @@ def mixed_condition(
 
     Args:
         true: two or more batches (b, d) of prompts that are true of the sample; the first is text, the second the one
-            of another kind.
+            of another kind (of audio and video, which have no text, one each).
         extra: prompts that say nothing about it, or None; only ever mixed in.
         p_null: share of zero rows. noise: σ a component.
         p_single: how often the condition is one text, and how often one prompt of the other kind; else a mixture.

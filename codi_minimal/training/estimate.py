@@ -12,9 +12,9 @@ from codi_minimal.codi import CoDi
 from codi_minimal.config import Config, TrainConfig, preset
 from codi_minimal.data import PAIRINGS, VOCABULARY, load
 from codi_minimal.device import best_device
-from codi_minimal.training.cache import build_cache
+from codi_minimal.training.cache import build_cache, cache_size
 from codi_minimal.training.run import Run
-from codi_minimal.training.stages import STAGES
+from codi_minimal.training.stages import STAGES, in_order
 
 CACHED = 1024  # samples of a pair that are rendered and encoded to see how long it takes
 CACHES = "caches"
@@ -35,7 +35,7 @@ def estimate(
         config: a preset's name or a config. data: see `data.load`.
         steps: of each stage, at most. The first are slow: those before the log's first line count if there is no other.
     """
-    config = preset(config) if isinstance(config, str) else config
+    config = in_order(preset(config) if isinstance(config, str) else config)
     plan = config.train
     counts = {"cache": min(plan.cache, CACHED), "video_cache": min(plan.video_cache, CACHED)}
     stages = {name: replace(stage, steps=min(stage.steps, steps)) for name, stage in plan.stages.items()}
@@ -44,9 +44,8 @@ def estimate(
     with TemporaryDirectory() as folder:
         run = Run(model, load(data), Path(folder), progress=progress)
         minutes = {CACHES: sum(_cache_seconds(run, pairing, plan) for pairing in PAIRINGS) / 60}
-        for name in STAGES:
-            if name in stages:
-                STAGES[name].train(run)
+        for name in stages:
+            STAGES[name].train(run)
         lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
     for name, stage in plan.stages.items():
         times = [(line["step"], line["seconds"]) for line in lines if line["stage"] == name]
@@ -58,5 +57,4 @@ def estimate(
 def _cache_seconds(run: Run, pairing: tuple[str, str], plan: TrainConfig) -> float:
     began = time.perf_counter()
     built = len(build_cache(run, pairing))
-    wanted = plan.video_cache if "video" in pairing else plan.cache
-    return (time.perf_counter() - began) * wanted / built
+    return (time.perf_counter() - began) * cache_size(run.model, pairing, plan) / built

@@ -61,7 +61,7 @@ def apart_in_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str,
 
 @torch.no_grad()
 def own_tokens(run: Run, name: str, z0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
-    """V_m of the same latents in other noise: a stream that is shown its own kind gets no part of its answer."""
+    """V_m of the same latents in other noise: what V says of the stream itself, none of which is its own ε."""
     z0 = {name: z0}
     return tokens(run, z0, t, noise_like(run, z0, generator))[name]
 
@@ -164,7 +164,7 @@ def train_joint(run: Run) -> None:
         # a stream that is shown itself is shown what it has, and nothing cleaner: that would be the answer
         eps, t_env = noise_like(run, pair.z0, generator), t if cfg.wiring == "own" else times_of_others(t, generator)
         seen = tokens(run, pair.z0, t_env, eps)
-        rows = {m: max(1, int(n * cfg.clip_share)) if len(z.shape) == 5 else n for m, z in pair.z0.items()}
+        rows = {m: max(1, int(n * cfg.clip_share)) if model.modalities[m].costly else n for m in pair.z0}
         env = wire(seen, cfg.wiring)
         for m, k in rows.items():
             if env[m] is not None:

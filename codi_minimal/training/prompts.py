@@ -6,11 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from codi_minimal.codi import CoDi
-from codi_minimal.data import COLOURS, DIGITS, MOTIONS, Pairs, caption, paraphrases, sample_subset
+from codi_minimal.data import WORDS, Pairs, caption, paraphrases, sample_subset
 from codi_minimal.prompts import Temperature, clip_loss, composition_loss, repeated
 from codi_minimal.training.run import Run
-
-WORDS = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}
 
 
 def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[str]], list[str]]:

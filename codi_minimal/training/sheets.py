@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from codi_minimal.data import COLOURS, DIGITS, MOTIONS, Pairs, caption, unpaired
+from codi_minimal.data import WORDS, Pairs, caption, unpaired
 from codi_minimal.diffusion import q_sample
 from codi_minimal.sheet import contact_sheet
 from codi_minimal.training.run import Run
@@ -69,11 +69,11 @@ def environment_similarities(run: Run, stage: str, name: str = "image", t: int =
 
 
 @torch.no_grad()
-def samples(run: Run, stage: str, outputs: tuple[str, ...], n: int = 6) -> None:
-    """Captions, and what is generated from them."""
+def samples(run: Run, stage: str, outputs: tuple[str, ...] | None = None, n: int = 6) -> None:
+    """Captions, and what is generated from them, all modalities where no outputs are named."""
     rng = random.Random(run.seed)
-    choices = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}
-    captions = [caption({k: rng.choice(v) for k, v in choices.items()}, rng) for _ in range(n)]
+    captions = [caption({k: rng.choice(v) for k, v in WORDS.items()}, rng) for _ in range(n)]
+    outputs = outputs or tuple(run.model.modalities)
     made = run.model.generate({"text": captions}, outputs)
     rows = [
         {"title": stage, "prompts": {"text": [captions[i]]}, "outputs": {name: made[name][i] for name in outputs}}

@@ -1,7 +1,7 @@
 """All stages in their order, and `train`, which goes through them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,6 @@ from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.prompts import train_bridge
 from codi_minimal.training.run import Run
 from codi_minimal.training.sheets import environment_similarities, reconstructions, samples, similarities
-
-EVERYTHING = ("text", "image", "audio", "video")
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def _denoiser(name: str, **how) -> StageFunctions:
 
 
 def _beside(name: str, **how) -> StageFunctions:
-    return StageFunctions(partial(train_beside, name=name, **how), partial(samples, outputs=EVERYTHING))
+    return StageFunctions(partial(train_beside, name=name, **how), samples)
 
 
 STAGES: dict[str, StageFunctions] = {
@@ -60,12 +58,20 @@ STAGES: dict[str, StageFunctions] = {
     "denoiser-text": _denoiser("text", alone=text_denoiser_step),
     "denoiser-video": _denoiser("video", start_from="image"),
     "environment": StageFunctions(train_environment, environment_similarities),
-    "joint": StageFunctions(train_joint, partial(samples, outputs=EVERYTHING)),
+    "joint": StageFunctions(train_joint, samples),
     "beside-text": _beside("text", alone=text_denoiser_step),
     "beside-image": _beside("image"),
     "beside-audio": _beside("audio"),
     "beside-video": _beside("video"),
 }
+
+
+def in_order(config: Config) -> Config:
+    """The same config, its stages in the order in which they are trained; ValueError if one is not known."""
+    if unknown := set(config.train.stages) - set(STAGES):
+        raise ValueError(f"expected a config with stages out of {', '.join(STAGES)}, got {sorted(unknown)}")
+    stages = {name: config.train.stages[name] for name in STAGES if name in config.train.stages}
+    return replace(config, train=replace(config.train, stages=stages))
 
 
 def train(
@@ -85,14 +91,19 @@ def train(
 
     Returns:
         The model, also saved to `out`/model once all stages are done.
+
+    Raises:
+        ValueError: no stage, or one that the config or this module does not have; files of another run in `out`.
     """
-    config = preset(config) if isinstance(config, str) else config
+    config = in_order(preset(config) if isinstance(config, str) else config)
+    if stages is not None and not stages:
+        raise ValueError(f"expected stages out of {', '.join(config.train.stages)}, got none")
     if unknown := set(stages or ()) - set(config.train.stages):
         raise ValueError(f"expected stages out of {', '.join(config.train.stages)}, got {sorted(unknown)}")
     torch.manual_seed(seed)  # the initial weights; all later draws have generators of their own
     model = CoDi(config, VOCABULARY).to(best_device(device), memory_format=torch.channels_last)
     run = Run(model, load(data), Path(out), seed, progress)
-    names = [name for name in STAGES if name in config.train.stages]
+    names = list(config.train.stages)
     wanted = names if stages is None else names[: max(names.index(s) for s in stages) + 1]
     for name in wanted:
         STAGES[name].train(run)

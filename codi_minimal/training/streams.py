@@ -72,7 +72,8 @@ class Streams:
             prompts = {"text": self.prompt(captions), **prompts}
             say = [self.prompt(cache.captions(idx, rng, OPEN)), *say]
             positives = repeated(captions).to(run.device)
-        cond = mixed_condition(say, None, generator, P_NULL, run.config.train.cond_noise)
+        cfg = run.config.train
+        cond = mixed_condition(say, None, generator, P_NULL, cfg.cond_noise, cfg.p_single)
         return Pair(z0, prompts, cond, positives, alike)
 
     @staticmethod

@@ -94,6 +94,12 @@ def test_constants_stay_out_of_the_checkpoint():
     assert not LogMel().state_dict()
 
 
+def test_it_hears_in_full_precision_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        heard = MEL(chirp())
+    assert torch.equal(heard, MEL(chirp()))
+
+
 def test_gradients_pass():
     x = chirp().requires_grad_()
     MEL(x).sum().backward()

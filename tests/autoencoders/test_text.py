@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from codi_minimal.autoencoders.text import TextVAE, WordDropout
-from codi_minimal.tokenizer import BOS, PAD, UNK, WordTokenizer
+from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
 
 COLOURS = ["red", "green", "blue", "white"]
 DIGITS = ["one", "two", "three", "four"]
@@ -116,6 +116,15 @@ def test_an_untrained_decoder_writes_only_words_and_stops():
     model = small().eval()
     texts = model.decode(3 * noise(16))
     assert all("<" not in text and len(text.split()) <= 6 for text in texts)
+
+
+def test_a_caption_without_an_end_has_no_word_more_than_can_be_encoded(monkeypatch):
+    model = small().eval()
+    logits, never = model.logits, torch.zeros(len(model.tokenizer)).index_fill(0, torch.tensor(EOS), -torch.inf)
+    monkeypatch.setattr(model, "logits", lambda z, ids: logits(z, ids) + never)
+    texts = model.decode(3 * noise(16))
+    assert {len(text.split()) for text in texts} == {model.tokenizer.length - 2}
+    model.encode(texts)
 
 
 def test_word_dropout_hides_its_share_of_words_and_only_words():

@@ -80,6 +80,13 @@ def test_output_stays_in_range_whatever_the_head_says():
     assert torch.isfinite(loud).all() and loud.abs().max() == 1
 
 
+def test_it_speaks_under_autocast():
+    mel = torch.zeros(1, 1, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        waveform = small()(mel)
+    assert waveform.dtype == torch.float32 and torch.isfinite(waveform).all()
+
+
 def test_gradients_are_finite_where_the_head_says_nothing():
     zeros = [torch.zeros(1, 257, 65, requires_grad=True) for _ in range(3)]
     small().synthesise(*zeros).square().sum().backward()

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,9 +72,17 @@ def test_trim_starts_at_the_first_whole_window_that_passes_a_tenth():
     assert len(trim(np.ones(20000))) == 8192
 
 
-@pytest.mark.parametrize("wave", [np.zeros(4000), np.ones(100), np.ones((4000, 2))])
-def test_trim_refuses_what_is_no_voice(wave):
-    with pytest.raises(ValueError, match="expected a voice"):
+@pytest.mark.parametrize(
+    ("wave", "got"),
+    [
+        (np.zeros(4000), "silence"),
+        (np.full(4000, np.nan), "NaN"),
+        (np.ones(100), r"\(100,\)"),
+        (np.ones((4000, 2)), r"\(4000, 2\)"),
+    ],
+)
+def test_trim_refuses_what_is_no_voice(wave, got):
+    with pytest.raises(ValueError, match=f"expected a voice.*got.*{got}"):
         trim(wave)
 
 
@@ -100,6 +109,8 @@ def test_speaker_is_read_from_the_file_name_where_there_is_no_column(tmp_path):
 def test_broken_folders_are_named(tmp_path):
     with pytest.raises(ValueError, match="expected mnist-train.parquet .*image, label.* got none"):
         load(tmp_path)
+    with pytest.raises(ValueError, match="in the data folder .*nowhere, got none"):
+        load(tmp_path / "nowhere")
     write_glyphs(tmp_path, GLYPH)
     with pytest.raises(ValueError, match="expected fsdd-train.parquet"):
         load(tmp_path)
@@ -167,3 +178,9 @@ def test_sample_voices_tell_their_digit(sample):
 def test_unknown_split_is_refused():
     with pytest.raises(ValueError, match="expected a split of"):
         load(split="validation")
+
+
+def test_a_source_is_told_from_another_of_the_same_name(sample):
+    fewer = replace(sample, digits=sample.digits[:-1], glyphs=sample.glyphs[:-1])
+    assert sample.identity == replace(sample).identity != fewer.identity
+    assert fewer.identity.startswith(sample.name)

@@ -95,6 +95,13 @@ def test_bad_shapes_are_named(z, t, cond):
         UNet((4, 8, 8), **SIZES)(torch.zeros(z), torch.zeros(t, dtype=torch.long), torch.zeros(cond))
 
 
+def test_narrow_channels_have_one_head_and_heads_share_all_of_them():
+    x = torch.randn(2, 3, 16)
+    assert Attention(16)(x).shape == x.shape
+    with pytest.raises(ValueError, match="expected channels that 3 heads can share, got 104"):
+        Attention(104)
+
+
 def test_sides_that_do_not_halve_are_refused():
     with pytest.raises(ValueError, match="divisible by 2"):
         UNet((4, 7, 8), **SIZES)

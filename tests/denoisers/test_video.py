@@ -76,3 +76,11 @@ def test_the_embedding_of_a_frame_is_of_the_condition_and_the_frame_together():
             torch.testing.assert_close(out[3 * b + f], emb[b] + embed.out(F.silu(x)))
     of_frame = rearrange(out, "(b f) e -> b f e", f=3) - emb[:, None]
     assert (of_frame[0] - of_frame[1]).std(dim=0).min() > 1e-3  # no sum of one term for b and one for f
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_a_clip_may_have_fewer_frames_than_chunks(frames):
+    x = torch.randn(1, frames, 8, 2, 2)
+    y = latent_shift(x, chunks=8)
+    assert y.shape == x.shape and not y[:, :, frames:].any()
+    assert torch.equal(y[:, frames - 1, frames - 1], x[:, 0, frames - 1])

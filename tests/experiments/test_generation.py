@@ -49,6 +49,11 @@ def test_prompts_are_asked_with_and_without_the_memory(tmp_path):
     assert report["command"] in (tmp_path / "memory.md").read_text()
 
 
+def test_a_distance_needs_two_samples(tmp_path):
+    with pytest.raises(ValueError, match="samples: expected at least 2.*got 1"):
+        sampling(random_codi(), None, tmp_path, samples=1)
+
+
 def test_guidance_and_steps_are_measured_for_each_output(tmp_path, monkeypatch):
     monkeypatch.setattr("codi_minimal.experiments.sampling.GUIDANCE", (1.0, 4.0))
     monkeypatch.setattr("codi_minimal.experiments.sampling.START", (1.0, 0.7))

@@ -1,5 +1,6 @@
 """All stages at the tiny scale, on the built-in sample: what each trains, what it may see, and that it resumes."""
 
+import copy
 import random
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,10 +17,19 @@ from codi_minimal.training import denoisers as denoiser_room
 from codi_minimal.training.beside import train_beside
 from codi_minimal.training.cache import Cache, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
-from codi_minimal.training.joint import CON, P_CLOCK, shown, train_environment, train_joint
+from codi_minimal.training.joint import (
+    CON,
+    P_AHEAD,
+    P_CLOCK,
+    apart_in_time,
+    shown,
+    times_of_others,
+    train_environment,
+    train_joint,
+)
 from codi_minimal.training.prompts import wholes_and_parts
 from codi_minimal.training.run import Run
-from codi_minimal.training.stages import STAGES, train
+from codi_minimal.training.stages import STAGES, in_order, train
 from codi_minimal.training.streams import Streams, open_streams
 from tests.models import NAMES
 
@@ -140,6 +150,18 @@ def test_a_finished_run_is_loaded_and_not_trained_again(whole_run, monkeypatch):
 def test_unknown_stages_are_named(tmp_path):
     with pytest.raises(ValueError, match="expected stages out of .*got \\['dance'\\]"):
         train("tiny", out=tmp_path, stages=["dance"])
+    with pytest.raises(ValueError, match="expected stages out of .*got none"):
+        train("tiny", out=tmp_path, stages=[])
+    config = preset("tiny")
+    dancing = replace(config, train=replace(config.train, stages=config.train.stages | {"dance": Stage(1, 1)}))
+    with pytest.raises(ValueError, match="expected a config with stages out of .*got \\['dance'\\]"):
+        train(dancing, out=tmp_path)
+
+
+def test_a_config_may_name_its_stages_in_any_order():
+    config = preset("tiny")
+    upside_down = replace(config, train=replace(config.train, stages=dict(reversed(config.train.stages.items()))))
+    assert list(in_order(upside_down).train.stages) == [name for name in STAGES if name in config.train.stages]
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +186,9 @@ def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch):
     assert torch.equal(build_cache(run, ("audio", "video")).latents["audio"], made.latents["audio"])
     with pytest.raises(ValueError, match="'seed': '1'.*got.*'seed': '0'"):  # captions would be of other scenes
         build_cache(replace(run, seed=1), ("audio", "video"))
+    other = replace(run.source, digits=run.source.digits.flip(0))
+    with pytest.raises(ValueError, match=f"'source': '{other.identity}'.*got.*{run.source.identity}"):
+        build_cache(replace(run, source=other), ("audio", "video"))
 
 
 @pytest.mark.parametrize("wiring", ["pooled", "own", "off"])
@@ -215,6 +240,49 @@ def test_a_denoiser_goes_on_by_turns_alone_and_beside_a_stream_that_may_have_arr
     what, when = (x.abs().sum(dim=(1, 2)) > 0 for x in env.split([summary, env.shape[1] - summary], dim=1))
     arrived = when & ~what
     assert 0.2 < arrived.float().mean() < 0.55 and (t[arrived] == 0).all() and (t[what] > 0).any()
+
+
+def test_a_stream_that_is_shown_itself_is_shown_nothing_cleaner(run, monkeypatch):
+    steps, own, noisy = {}, [], []
+    variant = replace(run, model=copy.copy(run.model))
+    variant.model.config = replace(run.config, train=replace(run.config.train, wiring="own"))
+    monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step: steps.update({name: step}))
+    train_beside(variant, "video")
+    m = run.model.modalities["video"]
+    hooks = [
+        m.environment.register_forward_pre_hook(lambda _, args: own.append(args[1])),
+        m.denoiser.register_forward_pre_hook(lambda _, args: noisy.append(args[1])),
+    ]
+    for i in range(4):
+        steps["beside-video"](2 * i + 1, torch.Generator().manual_seed(i))
+    for hook in hooks:
+        hook.remove()
+    assert torch.equal(torch.cat(own), torch.cat(noisy))
+
+
+def test_others_are_at_the_same_time_or_ahead_and_some_have_arrived():
+    t = torch.randint(1, 1000, (4000,), generator=torch.Generator().manual_seed(0))
+    others = times_of_others(t, torch.Generator().manual_seed(1))
+    shares = [(others == t), (others < t) & (others > 0), (others == 0) & (t > 0)]
+    same, ahead, arrived = (share.float().mean().item() for share in shares)
+    assert (others <= t).all() and same == pytest.approx(1 - P_AHEAD, abs=0.03)
+    assert arrived == pytest.approx(0.3 * P_AHEAD, abs=0.03) and ahead == pytest.approx(0.7 * P_AHEAD, abs=0.03)
+
+
+def test_a_contrast_is_drawn_mostly_where_there_is_something_to_see(run):
+    latents = {m: torch.zeros(500, *run.model.modalities[m].latent_shape) for m in ("image", "audio")}
+    times, pair = {}, SimpleNamespace(z0=latents)
+    hooks = [
+        run.model.modalities[m].environment.register_forward_pre_hook(lambda _, args, m=m: times.update({m: args[1]}))
+        for m in pair.z0
+    ]
+    apart_in_time(run, pair, torch.Generator().manual_seed(0))
+    for hook in hooks:
+        hook.remove()
+    image, audio = times.values()
+    assert not torch.equal(image, audio)
+    for t in (image, audio):  # t = T u^1.5 is below T/2 with a probability of 0.5^(2/3)
+        assert (t < run.config.model.T / 2).float().mean().item() == pytest.approx(0.63, abs=0.06)
 
 
 def test_captions_that_are_denoised_name_the_digit_and_prompts_are_open(run, monkeypatch):
