@@ -1,8 +1,7 @@
 """The command line: `python -m codi_minimal generate | train | evaluate | judges | experiment | check | demo`.
 
 Ordinary files in, ordinary files out. Bad input, a missing file or a loss that is not finite is said in one line on
-stderr, with exit code 2.
-Heavy imports wait until a verb needs them, so that `--help` answers at once.
+stderr, with exit code 2. Heavy imports wait until a verb needs them, so that `--help` answers at once.
 """
 
 import argparse
