@@ -73,7 +73,11 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     sub = verb("train", "runs/small")
     data(sub)
     sub.add_argument("--preset", default="small", help="tiny, small or base (default: small)")
-    sub.add_argument("--stages", nargs="+", help="only these (default: all, in order)")
+    sub.add_argument("--stages", nargs="+", help="stop after these (default: all); with --further, only these")
+    sub.add_argument("--further", nargs="?", const="", metavar="CHECKPOINT",
+                     help="go on from a finished checkpoint's weights (default: the one that ships)")  # fmt: skip
+    sub.add_argument("--steps", type=_positive, help="of each stage, with --further (default: as many as it had)")
+    sub.add_argument("--seed", type=int, help="of all that is drawn (default: 0; 1 with --further, for other samples)")
     sub.add_argument("--estimate", action="store_true", help="only say how long all would take here")
 
     sub = verb("evaluate", "results")

@@ -65,7 +65,7 @@ def generate(args: argparse.Namespace) -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    """All stages of a preset in order, each skipped if done and resumed if begun."""
+    """All stages of a preset in order, or some of a checkpoint further; each skipped if done and resumed if begun."""
     if args.estimate:
         if args.stages:
             raise ValueError(f"--stages: expected none with --estimate, which times all of them, got {args.stages}")
@@ -75,9 +75,16 @@ def train(args: argparse.Namespace) -> None:
         for name, value in [*minutes.items(), ("all", sum(minutes.values()))]:
             print(f"{name:20} {value:6.1f} minutes")
         return
-    from codi_minimal.training.stages import train
+    from codi_minimal.training.stages import train, train_further
 
-    train(args.preset, args.data, args.out, device=args.device, stages=args.stages)
+    seed = {} if args.seed is None else {"seed": args.seed}
+    if args.further is not None:
+        checkpoint = args.further or None
+        train_further(args.stages or (), checkpoint, args.data, args.out, args.device, args.steps, **seed)
+    elif args.steps is not None:
+        raise ValueError(f"--steps: expected only with --further, for a preset has its own, got {args.steps}")
+    else:
+        train(args.preset, args.data, args.out, device=args.device, stages=args.stages, **seed)
     print(args.out)
 
 

@@ -68,8 +68,8 @@ def _on_pairs(
 def train_denoiser(
     run: Run, name: str, start_from: str | None = None, alone: Callable[[Run, str, str], Step] = denoiser_step
 ) -> None:
-    """Train ε_name by the steps of `alone`; `start_from`: a trained denoiser whose weights it takes over."""
+    """Train ε_name by the steps of `alone`; `start_from`: a trained denoiser whose weights it takes over at first."""
     stage, denoiser = f"denoiser-{name}", run.model.modalities[name].denoiser
-    if start_from is not None:
+    if start_from is not None and run.further is None:
         denoiser.start_from(run.model.modalities[start_from].denoiser)
     run.fit(stage, denoiser, alone(run, stage, name), frozen=environment_modules(denoiser))

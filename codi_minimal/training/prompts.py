@@ -38,15 +38,18 @@ def remember_captions(model: CoDi) -> None:
 def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
     """Align C_name to C_text on pairs of text and `name`; only the first, text+image, also trains C_text.
 
-    `start_from`: the modality whose trained encoder it takes over what fits of.
+    `start_from`: the modality whose trained encoder it takes over what fits of. Further from a checkpoint C_text stays
+    as it is, for all others have learned to read it, and the encoder goes on from its own weights.
 
     While C_text is trained, text alone teaches it that meanings add up, and the words that images never show.
     """
     stage = f"prompts-text-{name}"
-    first = stage == next(s for s in run.config.train.stages if s.startswith("prompts-"))
+    bridges = (s for s in run.config.train.stages if s.startswith("prompts-"))
+    first = run.further is None and stage == next(bridges)
     c_text, c_other = run.model.modalities["text"].prompt, run.model.modalities[name].prompt
-    if start_from is not None:
+    if start_from is not None and run.further is None:
         c_other.start_from(run.model.modalities[start_from].prompt)
+    c_other.shift.zero_()
     temperature = Temperature().to(run.device)
     pairs, batch = Pairs(run.source, ("text", name), run.seed), run.stage(stage).batch
     modules = nn.ModuleDict({"other": c_other, "temperature": temperature, **({"text": c_text} if first else {})})

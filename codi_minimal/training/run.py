@@ -17,7 +17,10 @@ from codi_minimal.training.fit import FitResult, fit
 
 @dataclass
 class Run:
-    """A model in training, its data, and the folder that all of it is kept in."""
+    """A model in training, its data, and the folder that all of it is kept in.
+
+    `further`: the finished checkpoint whose weights the model came with, or None: it starts from nothing.
+    """
 
     model: CoDi
     source: Source
@@ -26,6 +29,7 @@ class Run:
     progress: bool = True
     watch: Callable[[str, int], None] | None = None  # (stage, steps done): before each stage, and a few times in it
     looks: int = 4
+    further: str | None = None
 
     @property
     def config(self) -> Config:

@@ -1,4 +1,4 @@
-"""All stages in their order, and `train`, which goes through them."""
+"""All stages in their order; `train`, which goes through them, and `train_further`, which goes on from a checkpoint."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -105,11 +105,66 @@ def train(
     run = Run(model, load(data), Path(out), seed, progress)
     names = list(config.train.stages)
     wanted = names if stages is None else names[: max(names.index(s) for s in stages) + 1]
-    for name in wanted:
+    _go_through(run, wanted)
+    if wanted == names:
+        _save(run, config)
+    return model
+
+
+def train_further(
+    stages: Sequence[str],
+    checkpoint: str | Path | None = None,
+    data: str | Path | None = None,
+    out: str | Path = "runs/further",
+    device: str | None = None,
+    steps: int | None = None,
+    seed: int = 1,
+    progress: bool = True,
+) -> CoDi:
+    """Train a finished checkpoint on, from its weights: the stages named, and nothing else; resumes as `train` does.
+
+    Autoencoders and C_text stay as they are, for all that came after has learned to read what they say. What a stage
+    changes is new to the stages after it: after "environment" name "joint", too.
+
+    Args:
+        stages: which; they are gone through in their order.
+        checkpoint: folder or hub id; None: the one that ships. data: see `data.load`. out: folder of this run.
+        steps: of each; None: as many as the checkpoint had. seed: of the samples; 0 draws those it has seen.
+
+    Returns:
+        The model, also saved to `out`/model.
+
+    Raises:
+        ValueError: no stage, or one that the checkpoint never had or that cannot go on; files of another run in `out`.
+    """
+    model = CoDi.from_pretrained(checkpoint, device)
+    trained = in_order(model.config)
+    able = [name for name in trained.train.stages if not name.startswith("autoencoder-")]
+    if not stages or (unknown := set(stages) - set(able)):
+        raise ValueError(f"expected stages out of {', '.join(able)}, got {sorted(unknown) if stages else 'none'}")
+    more = {name: trained.train.stages[name] for name in able if name in stages}
+    more = more if steps is None else {name: replace(stage, steps=steps) for name, stage in more.items()}
+    model.config = replace(trained, train=replace(trained.train, stages=more))
+    name = "the checkpoint that ships" if checkpoint is None else str(checkpoint)
+    run = Run(model, load(data), Path(out), seed, progress, further=name)
+    _go_through(run, list(more))
+    all_stages = {
+        name: replace(stage, steps=stage.steps + more[name].steps) if name in more else stage
+        for name, stage in trained.train.stages.items()
+    }
+    _save(run, replace(trained, train=replace(trained.train, stages=all_stages)))
+    return model
+
+
+def _go_through(run: Run, names: Sequence[str]) -> None:
+    for name in names:
         STAGES[name].train(run)
         if not (run.folder / f"{name}.png").exists():
             STAGES[name].show(run, name)
-    if wanted == names:
-        model.save_pretrained(run.folder / "model", dtype="float16")
-        write_card(run, run.folder / "model")
-    return model
+
+
+def _save(run: Run, config: Config) -> None:
+    """The model with its card, which is about this run, and with the config of all that it has been trained for."""
+    write_card(run, run.folder / "model")
+    run.model.config = config
+    run.model.save_pretrained(run.folder / "model", dtype="float16")

@@ -29,7 +29,7 @@ from codi_minimal.training.joint import (
 )
 from codi_minimal.training.prompts import wholes_and_parts
 from codi_minimal.training.run import Run
-from codi_minimal.training.stages import STAGES, in_order, train
+from codi_minimal.training.stages import STAGES, in_order, train, train_further
 from codi_minimal.training.streams import Streams, open_streams
 from tests.models import NAMES
 
@@ -145,6 +145,25 @@ def test_a_finished_run_is_loaded_and_not_trained_again(whole_run, monkeypatch):
     monkeypatch.setattr("codi_minimal.training.fit._adamw", None)  # would be called to train
     again = train(model.config, out=folder, progress=False)
     assert not changed(again, snapshot(model))
+
+
+def test_a_checkpoint_is_trained_further_from_its_weights_and_nothing_else_of_it(whole_run, tmp_path):
+    _, folder, _, _ = whole_run
+    before = CoDi.from_pretrained(folder / "model", device="cpu")
+    stages = ("beside-text", "denoiser-video", "prompts-text-image")
+    after = train_further(stages, folder / "model", out=tmp_path, device="cpu", steps=1, progress=False)
+    prefixes = ("image.prompt.", "video.denoiser.", "text.denoiser.")  # C_text, which it was aligned to, stays
+    names = changed(after, snapshot(before))
+    assert all(name.startswith(tuple(f"modalities.{prefix}" for prefix in prefixes)) for name in names)
+    assert len({name.split(".")[1] for name in names}) == 3
+    for name in names:  # a step away from where they were, and not from the image's denoiser
+        assert (after.state_dict()[name] - before.state_dict()[name]).abs().max() < 0.01 or name.endswith("shift")
+    had, has = before.config.train.stages, CoDi.from_pretrained(tmp_path / "model").config.train.stages
+    assert {name: has[name].steps - stage.steps for name, stage in had.items()} == {
+        name: int(name in stages) for name in had
+    }
+    card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    assert f"train --further {folder / 'model'} --stages prompts-text-image denoiser-video beside-text" in card
 
 
 def test_unknown_stages_are_named(tmp_path):
