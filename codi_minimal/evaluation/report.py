@@ -123,7 +123,7 @@ what captions became.
 {_quality(report["quality"])}
 
 ## What a prompt leaves open stays open
-Entropy over its maximum in joint samples (1: all values alike), and the variance of features within a digit,
+Entropy over its maximum in joint samples (1: each value as often as any other), and the variance of features within a digit,
 over that of real renders.
 
 {_diversity(report["diversity"])}
