@@ -92,13 +92,13 @@ def fit(
         betas: AdamW's.
 
     Raises:
-        ValueError: an argument out of range, or files of a run with other steps or modules.
+        ValueError: an argument out of range, or files of a run with other steps, another seed or other modules.
         FloatingPointError: a loss or gradient is not finite; the last save stays as it was.
     """
     _check(steps=steps, schedule=schedule, autocast=autocast, log_every=log_every, name=name)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    run = {"total": steps}
+    run = {"total": steps, "seed": seed}
     weights, buffers = _trained(modules)
     finished, summary = folder / f"{name}.safetensors", folder / f"{name}.json"
     if finished.exists() and summary.exists():
