@@ -123,8 +123,8 @@ what captions became.
 {_quality(report["quality"])}
 
 ## What a prompt leaves open stays open
-Entropy over its maximum in joint samples (1: each value as often as any other), and the variance of features within a digit,
-over that of real renders.
+Entropy over its maximum in joint samples (1: each value as often as any other), and the variance of
+features within a digit, over that of real renders.
 
 {_diversity(report["diversity"])}
 """
