@@ -147,8 +147,7 @@ class CoDi(nn.Module):
             A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; b texts.
         """
         asked = self._outputs(outputs)
-        check_whole("num_samples", num_samples, 1)
-        check_whole("seed", seed, 0)
+        num_samples, seed = check_whole("num_samples", num_samples, 1), check_whole("seed", seed, 0)
         check_wiring(wiring)
         if not isinstance(wiring, str):
             for name in {*wiring, *(other for seen in wiring.values() for other in seen)}:

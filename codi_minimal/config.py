@@ -96,8 +96,10 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict) -> Config:
-        """A config from what `to_dict` gave, also after a trip through JSON. Unknown keys or
-        missing sections: ValueError; what else is missing has its default."""
+        """A config from what `to_dict` gave, also after a trip through JSON.
+
+        Unknown keys and missing sections are a ValueError; what else is missing has its default.
+        """
         try:
             model, train = dict(values["model"]), dict(values["train"])
             for key, value in model.items():

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -69,18 +69,17 @@ class TextData:
 
 
 def check_whole(name: str, value: Any, least: int) -> int:
-    """The value, if it is an integer of at least `least`, below 2**63."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
+    """The value as an int, if it is an integer of at least `least`, below 2**63."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value < 2**63:
         raise ValueError(f"{name}: expected an integer of at least {least}, got {value!r}")
-    return value
+    return int(value)
 
 
-def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    """The value, if it is a finite number in [low, high]."""
+def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> None:
+    """ValueError unless the value is a finite number in [low, high]."""
     if not isinstance(value, Real) or isinstance(value, bool) or not (math.isfinite(value) and low <= value <= high):
         expected = "a finite number" if math.inf in (-low, high) else f"a number in [{low:g}, {high:g}]"
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
-    return value
 
 
 def check_latents(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:

@@ -21,16 +21,16 @@ def model_card(run: Run) -> str:
         rows.append(f"| {name} | {done['steps']} | {stage.batch} | {done['seconds'] / 60:.1f} | {loss:.4f} |")
     table = "\n".join(rows)
     size = sum(p.numel() for p in run.model.parameters())
-    command = f"--preset {run.config.name}"
+    options = ["--preset", run.config.name]
     if run.further is not None:
-        command = f"--further {run.further} --stages {' '.join(run.config.train.stages)}"
+        options = ["--further", *filter(None, [run.further]), "--stages", *run.config.train.stages]
     return f"""# codi-minimal, preset {run.config.name}
 
 CoDi (Tang et al. 2023) on Talking Digits: text, image, audio and video, any to any. {size:,} parameters, stored as
 float16. Made to learn and teach with, on this one small world; it knows nothing else.
 
 ## Training
-`python -m codi_minimal train {command} --data DATA`, seed {run.seed}, on {run.device.type}.
+`python -m codi_minimal train {' '.join(options)} --data DATA`, seed {run.seed}, on {run.device.type}.
 Data: {run.source.name}, {len(run.source.digits)} handwritten digits and {len(run.source.spoken)} recordings.
 
 | stage | steps | batch | minutes | last loss |

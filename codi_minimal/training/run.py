@@ -19,7 +19,8 @@ from codi_minimal.training.fit import FitResult, fit
 class Run:
     """A model in training, its data, and the folder that all of it is kept in.
 
-    `further`: the finished checkpoint whose weights the model came with, or None: it starts from nothing.
+    `further`: the finished checkpoint whose weights the model came with, "" for the one that ships; None: it starts
+    from nothing.
     """
 
     model: CoDi

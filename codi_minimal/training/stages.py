@@ -145,8 +145,7 @@ def train_further(
     more = {name: trained.train.stages[name] for name in able if name in stages}
     more = more if steps is None else {name: replace(stage, steps=steps) for name, stage in more.items()}
     model.config = replace(trained, train=replace(trained.train, stages=more))
-    name = "the checkpoint that ships" if checkpoint is None else str(checkpoint)
-    run = Run(model, load(data), Path(out), seed, progress, further=name)
+    run = Run(model, load(data), Path(out), seed, progress, further="" if checkpoint is None else str(checkpoint))
     _go_through(run, list(more))
     all_stages = {
         name: replace(stage, steps=stage.steps + more[name].steps) if name in more else stage
