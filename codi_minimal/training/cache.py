@@ -86,5 +86,6 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
                 parts.setdefault(f"latent.{m}", []).append(modality.encode(x).cpu())
                 parts.setdefault(f"prompt.{m}", []).append(modality.prompt(x).cpu())
         tensors = {key: torch.cat(chunks).contiguous() for key, chunks in parts.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)  # it may be the first thing that a run leaves
         write_tensors(path, tensors, drawn_as)
     return Cache(drawn, {m: tensors[f"latent.{m}"] for m in names}, {m: tensors[f"prompt.{m}"] for m in names})

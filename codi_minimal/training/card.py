@@ -24,6 +24,8 @@ def model_card(run: Run) -> str:
     options = ["--preset", run.config.name]
     if run.further is not None:
         options = ["--further", *filter(None, [run.further]), "--stages", *run.config.train.stages]
+        steps = {stage.steps for stage in run.config.train.stages.values()}
+        options += ["--steps", str(*steps)] if len(steps) == 1 else []  # else they are the checkpoint's own
     return f"""# codi-minimal, preset {run.config.name}
 
 CoDi (Tang et al. 2023) on Talking Digits: text, image, audio and video, any to any. {size:,} parameters, stored as

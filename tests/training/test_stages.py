@@ -163,7 +163,7 @@ def test_a_checkpoint_is_trained_further_from_its_weights_and_nothing_else_of_it
         name: int(name in stages) for name in had
     }
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
-    assert f"train --further {folder / 'model'} --stages prompts-text-image denoiser-video beside-text" in card
+    assert f"train --further {folder / 'model'} --stages prompts-text-image denoiser-video beside-text --steps 1 " in card
 
 
 def test_unknown_stages_are_named(tmp_path):
@@ -195,7 +195,8 @@ def run(tmp_path_factory) -> Run:
         return Run(model, load(), tmp_path_factory.mktemp("cache"), progress=False)
 
 
-def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch):
+def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch, tmp_path):
+    run = replace(run, folder=tmp_path / "not there yet")
     made = build_cache(run, ("audio", "video"))
     assert set(made.latents) == set(made.prompts) == {"audio", "video"} and len(made) == 12
     video = made.drawn.render("video")
