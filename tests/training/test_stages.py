@@ -163,7 +163,8 @@ def test_a_checkpoint_is_trained_further_from_its_weights_and_nothing_else_of_it
         name: int(name in stages) for name in had
     }
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
-    assert f"train --further {folder / 'model'} --stages prompts-text-image denoiser-video beside-text --steps 1 " in card
+    ordered = "prompts-text-image denoiser-video beside-text"
+    assert f"train --further {folder / 'model'} --stages {ordered} --steps 1 " in card
 
 
 def test_unknown_stages_are_named(tmp_path):
