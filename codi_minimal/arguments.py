@@ -70,8 +70,9 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     sub.add_argument("--no-joint", dest="joint", action="store_false", help="make each output by itself")
     sub.add_argument("--mp4", action="store_true", help="write MP4 rather than GIF; needs the extra `video`")
 
-    sub = verb("train", "runs/small")
+    sub = verb("train")
     data(sub)
+    sub.add_argument("--out", help="folder for what is written (default: runs/small; runs/further with --further)")
     sub.add_argument("--preset", default="small", help="tiny, small or base (default: small)")
     sub.add_argument("--stages", nargs="+", help="stop after these (default: all); with --further, only these")
     sub.add_argument("--further", nargs="?", const="", metavar="CHECKPOINT",

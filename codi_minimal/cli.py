@@ -69,6 +69,8 @@ def train(args: argparse.Namespace) -> None:
     if args.estimate:
         if args.stages:
             raise ValueError(f"--stages: expected none with --estimate, which times all of them, got {args.stages}")
+        if args.further is not None:
+            raise ValueError("--further: expected none with --estimate, which times a preset from nothing")
         from codi_minimal.training.estimate import estimate
 
         minutes = estimate(args.preset, args.data, args.device, progress=sys.stderr.isatty())
@@ -79,13 +81,14 @@ def train(args: argparse.Namespace) -> None:
 
     seed = {} if args.seed is None else {"seed": args.seed}
     if args.further is not None:
-        checkpoint = args.further or None
-        train_further(args.stages or (), checkpoint, args.data, args.out, args.device, args.steps, **seed)
+        out = args.out or "runs/further"
+        train_further(args.stages or (), args.further or None, args.data, out, args.device, args.steps, **seed)
     elif args.steps is not None:
         raise ValueError(f"--steps: expected only with --further, for a preset has its own, got {args.steps}")
     else:
-        train(args.preset, args.data, args.out, device=args.device, stages=args.stages, **seed)
-    print(args.out)
+        out = args.out or "runs/small"
+        train(args.preset, args.data, out, device=args.device, stages=args.stages, **seed)
+    print(out)
 
 
 def evaluate(args: argparse.Namespace) -> None:

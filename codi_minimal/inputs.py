@@ -1,4 +1,4 @@
-"""What callers hand in as data of a modality: one item, a batch, or several prompts; checked before anything runs."""
+"""What callers hand in, checked before anything runs: data of a modality (item, batch, several prompts), and numbers."""
 
 import math
 from collections.abc import Sequence

@@ -103,6 +103,7 @@ BAD = [
     (["generate", "--out", __file__], "error: "),
     (["check", "--device", "abacus"], "abacus"),
     (["train", "--estimate", "--stages", "joint"], "expected none with --estimate"),
+    (["train", "--estimate", "--further"], "--further: expected none with --estimate"),
     (["train", "--steps", "3"], "--steps: expected only with --further"),
     (["train", "--further", "--device", "cpu"], "expected stages out of prompts-text-image"),
     (["train", "--further", "--stages", "autoencoder-image", "--device", "cpu"], "got ['autoencoder-image']"),

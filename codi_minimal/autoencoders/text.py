@@ -124,7 +124,7 @@ class TextVAE(Autoencoder):
         """Captions of unscaled latents "b c l": the likeliest word at every step, until all have ended."""
         ids = torch.full((len(z), 1), BOS, device=z.device)
         ended = torch.zeros(len(z), dtype=torch.bool, device=z.device)
-        while ids.shape[1] < self.tokenizer.length - 1 and not ended.all():  # without EOS it is as many words
+        while ids.shape[1] < self.tokenizer.length - 1 and not ended.all():  # all but EOS
             scores = self.logits(z, ids)[:, -1]  # b v
             scores[:, [PAD, BOS, UNK]] = -torch.inf  # a caption is made of words
             word = scores.argmax(-1).masked_fill(ended, PAD)

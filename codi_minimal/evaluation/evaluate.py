@@ -36,6 +36,7 @@ from codi_minimal.evaluation.sections import (
     measure_single,
     measure_spread,
 )
+from codi_minimal.inputs import check_whole
 from codi_minimal.sheet import contact_sheet
 
 
@@ -99,8 +100,7 @@ def evaluate(
     """
     sizes = sizes or (QUICK if quick else FULL)
     if samples is not None:
-        if samples < 2:
-            raise ValueError(f"samples: expected at least 2, for distances need a spread, got {samples}")
+        check_whole("samples", samples, 2)  # distances need a spread
         apart, real = min(samples, FULL.apart), max(samples, sizes.real)
         sizes = replace(sizes, single=samples, joint=samples, apart=apart, parts=samples, real=real)
     if cells is not None:

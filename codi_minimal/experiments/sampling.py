@@ -17,6 +17,7 @@ from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.sampling import Sampler
 from codi_minimal.experiments.base import command, save
+from codi_minimal.inputs import check_whole
 
 PROMPT = "text"
 GUIDANCE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.5, 7.5)
@@ -45,8 +46,7 @@ def sampling(
         Under "guidance", "start", "until", "steps": for each setting and output {"coherence": mean over attributes,
         "fréchet"}; what holds "else", the defaults; and the "floor" of the distances, of other real renders.
     """
-    if samples < 2:
-        raise ValueError(f"samples: expected at least 2, for distances need a spread, got {samples}")
+    check_whole("samples", samples, 2)  # distances need a spread
     judges, world = shipped_judges(), World(load(data, "test"))
     scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed))
     _, real = world.sample(samples, torch.Generator().manual_seed(1000 * seed + 1))

@@ -25,10 +25,9 @@ from codi_minimal.checkpoint import atomic_write, copy_named, read_json, read_te
 from codi_minimal.device import seed_generator, seed_global, step_seed
 from codi_minimal.training.ema import EMA
 from codi_minimal.training.log import Log
+from codi_minimal.training.optimizer import SCHEDULES, adamw, learning_rate
 from codi_minimal.training.signals import deferred_signals
 from codi_minimal.training.state import load_meta, load_tensors, save_state
-
-SCHEDULES = ("cosine", "constant")
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def fit(
         return result
 
     device = next(iter(weights.values())).device
-    optimizer = _adamw(weights.values(), lr, betas, weight_decay, device)
+    optimizer = adamw(weights.values(), lr, betas, weight_decay, device)
     average = None if ema is None else EMA(weights, ema)
     parts = {"weights": weights, "buffers": buffers, "ema": average.shadow if average else {}}
     state_path, result, totals = folder / f"{name}.state.safetensors", FitResult(0, 0.0, {}), {}
@@ -183,20 +182,6 @@ def fit(
     return result
 
 
-def learning_rate(i: int, steps: int, lr: float, warmup: int, schedule: str) -> float:
-    """The rate of step i: lr · (i + 1) / warmup, then lr, or for "cosine" lr · (1 + cos πu) / 2, u in [0, 1).
-
-    >>> [round(learning_rate(i, 9, 1.0, 2, "cosine"), 2) for i in (0, 1, 2, 5, 8)]
-    [0.5, 1.0, 1.0, 0.61, 0.05]
-    """
-    warmup = min(warmup, steps // 2)
-    if i < warmup:
-        return lr * (i + 1) / warmup
-    if schedule == "constant":
-        return lr
-    return lr * 0.5 * (1 + math.cos(math.pi * (i - warmup) / (steps - warmup)))
-
-
 def _stream() -> TextIO:
     """Where bars go: in a notebook, which shows stderr as if it were a warning, to stdout."""
     return sys.stdout if "ipykernel" in sys.modules else sys.stderr
@@ -221,16 +206,6 @@ def _trained(modules: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     persistent = modules.state_dict().keys()
     buffers = {name: b for name, b in modules.named_buffers() if name in persistent}
     return dict(sorted(weights.items(), key=lambda item: item[1].ndim < 2)), buffers
-
-
-def _adamw(weights, lr, betas, weight_decay, device) -> torch.optim.AdamW:
-    groups = [
-        {"params": [w for w in weights if w.ndim >= 2]},
-        {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
-    ]
-    # fused: on the CPU three times as fast as foreach
-    fused = device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
 
 
 def _same_run(saved: dict, run: dict, path: Path) -> FitResult:

@@ -1,5 +1,6 @@
 """All stages in their order; `train`, which goes through them, and `train_further`, which goes on from a checkpoint."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from codi_minimal.checkpoint import atomic_write, fingerprint, read_json
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Config, preset
 from codi_minimal.data import VOCABULARY, load
@@ -146,6 +148,7 @@ def train_further(
     more = more if steps is None else {name: replace(stage, steps=steps) for name, stage in more.items()}
     model.config = replace(trained, train=replace(trained.train, stages=more))
     run = Run(model, load(data), Path(out), seed, progress, further="" if checkpoint is None else str(checkpoint))
+    _same_start(run.folder / "further.json", {"weights": fingerprint(model)})
     _go_through(run, list(more))
     all_stages = {
         name: replace(stage, steps=stage.steps + more[name].steps) if name in more else stage
@@ -153,6 +156,15 @@ def train_further(
     }
     _save(run, replace(trained, train=replace(trained.train, stages=all_stages)))
     return model
+
+
+def _same_start(path: Path, start: dict[str, str]) -> None:
+    """Remember what a run started from; ValueError if a run from elsewhere has begun in this folder."""
+    had = read_json(path) if path.exists() else start
+    if had != start:
+        raise ValueError(f"expected {path} to be of a run from {start}, got {had}: choose another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, json.dumps(start).encode())
 
 
 def _go_through(run: Run, names: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from codi_minimal.training.fit import fit, learning_rate
+from codi_minimal.training.fit import fit
+from codi_minimal.training.optimizer import learning_rate
 
 
 def toy():

@@ -142,7 +142,7 @@ def test_the_run_leaves_a_model_pictures_and_a_log(whole_run):
 
 def test_a_finished_run_is_loaded_and_not_trained_again(whole_run, monkeypatch):
     model, folder, _, _ = whole_run
-    monkeypatch.setattr("codi_minimal.training.fit._adamw", None)  # would be called to train
+    monkeypatch.setattr("codi_minimal.training.fit.adamw", None)  # would be called to train
     again = train(model.config, out=folder, progress=False)
     assert not changed(again, snapshot(model))
 
@@ -162,6 +162,8 @@ def test_a_checkpoint_is_trained_further_from_its_weights_and_nothing_else_of_it
     assert {name: has[name].steps - stage.steps for name, stage in had.items()} == {
         name: int(name in stages) for name in had
     }
+    with pytest.raises(ValueError, match="to be of a run from .*got .*choose another folder"):
+        train_further(stages, tmp_path / "model", out=tmp_path, device="cpu", steps=1, progress=False)
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     ordered = "prompts-text-image denoiser-video beside-text"
     assert f"train --further {folder / 'model'} --stages {ordered} --steps 1 " in card
