@@ -1,4 +1,4 @@
-"""What callers hand in, checked before anything runs: data of a modality (item, batch, several prompts), and numbers."""
+"""What callers hand in, checked before anything runs: data of a modality (item, batch, several prompts), numbers."""
 
 import math
 from collections.abc import Sequence
