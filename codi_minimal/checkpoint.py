@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import safetensors.torch
@@ -16,16 +18,46 @@ from torch import Tensor, nn
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
+MAX_JSON = 1 << 26  # bytes; Python needs many times as much memory to read them
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Inside the block an OSError gets the name of the file: those of writing, such as a full disk, have none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Writes a file that is, at any moment and after any crash, either the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # else a power cut may keep the new name and lose the bytes behind it
-    os.replace(temporary, path)
+    """Writes a file that is, at any moment and after any crash, either the old one or the new one.
+
+    The temporary file `.<name>.<random>.tmp` beside it belongs to this call alone, so two processes never mix bytes.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with naming(path), open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may keep the new name and lose the bytes behind it
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # it is there only if something failed
+
+
+def check_file(path: Path, what: str, most: int | None = None) -> None:
+    """Refuses what must not even be opened: a pipe would block forever, and a device may never end.
+
+    Raises:
+        ValueError: the path is no ordinary file, or one of more than `most` bytes.
+    """
+    if not path.is_file():
+        raise ValueError(f"expected {what}; {path} {'is no ordinary file' if path.exists() else 'does not exist'}")
+    if most is not None and path.stat().st_size > most:
+        raise ValueError(f"expected {what} of at most {most:,} bytes; {path} has {path.stat().st_size:,}")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -43,8 +75,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if path.suffix in PICKLES:
         raise ValueError(f"expected safetensors; {path} is a pickle, which can run code when it is read")
-    if not path.is_file():
-        raise ValueError(f"expected a safetensors file; {path} does not exist")
+    check_file(path, "a safetensors file")
     with open(path, "rb") as file:
         start = file.read(9)  # the header's length in 8 bytes, and its brace
     if start[8:] != b"{" and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
@@ -116,13 +147,21 @@ def read_json(path: Path) -> dict:
     """Reads a file that holds one JSON object.
 
     Raises:
-        ValueError: there is no such file, or it holds something else.
+        ValueError: there is no such file, it is too large, or it holds something else.
+    """
+    check_file(path, "a JSON file", MAX_JSON)
+    return parse_json(path.read_bytes(), path)
+
+
+def parse_json(text: str | bytes, path: Path) -> dict:
+    """One JSON object from `text`, which was read from `path`.
+
+    Raises:
+        ValueError: it is not UTF-8, not JSON, nested too deeply, or JSON of another kind.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"expected a JSON file; {path} does not exist") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"expected JSON; {path} is broken ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"expected a JSON object in {path}; got a {type(content).__name__}")
@@ -131,10 +170,12 @@ def read_json(path: Path) -> dict:
 
 @torch.no_grad()
 def copy_named(target: Mapping[str, Tensor], source: Mapping[str, Tensor], what: str = "the module") -> None:
-    """Copies tensors by name, in place; nothing is copied unless all names and shapes agree.
+    """Copies tensors by name, in place; nothing is copied unless all names and shapes agree and all is finite.
+
+    The target keeps its device, dtype and memory layout.
 
     Raises:
-        ValueError: listing the names that are missing, unexpected, or of another shape.
+        ValueError: listing the names that are missing, unexpected, of another shape, or not finite.
     """
     shapes = [
         f"{k} (expected {tuple(target[k].shape)}, got {tuple(source[k].shape)})"
@@ -145,6 +186,7 @@ def copy_named(target: Mapping[str, Tensor], source: Mapping[str, Tensor], what:
         "missing": [k for k in target if k not in source],
         "unexpected": [k for k in source if k not in target],
         "of another shape": shapes,
+        "not finite": [k for k in source if not source[k].isfinite().all()],
     }
     if any(problems.values()):
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
@@ -157,17 +199,23 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Loads a whole state into a module, in place, whatever its device.
 
     Raises:
-        ValueError: listing the names that are missing, unexpected, or of another shape.
+        ValueError: listing the names that are missing, unexpected, of another shape, or not finite.
     """
     copy_named(module.state_dict(), tensors, type(module).__name__)
 
 
 def fingerprint(model: nn.Module) -> str:
     """Eight hexadecimal digits that tell one model's weights from another's: a name for what was made with them."""
-    digest = hashlib.sha256()
-    for name, p in sorted(model.state_dict().items()):
-        digest.update(name.encode() + p.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:8]
+    return digest(model.state_dict())
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """The same for tensors by name; their order, devices and memory layouts make no difference."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        sha.update(name.encode())
+        sha.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
+    return sha.hexdigest()[:8]
 
 
 def local_folder(folder: str | Path) -> Path:

@@ -16,12 +16,17 @@ class Progress:
     Args:
         path: the file, which is written anew after each section; None: nothing is kept.
         run: all that results depend on, of plain JSON types; what another run has left is not used.
+
+    Raises:
+        ValueError: the file is damaged.
     """
 
     def __init__(self, path: Path | None, run: Mapping[str, Any]):
         self.path, self.run = path, json.loads(json.dumps(run))
         saved = read_json(path) if path is not None and path.exists() else {}
-        self.sections: dict[str, dict[str, Any]] = saved["sections"] if saved.get("run") == self.run else {}
+        self.sections: dict[str, dict[str, Any]] = saved.get("sections") if saved.get("run") == self.run else {}
+        if not isinstance(self.sections, dict) or not all(map(_is_sound, self.sections.values())):
+            raise ValueError(f"expected the sections of an evaluation in {path}; it is damaged: remove it")
 
     def __contains__(self, section: str) -> bool:
         return section in self.sections
@@ -50,3 +55,15 @@ def shares(value: Any) -> Any:
             return Share(value["k"], value["n"])
         return {key: shares(item) for key, item in value.items()}
     return [shares(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_sound(section: Any) -> bool:
+    """Whether a section is one that `Progress.add` has written: its shares must come out as they went in."""
+    if not isinstance(section, dict) or set(section) != {"result", "seconds", "samples"}:
+        return False
+    if not all(isinstance(section[key], (int, float)) for key in ("seconds", "samples")):
+        return False
+    try:
+        return plain(shares(section["result"])) == section["result"]
+    except (TypeError, ValueError, ZeroDivisionError, RecursionError):
+        return False

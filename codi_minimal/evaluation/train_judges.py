@@ -9,9 +9,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from codi_minimal.checkpoint import atomic_write
 from codi_minimal.data import Source
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.classifiers import WEIGHTS, DigitNet, Judges
+from codi_minimal.inputs import check_whole
+from codi_minimal.lock import alone_in
 
 
 def train_classifiers(
@@ -25,27 +28,22 @@ def train_classifiers(
         seed: of initial weights, scenes and augmentation. On the CPU two runs agree.
         steps: of AdamW with a one-cycle learning rate: batches of 64 images and 64 frames, and of 64 sounds.
         progress: whether to show bars.
+
+    Raises:
+        ValueError: a seed outside [0, 2**63), weights in `folder` that are damaged, or another training at work in it.
+        OSError: `folder` cannot be written; nothing has been trained yet.
     """
-    path = Path(folder) / WEIGHTS
+    seed, path = check_whole("seed", seed, 0), Path(folder) / WEIGHTS
     if path.exists():
         return Judges.load(str(path))
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # layers take their initial weights and dropout from the global generator
+    with alone_in(folder), torch.random.fork_rng(devices=[]):  # weights and dropout come from the global generator
         torch.manual_seed(seed)
         judges = Judges()
         world, generator = World(source), torch.Generator().manual_seed(seed)
-        _fit(
-            judges.image_net, lambda: _pictures(world, generator), steps, "image judge" if progress else None
-        )
-        _fit(
-            judges.audio_net,
-            lambda: _sounds(world, judges, generator),
-            steps,
-            "audio judge" if progress else None,
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    judges.save(str(path))
+        titles = ("image judge", "audio judge") if progress else (None, None)
+        _fit(judges.image_net, lambda: _pictures(world, generator), steps, titles[0])
+        _fit(judges.audio_net, lambda: _sounds(world, judges, generator), steps, titles[1])
+        judges.save(str(path))
     return Judges.load(str(path))  # in half precision, as it will be read
 
 
@@ -65,7 +63,7 @@ def judge_accuracy(
     }
     report["source"] = source.name
     if folder is not None:
-        (Path(folder) / "judges.json").write_text(json.dumps(report, indent=2) + "\n")
+        atomic_write(Path(folder) / "judges.json", f"{json.dumps(report, indent=2)}\n".encode())
     return report
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from codi_minimal.checkpoint import read_tensors, write_tensors
+from codi_minimal.checkpoint import copy_named, digest, read_tensors, write_tensors
 from codi_minimal.codi import CoDi
 from codi_minimal.config import TrainConfig
 from codi_minimal.data import KEPT, Drawn, Pairs
@@ -71,12 +71,16 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
     n = cache_size(run.model, pairing, run.config.train)
     drawn = Pairs(run.source, pairing, run.seed).draw(n, generator)
     names = [m for m in pairing if m != "text"]
-    # else captions would be of other scenes
-    drawn_as = {"seed": str(run.seed), "n": str(n), "source": run.source.identity}
+    # else captions would be of other scenes, or latents of other encoders
+    made_of = {"seed": str(run.seed), "n": str(n), "source": run.source.identity, "encoders": _encoders(run, names)}
     if path.exists():
-        tensors, saved = read_tensors(path)
-        if saved != drawn_as:
-            raise ValueError(f"expected {path} to be of {drawn_as}, got {saved}: remove it, or choose another folder")
+        saved, metadata = read_tensors(path)
+        if metadata != made_of:
+            raise ValueError(f"expected {path} to be of {made_of}, got {metadata}: remove it, or choose another folder")
+        shapes = {f"latent.{m}": run.model.modalities[m].latent_shape for m in names}
+        shapes |= {f"prompt.{m}": (run.config.model.d,) for m in names}
+        tensors = {key: torch.empty(n, *shape) for key, shape in shapes.items()}
+        copy_named(tensors, saved, f"the cache {path}")
     else:
         parts: dict[str, list[Tensor]] = {}
         for start in range(0, n, CHUNK):
@@ -87,5 +91,15 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
                 parts.setdefault(f"prompt.{m}", []).append(modality.prompt(x).cpu())
         tensors = {key: torch.cat(chunks).contiguous() for key, chunks in parts.items()}
         path.parent.mkdir(parents=True, exist_ok=True)  # it may be the first thing that a run leaves
-        write_tensors(path, tensors, drawn_as)
+        write_tensors(path, tensors, made_of)
     return Cache(drawn, {m: tensors[f"latent.{m}"] for m in names}, {m: tensors[f"prompt.{m}"] for m in names})
+
+
+def _encoders(run: Run, names: Sequence[str]) -> str:
+    """The fingerprint of the autoencoders and prompt encoders of these modalities.
+
+    It is of their trained parameters. Scale and shift, which are measured after the training, are left out: they may
+    differ by a rounding on another machine.
+    """
+    parts = [part for m in names for part in (run.model.modalities[m].autoencoder, run.model.modalities[m].prompt)]
+    return digest(dict(nn.ModuleList(parts).named_parameters()))

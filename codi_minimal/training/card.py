@@ -1,8 +1,8 @@
 """The model card: what a checkpoint was trained on, for how long, and what it may be used for."""
 
-import json
 from pathlib import Path
 
+from codi_minimal.checkpoint import atomic_write
 from codi_minimal.training.run import Run
 
 LICENCES = """- Handwriting: MNIST (LeCun, Cortes and Burges), CC BY-SA 3.0.
@@ -12,13 +12,12 @@ The code is MIT-licensed. The weights hold no recording and no image; name these
 
 
 def model_card(run: Run) -> str:
-    """The card as Markdown; minutes and losses are read from the finished run's folder."""
+    """The card of a finished run, as Markdown."""
     rows, minutes = [], 0.0
     for name, stage in run.config.train.stages.items():
-        done = json.loads((run.folder / f"{name}.json").read_text())
-        minutes += done["seconds"] / 60
-        loss = done["losses"]["loss"]
-        rows.append(f"| {name} | {done['steps']} | {stage.batch} | {done['seconds'] / 60:.1f} | {loss:.4f} |")
+        done = run.done[name]
+        minutes += done.seconds / 60
+        rows.append(f"| {name} | {done.steps} | {stage.batch} | {done.seconds / 60:.1f} | {done.losses['loss']:.4f} |")
     table = "\n".join(rows)
     size = sum(p.numel() for p in run.model.parameters())
     options = ["--preset", run.config.name]
@@ -51,4 +50,4 @@ Data: {run.source.name}, {len(run.source.digits)} handwritten digits and {len(ru
 def write_card(run: Run, folder: Path) -> None:
     """Write MODEL_CARD.md beside the weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "MODEL_CARD.md").write_text(model_card(run), encoding="utf-8")
+    atomic_write(folder / "MODEL_CARD.md", model_card(run).encode())

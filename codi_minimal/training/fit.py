@@ -1,7 +1,8 @@
 """The one training loop: every stage is a `step` function given to `fit`.
 
 Killed at any moment, a run goes on from its last save, and on the CPU ends in the same bits as if it had
-never been killed: step i draws all its randomness from (seed, i), and all else it needs is on disk.
+never been killed: step i draws all its randomness from (seed, i), and all else it needs is on disk. The files
+hold the settings of their run, and a run with other settings refuses them.
 """
 
 from __future__ import annotations
@@ -11,32 +12,25 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from codi_minimal.checkpoint import atomic_write, copy_named, read_json, read_tensors, write_tensors
+from codi_minimal.checkpoint import atomic_write, copy_named, digest, read_json, read_tensors, write_tensors
 from codi_minimal.device import seed_generator, seed_global, step_seed
+from codi_minimal.lock import alone_in
 from codi_minimal.training.ema import EMA
 from codi_minimal.training.log import Log
 from codi_minimal.training.optimizer import SCHEDULES, adamw, learning_rate
+from codi_minimal.training.record import FitResult, from_record, to_record
 from codi_minimal.training.signals import deferred_signals
 from codi_minimal.training.state import load_meta, load_tensors, save_state
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What a run came to: steps done, seconds they took (over all its parts), losses of the last log line."""
-
-    steps: int
-    seconds: float
-    losses: dict[str, float]
 
 
 def fit(
@@ -60,13 +54,14 @@ def fit(
     samples: Callable[[int], None] | None = None,
     sample_every: int = 0,
     betas: tuple[float, float] = (0.9, 0.99),
+    depends: Mapping[str, Any] | None = None,
 ) -> FitResult:
     """Trains the parameters of `modules` that require a gradient, with AdamW, and leaves their EMA in them.
 
     folder/<name>.state.safetensors is the run in progress; <name>.safetensors (averaged weights, persistent
     buffers) and <name>.json are the finished one, which is loaded, not trained again. folder/log.jsonl and
-    folder/tb are its log. SIGINT and SIGTERM let the step end, save, and then take effect. Whether modules
-    are in training mode is the caller's choice.
+    folder/tb are its log. One run at a time works in a folder. SIGINT and SIGTERM let the step end, save, and
+    then take effect. Whether modules are in training mode is the caller's choice.
 
     Args:
         modules: often an nn.ModuleDict; frozen parameters in it are neither changed nor saved.
@@ -89,97 +84,105 @@ def fit(
         samples: samples(steps done), called with the averaged weights in place and modules in eval mode.
         sample_every: steps between its calls; 0 never calls it.
         betas: AdamW's.
+        depends: what else the result depends on, such as the data, of JSON types. The files keep it with the
+            arguments above; `fit` cannot tell one `step` function from another.
 
     Raises:
-        ValueError: an argument out of range, or files of a run with other steps, another seed or other modules.
+        ValueError: an argument out of range; files that are damaged, or of a run with other settings or modules;
+            another run at work in the folder.
         FloatingPointError: a loss or gradient is not finite; the last save stays as it was.
     """
     _check(steps=steps, schedule=schedule, autocast=autocast, log_every=log_every, name=name)
+    settings = {"steps": steps, "seed": seed, "lr": lr, "betas": betas, "weight_decay": weight_decay, "warmup": warmup,
+                "schedule": schedule, "ema": ema, "grad_clip": grad_clip, "autocast": autocast}  # fmt: skip
+    settings |= depends or {}
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    run = {"total": steps, "seed": seed}
     weights, buffers = _trained(modules)
-    finished, summary = folder / f"{name}.safetensors", folder / f"{name}.json"
-    if finished.exists() and summary.exists():
-        result = _same_run(read_json(summary), run, summary)
-        copy_named({**weights, **buffers}, read_tensors(finished)[0], f"the finished run {finished}")
+    trained, finished, summary = {**weights, **buffers}, folder / f"{name}.safetensors", folder / f"{name}.json"
+    with alone_in(folder):
+        if finished.exists() and summary.exists():
+            result = from_record(read_json(summary), settings, summary)
+            _load_finished(trained, finished, result.weights)
+            if progress:
+                tqdm.write(f"{name}: finished before; loaded from {finished}", file=_stream())
+            return result
+
+        device = next(iter(weights.values())).device
+        optimizer = adamw(weights.values(), lr, betas, weight_decay, device)
+        average = None if ema is None else EMA(weights, ema)
+        parts = {"weights": weights, "buffers": buffers, "ema": average.shadow if average else {}}
+        state_path, result, totals = folder / f"{name}.state.safetensors", FitResult(0, 0.0, {}), {}
+        if state_path.exists():
+            saved, tensors = load_meta(state_path)
+            result = from_record(saved, settings, state_path)
+            totals = load_tensors(state_path, tensors, parts, optimizer)
+
+        start, losses_seen = result.steps, result.losses
+        began = saved_at = time.monotonic()
+        first_bad = torch.tensor(steps, device=device)  # looked at only now and then: a look waits for the device
+
+        def assert_finite() -> None:
+            if (bad := int(first_bad)) < steps:
+                raise FloatingPointError(f"{name}: the loss or its gradient is not finite at step {bad}")
+
+        with (  # the last: dropout draws from global generators, seeded at each step; the caller's come back
+            closing(Log(folder, name, start, totals)) as log,
+            tqdm(total=steps, initial=start, desc=name, disable=not progress, mininterval=0.5, file=_stream()) as bar,
+            deferred_signals() as caught,
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        ):
+            for i in range(start, steps):
+                seed_global(step_seed(seed, i, "modules"), device)
+                generator = seed_generator(step_seed(seed, i, "batch"))
+                with torch.autocast(device.type, torch.bfloat16, enabled=autocast == "bf16"):
+                    losses = step(i, generator)
+                if "loss" not in losses or losses["loss"].ndim:
+                    raise ValueError(f"expected step to return a scalar named 'loss'; got {losses}")
+                optimizer.zero_grad(set_to_none=True)
+                losses["loss"].backward()
+                norm = nn.utils.clip_grad_norm_(weights.values(), math.inf if grad_clip is None else grad_clip)
+                finite = torch.isfinite(losses["loss"].detach()) & torch.isfinite(norm)
+                first_bad = torch.where(finite, first_bad, first_bad.clamp(max=i))
+                if device.type == "cpu":
+                    assert_finite()
+
+                rate = learning_rate(i, steps, lr, warmup, schedule)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.step()
+                if average:
+                    average.update(i)
+                log.add(losses)
+                bar.update()
+
+                now = time.monotonic()
+                done, seconds = i + 1, result.seconds + now - began
+                if done % log_every == 0 or done == steps:
+                    assert_finite()
+                    losses_seen = log.write(done, lr=rate, seconds=round(seconds, 3))
+                    bar.set_postfix(loss=f"{losses_seen['loss']:.4f}")
+                if samples is not None and sample_every and done % sample_every == 0:
+                    _sample(samples, done, modules, average)
+                if caught or now - saved_at >= save_seconds:
+                    assert_finite()
+                    meta = to_record(settings, FitResult(done, seconds, losses_seen))
+                    save_state(state_path, meta, parts, optimizer, log.totals)
+                    saved_at = time.monotonic()
+                if caught:
+                    break
+
+        if caught:
+            signal.raise_signal(caught[0])  # as if it came now, to whoever handles it
+            raise KeyboardInterrupt(f"{name} was stopped by signal {caught[0]}, and saved")
+        if average:
+            average.copy_to()
+        if start < steps:
+            result = FitResult(steps, seconds, losses_seen)
+        result = replace(result, weights=digest(trained))
+        write_tensors(finished, trained)
+        atomic_write(summary, f"{json.dumps(to_record(settings, result), indent=2)}\n".encode())
+        state_path.unlink(missing_ok=True)
         return result
-
-    device = next(iter(weights.values())).device
-    optimizer = adamw(weights.values(), lr, betas, weight_decay, device)
-    average = None if ema is None else EMA(weights, ema)
-    parts = {"weights": weights, "buffers": buffers, "ema": average.shadow if average else {}}
-    state_path, result, totals = folder / f"{name}.state.safetensors", FitResult(0, 0.0, {}), {}
-    if state_path.exists():
-        saved, tensors = load_meta(state_path)
-        result = _same_run(saved, run, state_path)
-        totals = load_tensors(tensors, parts, optimizer)
-
-    start, losses_seen = result.steps, result.losses
-    began = saved_at = time.monotonic()
-    first_bad = torch.tensor(steps, device=device)  # looked at only now and then: a look waits for the device
-
-    def assert_finite() -> None:
-        if (bad := int(first_bad)) < steps:
-            raise FloatingPointError(f"{name}: the loss or its gradient is not finite at step {bad}")
-
-    with (  # the last: dropout draws from global generators, seeded at each step; the caller's come back
-        closing(Log(folder, name, start, totals)) as log,
-        tqdm(total=steps, initial=start, desc=name, disable=not progress, mininterval=0.5, file=_stream()) as bar,
-        deferred_signals() as caught,
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-    ):
-        for i in range(start, steps):
-            seed_global(step_seed(seed, i, "modules"), device)
-            generator = seed_generator(step_seed(seed, i, "batch"))
-            with torch.autocast(device.type, torch.bfloat16, enabled=autocast == "bf16"):
-                losses = step(i, generator)
-            if "loss" not in losses or losses["loss"].ndim:
-                raise ValueError(f"expected step to return a scalar named 'loss'; got {losses}")
-            optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()
-            norm = nn.utils.clip_grad_norm_(weights.values(), math.inf if grad_clip is None else grad_clip)
-            finite = torch.isfinite(losses["loss"].detach()) & torch.isfinite(norm)
-            first_bad = torch.where(finite, first_bad, first_bad.clamp(max=i))
-            if device.type == "cpu":
-                assert_finite()
-
-            rate = learning_rate(i, steps, lr, warmup, schedule)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
-            if average:
-                average.update(i)
-            log.add(losses)
-            bar.update()
-
-            now = time.monotonic()
-            done, seconds = i + 1, result.seconds + now - began
-            if done % log_every == 0 or done == steps:
-                assert_finite()
-                losses_seen = log.write(done, lr=rate, seconds=round(seconds, 3))
-                bar.set_postfix(loss=f"{losses_seen['loss']:.4f}")
-            if samples is not None and sample_every and done % sample_every == 0:
-                _sample(samples, done, modules, average)
-            if caught or now - saved_at >= save_seconds:
-                assert_finite()
-                meta = {**run, **asdict(FitResult(done, seconds, losses_seen))}
-                save_state(state_path, meta, parts, optimizer, log.totals)
-                saved_at = time.monotonic()
-            if caught:
-                break
-
-    if caught:
-        signal.raise_signal(caught[0])  # as if it came now, to whoever handles it
-        raise KeyboardInterrupt(f"{name} was stopped by signal {caught[0]}, and saved")
-    if average:
-        average.copy_to()
-    if start < steps:
-        result = FitResult(steps, seconds, losses_seen)
-    write_tensors(finished, {**weights, **buffers})
-    atomic_write(summary, f"{json.dumps({**run, **asdict(result)}, indent=2)}\n".encode())
-    state_path.unlink(missing_ok=True)
-    return result
 
 
 def _stream() -> TextIO:
@@ -208,13 +211,11 @@ def _trained(modules: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     return dict(sorted(weights.items(), key=lambda item: item[1].ndim < 2)), buffers
 
 
-def _same_run(saved: dict, run: dict, path: Path) -> FitResult:
-    """The result in a file, if its run was under the same settings."""
-    for key, value in run.items():
-        if saved.get(key) != value:
-            raise ValueError(f"expected {path} to be of a run with {key} {value!r}; got {saved.get(key)!r}: "
-                             "remove it, or choose another folder")  # fmt: skip
-    return FitResult(saved["steps"], saved["seconds"], saved["losses"])
+def _load_finished(trained: Mapping[str, Tensor], path: Path, expected: str) -> None:
+    tensors, _ = read_tensors(path)
+    if digest(tensors) != expected:
+        raise ValueError(f"expected weights of the fingerprint {expected} in {path}; got {digest(tensors)}: remove it")
+    copy_named(trained, tensors, f"the finished run {path}")
 
 
 def _sample(samples: Callable[[int], None], done: int, modules: nn.Module, average: EMA | None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from codi_minimal.checkpoint import atomic_write
+from codi_minimal.checkpoint import atomic_write, check_file, naming
 
 
 class Log:
@@ -18,13 +18,15 @@ class Log:
     Args:
         folder: log.jsonl, and tb/<stage> when tensorboard is installed, are written here.
         stage: the lines' "stage".
-        start: steps already done; lines beyond them, left by a run that was killed, are dropped.
+        start: steps already done. Lines beyond them, left by a run that was killed, are dropped, and so are lines of
+            any stage that are no log lines.
         totals: name -> (sum, count) since the last line, on the losses' device, so that adding never waits.
+
+    Raises:
+        ValueError: log.jsonl is no ordinary file.
     """
 
-    def __init__(
-        self, folder: Path, stage: str, start: int = 0, totals: dict[str, Tensor] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, stage: str, start: int = 0, totals: dict[str, Tensor] | None = None) -> None:
         self.path, self.stage = folder / "log.jsonl", stage
         self.totals = dict(totals or {})
         _drop_lines(self.path, stage, start)
@@ -43,8 +45,8 @@ class Log:
         """Writes the line of step (steps done), and returns the means of the losses since the last line."""
         means = {name: float(total[0] / total[1]) for name, total in self.totals.items()}
         self.totals = {}
-        # opened for each line: another stage's process may have replaced the file meanwhile
-        with open(self.path, "a", encoding="utf-8") as file:
+        # opened for each line: what is written is on disk, whatever happens to the process
+        with naming(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"stage": self.stage, "step": step, **means, **extra}) + "\n")
         if self.tensorboard is not None:
             for name, value in {**means, **extra}.items():
@@ -60,17 +62,21 @@ class Log:
 def _drop_lines(path: Path, stage: str, start: int) -> None:
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    kept = []
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # the process was killed while it wrote this line
-        if entry["stage"] != stage or entry["step"] <= start:
-            kept.append(line)
-    if kept != lines:
-        atomic_write(path, "".join(f"{line}\n" for line in kept).encode())
+    check_file(path, "a log")
+    had = path.read_bytes()
+    kept = (line for line in had.splitlines() if (entry := _entry(line)) and (entry[0] != stage or entry[1] <= start))
+    if (lines := b"".join(line + b"\n" for line in kept)) != had:
+        atomic_write(path, lines)
+
+
+def _entry(line: bytes) -> tuple[str, int] | None:
+    """Stage and step of a line; None if it is no log line, as one that a killed process has begun."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    stage, step = (entry.get("stage"), entry.get("step")) if isinstance(entry, dict) else (None, None)
+    return (stage, step) if isinstance(stage, str) and isinstance(step, int) else None
 
 
 def _tensorboard(folder: Path, start: int):

@@ -1,9 +1,10 @@
 """What all stages of one training run share."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from codi_minimal.codi import CoDi
 from codi_minimal.config import Config
 from codi_minimal.config import Stage as StageConfig
 from codi_minimal.data import Source
-from codi_minimal.training.fit import FitResult, fit
+from codi_minimal.training.fit import fit
+from codi_minimal.training.record import FitResult
 
 
 @dataclass
@@ -20,7 +22,8 @@ class Run:
     """A model in training, its data, and the folder that all of it is kept in.
 
     `further`: the finished checkpoint whose weights the model came with, "" for the one that ships; None: it starts
-    from nothing.
+    from nothing. `start`: the fingerprint of these weights; "" if they are the ones that the seed draws. `done`: the
+    stages that are finished.
     """
 
     model: CoDi
@@ -31,6 +34,8 @@ class Run:
     watch: Callable[[str, int], None] | None = None  # (stage, steps done): before each stage, and a few times in it
     looks: int = 4
     further: str | None = None
+    start: str = ""
+    done: dict[str, FitResult] = field(default_factory=dict, init=False)
 
     @property
     def config(self) -> Config:
@@ -46,7 +51,24 @@ class Run:
 
     def generator(self, name: str) -> torch.Generator:
         """For what a stage draws once, before its first step; the same at each start."""
-        return torch.Generator().manual_seed(self.seed * 1009 + sum(map(ord, name)))
+        return torch.Generator().manual_seed((self.seed * 1009 + sum(map(ord, name))) % 2**63)
+
+    def depends(self, name: str) -> dict[str, Any]:
+        """What the result of a stage depends on: data, sizes, training settings, and the weights before it.
+
+        These are named by the model's `start` and by the fingerprints of the stages that were finished before.
+        """
+        config = asdict(self.config)
+        stages = config["train"].pop("stages")
+        before = list(stages)[: list(stages).index(name)]
+        parts = {
+            "model": config["model"],
+            "train": config["train"],
+            "stage": stages[name],
+            "after": {stage: self.done[stage].weights for stage in before if stage in self.done},
+        }
+        settings = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
+        return {"data": self.source.identity, "start": self.start, **settings}
 
     def compiled(self, module: nn.Module) -> nn.Module:
         """The module, compiled where the preset asks for it and there is a GPU to compile for."""
@@ -68,7 +90,7 @@ class Run:
         for module in frozen:
             module.requires_grad_(False).eval()
         try:
-            return fit(
+            self.done[name] = fit(
                 modules,
                 step,
                 steps=stage.steps,
@@ -81,7 +103,9 @@ class Run:
                 progress=self.progress,
                 samples=self.watch and partial(self.watch, name),
                 sample_every=max(1, stage.steps // self.looks),
+                depends=self.depends(name),
             )
+            return self.done[name]
         finally:
             self.model.requires_grad_(False).eval()
 

@@ -1,6 +1,5 @@
 """All stages in their order; `train`, which goes through them, and `train_further`, which goes on from a checkpoint."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,11 +7,13 @@ from pathlib import Path
 
 import torch
 
-from codi_minimal.checkpoint import atomic_write, fingerprint, read_json
+from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Config, preset
 from codi_minimal.data import VOCABULARY, load
 from codi_minimal.device import best_device
+from codi_minimal.inputs import check_whole
+from codi_minimal.lock import alone_in
 from codi_minimal.training.autoencoders import draw_stills, train_autoencoder, train_vocoder
 from codi_minimal.training.beside import train_beside
 from codi_minimal.training.card import write_card
@@ -95,8 +96,10 @@ def train(
         The model, also saved to `out`/model once all stages are done.
 
     Raises:
-        ValueError: no stage, or one that the config or this module does not have; files of another run in `out`.
+        ValueError: no stage, or one that the config or this module does not have; a seed outside [0, 2**63); files of
+            a run from another config, other data or another seed in `out`, or such a run at work in it.
     """
+    seed = check_whole("seed", seed, 0)
     config = in_order(preset(config) if isinstance(config, str) else config)
     if stages is not None and not stages:
         raise ValueError(f"expected stages out of {', '.join(config.train.stages)}, got none")
@@ -107,9 +110,10 @@ def train(
     run = Run(model, load(data), Path(out), seed, progress)
     names = list(config.train.stages)
     wanted = names if stages is None else names[: max(names.index(s) for s in stages) + 1]
-    _go_through(run, wanted)
-    if wanted == names:
-        _save(run, config)
+    with alone_in(run.folder):
+        _go_through(run, wanted)
+        if wanted == names:
+            _save(run, config)
     return model
 
 
@@ -137,8 +141,10 @@ def train_further(
         The model, also saved to `out`/model.
 
     Raises:
-        ValueError: no stage, or one that the checkpoint never had or that cannot go on; files of another run in `out`.
+        ValueError: no stage, or one that the checkpoint never had or that cannot go on; steps below 1, a seed outside
+            [0, 2**63); files of another run in `out`, or one at work in it.
     """
+    seed, steps = check_whole("seed", seed, 0), steps if steps is None else check_whole("steps", steps, 1)
     model = CoDi.from_pretrained(checkpoint, device)
     trained = in_order(model.config)
     able = [name for name in trained.train.stages if not name.startswith("autoencoder-")]
@@ -147,24 +153,16 @@ def train_further(
     more = {name: trained.train.stages[name] for name in able if name in stages}
     more = more if steps is None else {name: replace(stage, steps=steps) for name, stage in more.items()}
     model.config = replace(trained, train=replace(trained.train, stages=more))
-    run = Run(model, load(data), Path(out), seed, progress, further="" if checkpoint is None else str(checkpoint))
-    _same_start(run.folder / "further.json", {"weights": fingerprint(model)})
-    _go_through(run, list(more))
+    further = "" if checkpoint is None else str(checkpoint)
+    run = Run(model, load(data), Path(out), seed, progress, further=further, start=fingerprint(model))
     all_stages = {
         name: replace(stage, steps=stage.steps + more[name].steps) if name in more else stage
         for name, stage in trained.train.stages.items()
     }
-    _save(run, replace(trained, train=replace(trained.train, stages=all_stages)))
+    with alone_in(run.folder):
+        _go_through(run, list(more))
+        _save(run, replace(trained, train=replace(trained.train, stages=all_stages)))
     return model
-
-
-def _same_start(path: Path, start: dict[str, str]) -> None:
-    """Remember what a run started from; ValueError if a run from elsewhere has begun in this folder."""
-    had = read_json(path) if path.exists() else start
-    if had != start:
-        raise ValueError(f"expected {path} to be of a run from {start}, got {had}: choose another folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, json.dumps(start).encode())
 
 
 def _go_through(run: Run, names: Sequence[str]) -> None:

@@ -9,14 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from codi_minimal.checkpoint import copy_named, read_tensors, write_tensors
+from codi_minimal.checkpoint import copy_named, parse_json, read_tensors, write_tensors
+
+MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's names for its averages of the gradient and of its square
 
 
 def save_state(
     path: Path,
     meta: dict,
     parts: Mapping[str, Mapping[str, Tensor]],
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.AdamW,
     totals: Mapping[str, Tensor],
 ) -> None:
     """Writes meta (JSON, in the file's header), the parts, the optimizer's state and the log's totals.
@@ -34,8 +36,7 @@ def save_state(
         for key, value in optimizer.state.get(weight, {}).items()
     }
     groups = {**parts, "adam": adam, "totals": totals}
-    tensors = {f"{group}:{name}": tensor for group, part in groups.items() for name, tensor in part.items()}
-    write_tensors(path, tensors, {"meta": json.dumps(meta)})
+    write_tensors(path, _grouped(groups), {"meta": json.dumps(meta)})
 
 
 def load_meta(path: Path) -> tuple[dict, dict[str, Tensor]]:
@@ -47,29 +48,40 @@ def load_meta(path: Path) -> tuple[dict, dict[str, Tensor]]:
     tensors, metadata = read_tensors(path)
     if "meta" not in metadata:
         raise ValueError(f"expected a training state; {path} has no meta")
-    return json.loads(metadata["meta"]), tensors
+    return parse_json(metadata["meta"], path), tensors
 
 
 def load_tensors(
+    path: Path,
     tensors: Mapping[str, Tensor],
     parts: Mapping[str, Mapping[str, Tensor]],
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.AdamW,
 ) -> dict[str, Tensor]:
     """Puts what `save_state` saved back in its place, in place; returns the log's totals.
 
+    Every tensor gets the memory layout of what it replaces, the optimizer's moments that of their weights. AdamW's
+    fused kernels rely on it: on the CPU they walk through the memory of a weight and of its moments side by side,
+    whatever the strides; on a GPU they refuse weights, gradients and moments whose strides differ.
+
     Raises:
-        ValueError: the state is of other modules; names are listed.
+        ValueError: the state in `path` is of other modules, or damaged; names are listed.
     """
-    groups: dict[str, dict[str, Tensor]] = {group: {} for group in (*parts, "adam", "totals")}
-    for key, tensor in tensors.items():
-        group, name = key.split(":", 1)
-        groups.setdefault(group, {})[name] = tensor
-    for group, part in parts.items():
-        copy_named(part, groups[group], f"the run ({group})")
-    index = {name: i for i, name in enumerate(parts["weights"])}
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in groups["adam"].items():
-        kind, name = key.split("/", 1)
-        state.setdefault(index[name], {})[kind] = tensor
+    totals = {key.removeprefix("totals:"): value for key, value in tensors.items() if key.startswith("totals:")}
+    if wrong := [name for name, total in totals.items() if total.shape != (2,)]:
+        raise ValueError(f"expected a sum and a count for each loss in {path}; got others for {', '.join(wrong)}")
+    saved = {key: value for key, value in tensors.items() if not key.startswith("totals:")}
+    stepped = {name: w for name, w in parts["weights"].items() if f"adam:step/{name}" in saved}  # had a gradient
+    states = {
+        name: {"step": torch.zeros(())} | {moment: torch.zeros_like(weight) for moment in MOMENTS}
+        for name, weight in stepped.items()
+    }
+    adam = {f"{key}/{name}": value for name, state in states.items() for key, value in state.items()}
+    copy_named(_grouped({**parts, "adam": adam}), saved, f"the run in {path}")
+    state = {i: states[name] for i, name in enumerate(parts["weights"]) if name in states}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return groups["totals"]
+    return totals
+
+
+def _grouped(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Groups of tensors as one, by "group:name"."""
+    return {f"{group}:{name}": tensor for group, part in groups.items() for name, tensor in part.items()}

@@ -162,7 +162,7 @@ def test_a_checkpoint_is_trained_further_from_its_weights_and_nothing_else_of_it
     assert {name: has[name].steps - stage.steps for name, stage in had.items()} == {
         name: int(name in stages) for name in had
     }
-    with pytest.raises(ValueError, match="to be of a run from .*got .*choose another folder"):
+    with pytest.raises(ValueError, match="to be of a run with start '.*'; got '.*choose another folder"):
         train_further(stages, tmp_path / "model", out=tmp_path, device="cpu", steps=1, progress=False)
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     ordered = "prompts-text-image denoiser-video beside-text"

@@ -1,0 +1,35 @@
+"""One writer in a folder: a lock that the operating system holds, so that a killed process leaves none behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def alone_in(folder: str | Path) -> Iterator[None]:
+    """Inside the block no other process or thread can enter `alone_in` the same folder; this one may, again.
+
+    The folder is made if it is missing. Temporary files that a killed writer left in it (`.*.tmp`) are removed.
+
+    Raises:
+        ValueError: another process or thread is at work in the folder.
+        OSError: the folder cannot be written.
+    """
+    folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)  # one object a path, which counts its entries
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"expected {folder} for this run alone; another one is at work in it: wait for it to end, or "
+                         "choose another folder") from None  # fmt: skip
+    try:
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
