@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codi_minimal.alignment import Wiring, check_wiring
+from codi_minimal.batches import join, slices
 from codi_minimal.checkpoint import load_folder, load_into, local_folder, save_folder
 from codi_minimal.config import Config
-from codi_minimal.device import best_device
+from codi_minimal.device import best_device, sample_seed
 from codi_minimal.diffusion import Schedule, guided, make_sampler
-from codi_minimal.inputs import check_latents, check_number, check_whole
+from codi_minimal.inputs import (
+    check_count,
+    check_flag,
+    check_latents,
+    check_mapping,
+    check_number,
+    check_seeds,
+    check_whole,
+)
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import CaptionMemory, mix
 from codi_minimal.side_by_side import Stream, denoise
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
 DEFAULTS = {"guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.85}
+EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
 BRIDGE = "text"  # every other modality was paired with it
 
 
@@ -40,6 +51,8 @@ class CoDi(nn.Module):
 
     def __init__(self, config: Config, vocabulary: Sequence[str]):
         super().__init__()
+        if not isinstance(config, Config):
+            raise ValueError(f"config: expected a Config, as `config.preset` gives, got {config!r}")
         self.config = config
         self.vocabulary = list(vocabulary)
         self.modalities: Mapping[str, Modality] = nn.ModuleDict(build_modalities(config.model, vocabulary))
@@ -52,7 +65,7 @@ class CoDi(nn.Module):
 
     def modality(self, name: str) -> Modality:
         """The record of that name; ValueError lists the names there are."""
-        if name not in self.modalities:
+        if not isinstance(name, str) or name not in self.modalities:
             raise ValueError(f"expected a modality out of {', '.join(self.modalities)}, got {name!r}")
         return self.modalities[name]
 
@@ -62,7 +75,7 @@ class CoDi(nn.Module):
     def encode_prompt(self, name: str, value: Any) -> Tensor:
         """C_m(y): embeddings (b, d) of unit norm of one item or a batch of modality `name`."""
         m = self.modality(name)
-        return m.prompt(self._to_device(m.data.batch(value)))
+        return self._in_batches(m.prompt, m.data.batch(value))
 
     @torch.no_grad()
     def condition(self, prompts: Mapping[str, Any], weights: Mapping[str, float] | None = None) -> Tensor | None:
@@ -71,7 +84,9 @@ class CoDi(nn.Module):
         Each prompt is said in captions first, see `CaptionMemory`. A modality's weight is shared by its prompts;
         batches of one are broadcast. `generate` brings C to unit length.
         """
-        weights = dict(weights or {})
+        prompts, weights = check_mapping("prompts", prompts), check_mapping("weights", weights)
+        for name, weight in weights.items():
+            check_number(f"weights: {name}", weight, 0)
         if unknown := set(weights) - set(prompts):
             raise ValueError(
                 f"expected weights only for prompts that are given ({', '.join(prompts)}), got {sorted(unknown)}"
@@ -97,7 +112,7 @@ class CoDi(nn.Module):
         joint: bool = True,
         prompt_streams: bool = True,
         num_samples: int = 1,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         noise: Mapping[str, Tensor] | None = None,
         wiring: Wiring = "others",
         env_guidance: str | Mapping[str, str] | None = None,
@@ -125,9 +140,12 @@ class CoDi(nn.Module):
             prompt_streams: the clocks of prompts are part of the environment, too, as of streams that have arrived at
                 t = 0: the prompt space is aligned through text, so what text never says (the onset) can only pass
                 this way.
-            num_samples: samples a prompt (next to each other in the batch); without prompts, the batch.
-            seed: initial noise comes from it and the modality's name alone.
-            noise: initial latents z_T of some outputs, (b, *latent_shape).
+            num_samples: samples a prompt (next to each other in the batch); without prompts, the batch. Any number that
+                4 GiB of outputs can hold; the networks take them in batches.
+            seed: sample k has the seed `device.sample_seed(seed, k)`; or a list of one seed a sample. All noise of a
+                sample comes from its seed and the modality's name, so that it depends neither on the other samples nor
+                on the other outputs.
+            noise: initial latents z_T of some outputs, (b, *latent_shape); `noise_of` has those that a seed gives.
             wiring: which environment a stream sees, by name, or as a mapping to those it sees; see `alignment.wire`.
             guidance_start, guidance_until: guidance starts below and ends at these shares of T, see `diffusion.guided`;
                 where it starts may be one number, one for each output, or None, as above.
@@ -145,9 +163,19 @@ class CoDi(nn.Module):
 
         Returns:
             A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; b texts.
+
+        Raises:
+            ValueError: on an argument of the wrong kind, shape or range; on weights that are not float32; on latents
+                that do not stay finite.
         """
         asked = self._outputs(outputs)
-        num_samples, seed = check_whole("num_samples", num_samples, 1), check_whole("seed", seed, 0)
+        if (dtype := next(self.parameters()).dtype) != torch.float32:
+            raise ValueError(f"expected a model with weights of float32, got {dtype}; autocast='bf16' is the fast way")
+        num_samples, prompts = check_whole("num_samples", num_samples, 1), check_mapping("prompts", prompts)
+        weights, noise = check_mapping("weights", weights), check_mapping("noise", noise)
+        flags = {"joint": joint, "prompt_streams": prompt_streams, "arrivals": arrivals, "decode": decode}
+        for what, flag in flags.items():
+            check_flag(what, flag)
         check_wiring(wiring)
         if not isinstance(wiring, str):
             for name in {*wiring, *(other for seen in wiring.values() for other in seen)}:
@@ -156,13 +184,17 @@ class CoDi(nn.Module):
             raise ValueError(f"autocast: expected None or 'bf16', got {autocast!r}")
         if bridge is None:
             bridge = joint and wiring == "others" and not prompts and len(asked) > 1
+        check_flag("bridge", bridge)
         names = [*asked, BRIDGE] if bridge and BRIDGE not in asked else asked
-        cond = self.condition(prompts or {}, weights)
+        cond = self.condition(prompts, weights)
+        b = num_samples * (1 if cond is None else len(cond))
+        records = [self.modalities[name] for name in names]
+        check_count(b, sum(max(math.prod(m.latent_shape), math.prod(m.data.shape)) for m in records))
+        seeds = check_seeds(seed, b)
+        noise = self._check_noise(names, b, noise)
         # at unit length, as composition_loss reads a sum of parts: a mixture is shorter, and would be followed less
         cond = None if cond is None else F.normalize(cond, dim=-1).repeat_interleave(num_samples, dim=0)
-        b = num_samples if cond is None else len(cond)
-        z = self._initial_noise(names, b, seed, noise or {})
-        given = self._prompt_tokens(prompts or {}, weights or {}, num_samples, b) if prompt_streams else []
+        given = self._prompt_tokens(prompts, weights, num_samples, b) if prompt_streams else []
         steps = self._per_output("steps", steps, asked, names)
         alone = self._per_output("guidance", guidance, asked, names)
         beside = self._per_output("guidance_beside", guidance, asked, names)
@@ -173,29 +205,46 @@ class CoDi(nn.Module):
         shares = [("stagger", stagger), ("guidance_until", guidance_until)]
         for what, share in [*shares, *(("guidance_start", start) for start in starts.values())]:
             check_number(what, share, 0, 1)
-        T = self.config.model.T
-        streams = {
-            name: Stream(
-                self.modalities[name],
-                z[name],
-                guided(
-                    self.modalities[name].denoiser,
-                    alone[name],
-                    amplify[name],
-                    until=guidance_until * T,
-                    g_env=beside[name],
-                    start=starts[name] * T,
-                ),
-                make_sampler(sampler, self.schedule, steps[name], self.config.model.prediction),
-                self._generator(seed, f"{name} steps"),
+        T, prediction = self.config.model.T, self.config.model.prediction
+        nets = {
+            name: guided(
+                self.modalities[name].denoiser,
+                alone[name],
+                amplify[name],
+                until=guidance_until * T,
+                g_env=beside[name],
+                start=starts[name] * T,
             )
             for name in names
         }
+        clip = EPSILON_CLIP if prediction == "epsilon" else None
+        samplers = {name: make_sampler(sampler, self.schedule, steps[name], prediction, clip=clip) for name in names}
         as_prompt = self._as_prompt if arrivals and wiring == "others" else None
-        together = [streams] if joint else [{name: stream} for name, stream in streams.items()]
-        for group in together:
-            denoise(group, cond, given, wiring, stagger, autocast, progress, as_prompt)
-        return {name: streams[name].decode() if decode else streams[name].z for name in asked}
+        made: dict[str, list[Any]] = {name: [] for name in asked}
+        for rows in slices(b):
+            streams = {
+                name: Stream(
+                    self.modalities[name],
+                    (noise[name][rows] if name in noise else self._noise(name, seeds[rows])).to(self.device),
+                    nets[name],
+                    samplers[name],
+                    [self._generator(seed, f"{name} steps") for seed in seeds[rows]],
+                )
+                for name in names
+            }
+            for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
+                denoise(group, None if cond is None else cond[rows], [tokens[rows] for tokens in given], wiring,
+                        stagger, autocast, progress, as_prompt)  # fmt: skip
+            for name in asked:
+                if not streams[name].z.isfinite().all():
+                    raise ValueError(f"{name}: expected finite latents, got NaN or infinity; is guidance too large?")
+                made[name].append(streams[name].decode() if decode else streams[name].z)
+        return {name: join(parts) for name, parts in made.items()}
+
+    def noise_of(self, seed: int, k: int = 0) -> dict[str, Tensor]:
+        """z_T (1, *latent_shape) of every modality, as sample k of `generate(seed=seed)` begins with it."""
+        seed = sample_seed(check_whole("seed", seed, 0), check_whole("k", k, 0))
+        return {name: self._noise(name, [seed]) for name in self.modalities}
 
     def _prompt_tokens(self, prompts, weights: Mapping[str, float], num_samples: int, b: int) -> list[Tensor]:
         """`Modality.clock` of each prompt that has one, (b, n, d_env)."""
@@ -204,7 +253,7 @@ class CoDi(nn.Module):
             m = self.modalities[name]
             heard = m.environment.clock > 0 and weights.get(name, 1.0) != 0
             for batch in m.data.prompts(prompts[name]) if heard else []:
-                v = m.clock(m.encode(self._to_device(batch)))
+                v = self._in_batches(lambda x, m=m: m.clock(m.encode(x)), batch)
                 tokens.append(v.expand(b // num_samples, -1, -1).repeat_interleave(num_samples, dim=0))
         return tokens
 
@@ -235,30 +284,32 @@ class CoDi(nn.Module):
         return {name: (value or {}).get(name, own[name]) for name in names}
 
     def _outputs(self, outputs: Sequence[str]) -> list[str]:
+        if not isinstance(outputs, Sequence):
+            raise ValueError(f"outputs: expected a sequence of names of modalities, got {type(outputs).__name__}")
         names = [outputs] if isinstance(outputs, str) else list(outputs)
         if not names:
             raise ValueError(f"outputs: expected at least one modality out of {', '.join(self.modalities)}, got none")
+        names = [self.modality(name).name for name in names]
         if len(set(names)) != len(names):
             raise ValueError(f"outputs: expected each modality once, got {names}")
-        return [self.modality(name).name for name in names]
+        return names
 
     def _generator(self, seed: int, name: str) -> torch.Generator:
         # seeded by the name, too: asking for one output more leaves the noise of the others alone
         return torch.Generator().manual_seed((seed * 1_000_003 + zlib.crc32(name.encode())) % 2**63)
 
-    def _initial_noise(self, names: list[str], b: int, seed: int, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if unknown := set(given) - set(names):
-            raise ValueError(f"noise: expected latents only for outputs ({', '.join(names)}), got {sorted(unknown)}")
-        z = {}
-        for name in names:
-            shape = (b, *self.modalities[name].latent_shape)
-            x = given.get(name)
-            x = self.modalities[name].noise(b, self._generator(seed, name)) if x is None else x
-            z[name] = check_latents(name, x, shape).to(self.device)
-        return z
+    def _noise(self, name: str, seeds: Sequence[int]) -> Tensor:
+        return torch.cat([self.modalities[name].noise(1, self._generator(seed, name)) for seed in seeds])
 
-    def _to_device(self, batch):
-        return batch.to(self.device) if isinstance(batch, Tensor) else batch
+    def _check_noise(self, names: list[str], b: int, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if unknown := set(noise) - set(names):
+            raise ValueError(f"noise: expected latents only for outputs ({', '.join(names)}), got {sorted(unknown)}")
+        return {name: check_latents(name, z, (b, *self.modalities[name].latent_shape)) for name, z in noise.items()}
+
+    def _in_batches(self, f: Callable[[Any], Tensor], data: Tensor | list[str]) -> Tensor:
+        """f of all data, in batches, on the model's device."""
+        parts = (data[rows] for rows in slices(len(data)))
+        return torch.cat([f(part.to(self.device) if isinstance(part, Tensor) else part) for part in parts])
 
     # ---- files --------------------------------------------------------------------------------------------------
 
@@ -269,10 +320,13 @@ class CoDi(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: str | Path | None = None, device: str | None = None) -> CoDi:
         """The checkpoint that ships, or one in a folder or on the hub ("user/name"); safetensors and JSON only."""
+        if folder is not None and not isinstance(folder, (str, Path)):
+            raise ValueError(f"expected a folder or a hub id, got {folder!r}")
         tensors, saved = load_folder(SHIPPED if folder is None else local_folder(folder))
         if not {"config", "vocabulary"} <= set(saved):
             raise ValueError(f"expected config.json with the keys config and vocabulary, got {sorted(saved)}")
-        model = cls(Config.from_dict(saved["config"]), saved["vocabulary"])
+        with torch.random.fork_rng(devices=[]):  # the initial weights are replaced; the caller's generator stays
+            model = cls(Config.from_dict(saved["config"]), saved["vocabulary"]).float()
         load_into(model, tensors)
         # channels_last: on a CPU convolutions take a fifth less time so
         return model.to(best_device(device), memory_format=torch.channels_last).eval()

@@ -58,6 +58,17 @@ def step_seed(seed: int, i: int, stream: str = "") -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
+def sample_seed(seed: int, k: int) -> int:
+    """The seed of sample k of a batch: `generate(seed=sample_seed(s, k))` makes sample k of `generate(seed=s)` alone.
+
+    Sample 0 has the seed itself. The others have hashes of it, so that no two seeds share a sample.
+
+    >>> sample_seed(7, 0), sample_seed(7, 1) == sample_seed(8, 0)
+    (7, False)
+    """
+    return seed if k == 0 else step_seed(seed, k, "sample")
+
+
 def seed_global(seed: int, device: torch.device) -> None:
     """Seeds the generators that `nn.Dropout` on this device draws from: they cannot be given as arguments.
 

@@ -1,7 +1,7 @@
 """What callers hand in, checked before anything runs: data of a modality (item, batch, several prompts), numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codi_minimal.device import sample_seed
 from codi_minimal.shapes import batch_of
 
+MOST = 1 << 30  # numbers that all outputs of one call may hold: 4 GiB of float32
 TOLERANCE = 1e-3  # resampling and PCM rounding overshoot a range by a little
 
 
@@ -33,6 +35,8 @@ class TensorData:
                 raise ValueError(f"{expected}, got {type(value).__name__}") from None
         if not value.is_floating_point():
             raise ValueError(f"{expected}, got values of type {value.dtype}")
+        if value.is_meta:
+            raise ValueError(f"{expected}, got one without data, on the device 'meta'")
         x = value[None] if tuple(value.shape) == self.shape else value
         if tuple(x.shape[1:]) != self.shape or len(x) == 0:
             raise ValueError(f"{expected}, got shape {tuple(value.shape)}")
@@ -49,9 +53,10 @@ class TensorData:
 
 @dataclass(frozen=True)
 class TextData:
-    """Batches are lists of strings."""
+    """Batches are lists of strings; `shape` is that of a single string."""
 
     name: str
+    shape: tuple[int, ...] = ()
 
     def batch(self, value: Any) -> list[str]:
         """A list of strings from one string or several; anything else, or an empty text, is a ValueError."""
@@ -77,9 +82,46 @@ def check_whole(name: str, value: Any, least: int) -> int:
 
 def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> None:
     """ValueError unless the value is a finite number in [low, high]."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not (math.isfinite(value) and low <= value <= high):
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # an integer of more than 308 digits
+        number = math.inf
+    if not (math.isfinite(number) and low <= number <= high):
         expected = "a finite number" if math.inf in (-low, high) else f"a number in [{low:g}, {high:g}]"
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """The value, if it is True or False: a string such as "False" would count as true."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: expected True or False, got {value!r}")
+    return value
+
+
+def check_mapping(name: str, value: Any) -> dict[str, Any]:
+    """A copy of a mapping by modality; None is an empty one."""
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError(f"{name}: expected a dict with the names of modalities as keys, got {type(value).__name__}")
+    return dict(value or {})
+
+
+def check_count(samples: int, numbers: int) -> None:
+    """ValueError if so many samples, of so many numbers each, are more than `MOST` numbers."""
+    if samples * numbers > MOST:
+        raise ValueError(
+            f"num_samples: expected at most {MOST // numbers:,} samples of these outputs (4 GiB), got {samples:,}; "
+            "make them in several calls, each with another seed"
+        )
+
+
+def check_seeds(value: Any, b: int) -> list[int]:
+    """One seed a sample, each in [0, 2**63): `sample_seed` of a single one, or the b that are given."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != b:
+            raise ValueError(f"seed: expected an integer, or one for each of {b} samples, got {len(value)}")
+        return [check_whole("seed", seed, 0) for seed in value]
+    seed = check_whole("seed", value, 0)
+    return [sample_seed(seed, k) for k in range(b)]
 
 
 def check_latents(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
@@ -89,8 +131,8 @@ def check_latents(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
         raise ValueError(f"{expected}, a float tensor, got {getattr(value, 'dtype', type(value).__name__)}")
     if tuple(value.shape) != shape:
         raise ValueError(f"{expected}, got {tuple(value.shape)}")
-    if not value.isfinite().all():
-        raise ValueError(f"{expected}, got NaN or infinite values")
+    if value.is_meta or not value.isfinite().all():
+        raise ValueError(f"{expected}, got NaN or infinite values, or none at all")
     return value.float()
 
 

@@ -82,7 +82,7 @@ class Modality(nn.Module):
 
     def noise(self, b: int, generator: torch.Generator) -> Tensor:
         """ε (b, *latent_shape), drawn on the CPU: the same on every device."""
-        return torch.randn(b, *self.latent_shape, generator=generator)
+        return torch.randn(b, *self.latent_shape, generator=generator, dtype=torch.float32)
 
 
 def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Modality]:

@@ -19,13 +19,18 @@ class Stream:
     Args:
         modality: its record. z: z_T (b, *latent_shape).
         net: the denoiser with guidance inside, see `guided`. sampler: the steps it takes.
-        generator: draws the noise of stochastic samplers.
+        generators: draw the noise of stochastic samplers, one a sample, so that no sample depends on its batch.
     """
 
     def __init__(
-        self, modality: Modality, z: Tensor, net: Callable[..., Tensor], sampler: Sampler, generator: torch.Generator
+        self,
+        modality: Modality,
+        z: Tensor,
+        net: Callable[..., Tensor],
+        sampler: Sampler,
+        generators: Sequence[torch.Generator],
     ):
-        self.modality, self.z, self.net, self.sampler, self.generator = modality, z, net, sampler, generator
+        self.modality, self.z, self.net, self.sampler, self.generators = modality, z, net, sampler, generators
         self.taken = 0  # steps
         self.state: Tensor | None = None
         self._decoded: Any = None
@@ -68,7 +73,7 @@ class Stream:
             out = self.net(self.z, self.times(), cond, env).float()
         fresh = None
         if self.sampler.stochastic:
-            fresh = self.modality.noise(len(self.z), self.generator).to(self.z.device)
+            fresh = torch.cat([self.modality.noise(1, generator) for generator in self.generators]).to(self.z.device)
         self.z, self.state = self.sampler.step(self.taken, self.z, out, fresh, self.state)
         self.taken += 1
         self._tokens = None

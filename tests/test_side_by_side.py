@@ -12,7 +12,7 @@ def stream(name: str = "image", steps: int = 4, sampler: str = "ddim", seed: int
     model = random_codi()
     m = model.modalities[name]
     generator = torch.Generator().manual_seed(seed)
-    return Stream(m, m.noise(2, generator), m.denoiser, make_sampler(sampler, model.schedule, steps), generator)
+    return Stream(m, m.noise(2, generator), m.denoiser, make_sampler(sampler, model.schedule, steps), [generator] * 2)
 
 
 def test_a_stream_goes_through_its_timesteps_and_is_then_at_zero():

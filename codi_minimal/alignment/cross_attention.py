@@ -29,8 +29,10 @@ class EnvironmentAttention(nn.Module):
     ):
         super().__init__()
         self.heads, self.frames, self.timed = max(1, channels // head), frames, times is not None
+        if channels % self.heads:
+            raise ValueError(f"expected channels that {self.heads} heads can share, got {channels}")
         code = torch.zeros(places, CLOCK) if times is None else clock_code(times)
-        self.register_buffer("code", code, persistent=False)
+        self.register_buffer("codes", code, persistent=False)
         self.sharpness = nn.Parameter(torch.tensor(6.0))
         self.norm = nn.LayerNorm(channels)
         self.position = nn.Parameter(0.5 * torch.randn(len(code), channels))
@@ -43,10 +45,10 @@ class EnvironmentAttention(nn.Module):
         x = rearrange(self.norm(h), "(b f) n c -> b (f n) c", f=self.frames) + self.position
         q = rearrange(self.q(x), "b n (h d) -> b h n d", h=self.heads)
         k, v = rearrange(self.kv(env), "b n (two h d) -> two b h n d", two=2, h=self.heads)
-        k = torch.cat([self.nothing.expand(len(k), -1, -1, -1), k], dim=2)
+        k = torch.cat([self.nothing.expand(k.shape[0], -1, -1, -1), k], dim=2)
         v = F.pad(v, (0, 0, 1, 0))
         present = F.pad(self.visible(env), (1, 0), value=True)                              # b n+1
-        q_clock = repeat(self.sharpness * self.code, "n e -> b h n e", b=len(q), h=self.heads)
+        q_clock = repeat(self.sharpness * self.codes, "n e -> b h n e", b=q.shape[0], h=self.heads)
         k_clock = repeat(F.pad(env[..., -CLOCK:], (0, 0, 1, 0)), "b n e -> b h n e", h=self.heads)
         q = torch.cat([q * q.shape[-1] ** -0.5, q_clock], dim=-1)
         k = torch.cat([k, k_clock * CLOCK**-0.5], dim=-1)

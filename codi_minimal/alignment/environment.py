@@ -89,18 +89,18 @@ class EnvironmentEncoder(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, d_env - CLOCK))
         times = slots(clock) if clock else torch.zeros(0)
         code = torch.cat([torch.zeros(summary, CLOCK), CLOCK**0.5 * clock_code(times)])
-        self.register_buffer("code", code, persistent=False)
+        self.register_buffer("codes", code, persistent=False)  # torch.fx has a use for the name "code"
 
     def forward(self, z_t: Tensor, t: Tensor) -> Tensor:
         """Tokens (b, summary + clock, d_env), in this order, for z_t (b, *shape) at zero-based t (b,)."""
         if tuple(z_t.shape[1:]) != self.shape:
             raise ValueError(f"expected z_t {batch_of(self.shape)}, got {tuple(z_t.shape)}")
-        emb = self.time_mlp(time_embedding(t, self.width))                              # b w
+        emb = self.time_mlp(time_embedding(t, self.width).to(self.position.dtype))          # b w
         x = with_motion(z_t).flatten(0, 1) if self.frames else z_t                      # (b f) 3c h w, or b c ...
         h = self.res(self.conv_in(x), emb.repeat_interleave(self.frames or 1, dim=0))
         h = self.to_token(self.patches(h)) + self.position                              # b k n w
         times = h.shape[1]
-        queries = repeat(self.queries, "s w -> b s w", b=len(t))
+        queries = repeat(self.queries, "s w -> b s w", b=t.shape[0])
         h = torch.cat([queries, rearrange(h, "b k n w -> b (k n) w")], dim=1) + emb[:, None]
         h = self.transformer(h)
         tokens = h[:, : self.summary]
@@ -108,7 +108,7 @@ class EnvironmentEncoder(nn.Module):
             clock = rearrange(h[:, self.summary :], "b (k n) w -> b k n w", k=times).mean(dim=2)
             tokens = torch.cat([tokens, clock], dim=1)
         tokens = F.normalize(self.out(tokens), dim=-1) * self.d_env**0.5
-        return torch.cat([tokens, self.code.expand(len(t), -1, -1)], dim=-1)
+        return torch.cat([tokens, self.codes.expand(t.shape[0], -1, -1)], dim=-1)
 
 
 def with_motion(z: Tensor) -> Tensor:

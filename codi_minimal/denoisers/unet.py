@@ -97,13 +97,14 @@ class UNet(nn.Module):
 
         What the environment (b, n, d_env) tells of the other streams, unfinished prompts, joins C.
         """
-        cond = t.new_zeros((len(t), self.d), dtype=self.position.dtype) if cond is None else cond
-        if tuple(cond.shape) != (len(t), self.d):
-            raise ValueError(f"expected a condition ({len(t)}, {self.d}), got {tuple(cond.shape)}")
+        b = t.shape[0]  # not len(t), which torch.export takes for a constant
+        cond = t.new_zeros((b, self.d), dtype=self.position.dtype) if cond is None else cond
+        if tuple(cond.shape) != (b, self.d):
+            raise ValueError(f"expected a condition ({b}, {self.d}), got {tuple(cond.shape)}")
         if self.environment is not None and env is not None:
             cond = cond + self.environment(cond[:, None], env)[:, 0]
         c = cond * self.d**0.5  # unit norm → unit variance a component
-        emb = self.time_mlp(time_embedding(t, self.embed)) + self.cond_mlp(c)
+        emb = self.time_mlp(time_embedding(t, self.embed).to(self.position.dtype)) + self.cond_mlp(c)
         return emb, rearrange(self.cond_tokens(c), "b (n e) -> b n e", n=self.tokens)
 
     def forward(self, z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:

@@ -40,7 +40,7 @@ def q_sample(schedule: Schedule, z0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         z_t, "b ...".
 
     Raises:
-        ValueError: on shapes that differ, or t out of range.
+        ValueError: on shapes that differ, integer latents, or t out of range.
 
     >>> import torch
     >>> z0, eps = torch.ones(2, 3), torch.zeros(2, 3)
@@ -81,7 +81,11 @@ def velocity(z0: Tensor, eps: Tensor, alpha, sigma) -> Tensor:
     """v = alpha eps - sigma z0 (Salimans & Ho 2022, sect. 4).
 
     Elsewhere: diffusers `scheduler.get_velocity`.
+
+    Raises:
+        ValueError: on shapes of z0 and eps that differ.
     """
+    check_same_shape(z0=z0, eps=eps)
     return alpha * eps - sigma * z0
 
 

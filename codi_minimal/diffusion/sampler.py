@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from numbers import Integral
 
 from torch import Tensor
 
@@ -22,8 +23,9 @@ def trailing_timesteps(T: int, steps: int) -> list[int]:
     >>> trailing_timesteps(1000, 4)
     [999, 749, 499, 249]
     """
-    if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= T:
+    if not isinstance(steps, Integral) or isinstance(steps, bool) or not 1 <= steps <= T:
         raise ValueError(f"steps: expected an integer in 1 … {T}, got {steps!r}")
+    steps = int(steps)
     return [round(T - i * T / steps) - 1 for i in range(steps)]
 
 
@@ -40,7 +42,9 @@ class Sampler(ABC):
         schedule: the one the network was trained with.
         steps: how many times the network is called, 1 … T.
         prediction: what the network outputs, "v" or "epsilon".
-        clip: the predicted z0 is clamped to [-clip, clip]; None for not at all.
+        clip: the predicted z0 is clamped to [-clip, clip]; None for not at all. Give one with "epsilon" and a schedule
+            that ends in almost pure noise, such as "cosine": there z0 = (z - sigma eps) / alpha divides every error of
+            the network by alpha, 5e-5, and the sample explodes.
     """
 
     stochastic = False

@@ -31,7 +31,7 @@ def make_sampler(
         steps: network calls, 1 … T. DDPM wants hundreds, DDIM 25 to 50, DPM-Solver++ 10 to 20.
         prediction: what the network outputs, "v" or "epsilon".
         eta: DDIM's share of DDPM's noise, in [0, 1].
-        clip: the predicted z0 is clamped to [-clip, clip].
+        clip: the predicted z0 is clamped to [-clip, clip]; see `Sampler` for when it is needed.
 
     Raises:
         ValueError: on an unknown name or prediction, steps or eta out of range, or eta without DDIM.

@@ -48,10 +48,16 @@ def cosine(T: int, s: float = 0.008) -> Tensor:
 
     Elsewhere: diffusers `beta_schedule="squaredcos_cap_v2"`.
 
+    Args:
+        T: number of noising steps.
+        s: offset that keeps the first betas above zero; finite, at least 0.
+
     Returns:
         "T", float64, in (0, 0.999].
     """
     _check_length(T)
+    if not 0 <= s < math.inf:
+        raise ValueError(f"s: expected a finite number of at least 0, got {s!r}")
     u = torch.arange(T + 1, dtype=torch.float64, device="cpu") / T
     alpha_bar = torch.cos((u + s) / (1 + s) * math.pi / 2).square()
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=BETA_MAX)
@@ -111,7 +117,7 @@ class Schedule(nn.Module):
         dtype: of the buffers; float64 is for tests.
 
     Raises:
-        ValueError: on an unknown name, or T < 2.
+        ValueError: on an unknown name, T < 2, or a dtype that is not floating point.
 
     >>> schedule = Schedule("cosine", 1000)
     >>> alpha, sigma = schedule.alpha_sigma(torch.tensor([0, 999]), torch.zeros(2, 4, 8, 8))
@@ -123,6 +129,8 @@ class Schedule(nn.Module):
         super().__init__()
         if name not in SCHEDULES:
             raise ValueError(f"schedule: expected one of {sorted(SCHEDULES)}, got {name!r}")
+        if not dtype.is_floating_point:
+            raise ValueError(f"dtype: expected a floating point type, got {dtype}")
         self.name, self.T = name, T
         beta = SCHEDULES[name](T)
         alpha_bar = self.exact_alpha_bar()
@@ -149,10 +157,15 @@ class Schedule(nn.Module):
         """table[t], shaped "b 1 1 …" to broadcast over `like`, in its dtype.
 
         Raises:
-            ValueError: if t is not an integer tensor "b" of like's batch, within 0 … T-1.
+            ValueError: if t is not an integer tensor "b" of like's batch, within 0 … T-1, or if `like` is not of
+                floating point: an integer type would turn every coefficient into 0.
         """
-        if t.dtype not in (torch.int64, torch.int32) or t.shape != like.shape[:1]:
-            raise ValueError(f"t: expected integers of shape ({len(like)},), got {t.dtype} {tuple(t.shape)}")
+        if not like.is_floating_point():
+            raise ValueError(f"expected a tensor of floating point, got {like.dtype}")
+        whole = isinstance(t, Tensor) and t.dtype in (torch.int64, torch.int32)
+        if not whole or t.shape != like.shape[:1]:
+            got = f"{t.dtype} {tuple(t.shape)}" if isinstance(t, Tensor) else repr(t)
+            raise ValueError(f"t: expected integers of shape ({len(like)},), got {got}")
         # a negative index would wrap around and noise with the wrong level, in silence
         if t.numel() and (int(t.min()) < 0 or int(t.max()) >= self.T):
             raise ValueError(f"t: expected values in 0 … {self.T - 1}, got {int(t.min())} … {int(t.max())}")

@@ -92,7 +92,7 @@ def test_the_time_of_a_place_is_its_frame_or_its_column(name, clock):
     kind, shape = NETS[name]
     net = kind(shape, **SIZES)
     add_environment(net, d_env=32, clock=clock)
-    code = net.middle.transformer.environment.code
+    code = net.middle.transformer.environment.codes
     if name == "video":
         assert torch.equal(code, clock_code(slots(8)).repeat_interleave(len(code) // 8, dim=0))
     else:

@@ -102,6 +102,10 @@ def test_bad_input():
         posterior(schedule, z, z[:1], t)
     with pytest.raises(ValueError, match="0 … 999, got 1 … 1000"):
         q_sample(schedule, z, torch.tensor([1, 1000]), z)
+    with pytest.raises(ValueError, match="floating point, got torch.int64"):
+        q_sample(schedule, z.long(), t, z.long())
+    with pytest.raises(ValueError, match="one shape.*eps"):
+        velocity(z, z[:, :1], 0.6, 0.8)
     for convert in (to_z0, to_eps, to_v):
         with pytest.raises(ValueError, match="prediction: expected one of"):
             convert("x", z, z, 0.6, 0.8)

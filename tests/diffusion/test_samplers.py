@@ -1,5 +1,6 @@
 """Samplers against data whose optimal denoiser, and whose exact samples, are known in closed form."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,6 +60,10 @@ def test_timesteps_start_at_the_end_and_fall(steps):
     assert (
         min(gaps) > 0 and max(gaps) - min(gaps) <= 2
     )  # even, up to rounding; the last gap ends at "no noise"
+
+
+def test_integers_of_numpy_are_steps():
+    assert trailing_timesteps(1000, np.int64(5)) == trailing_timesteps(1000, 5)
 
 
 def test_all_steps_visit_every_zero_based_t():

@@ -89,11 +89,24 @@ def test_bad_name():
 
 
 @pytest.mark.parametrize(
-    "t", [torch.tensor([0.0, 1.0]), torch.tensor([0]), torch.tensor(0), torch.tensor([[0], [1]])]
+    "t", [torch.tensor([0.0, 1.0]), torch.tensor([0]), torch.tensor(0), torch.tensor([[0], [1]]), 3, [0, 1]]
 )
 def test_bad_t(t):
     with pytest.raises(ValueError, match="t: expected integers of shape"):
         Schedule("linear", 10).at("beta", t, torch.zeros(2, 3))
+
+
+def test_integers_are_refused_where_coefficients_would_all_become_zero():
+    with pytest.raises(ValueError, match="floating point, got torch.int64"):
+        Schedule("linear", 10).at("beta", torch.tensor([0, 1]), torch.zeros(2, 3, dtype=torch.int64))
+    with pytest.raises(ValueError, match="dtype: expected a floating point type, got torch.int64"):
+        Schedule("linear", 10, dtype=torch.int64)
+
+
+@pytest.mark.parametrize("s", [float("nan"), float("inf"), -1])
+def test_the_cosine_offset_is_finite_and_not_negative(s):
+    with pytest.raises(ValueError, match="s: expected a finite number of at least 0"):
+        cosine(10, s=s)
 
 
 def test_shifted_times_keep_their_ends_and_order_and_move_towards_noise():
