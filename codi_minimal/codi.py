@@ -34,6 +34,7 @@ from codi_minimal.side_by_side import Stream, denoise
 
 SHIPPED = Path(__file__).parent / "weights" / "small"
 DEFAULTS = {"guidance_until": 0.0, "sampler": "dpm-solver++", "stagger": 0.85}
+LARGEST = 10_000  # standard deviations of a latent: what no decoder can make sense of any more
 EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
 BRIDGE = "text"  # every other modality was paired with it
 
@@ -166,7 +167,7 @@ class CoDi(nn.Module):
 
         Raises:
             ValueError: on an argument of the wrong kind, shape or range; on weights that are not float32; on latents
-                that do not stay finite.
+                that leave all bounds.
         """
         asked = self._outputs(outputs)
         if (dtype := next(self.parameters()).dtype) != torch.float32:
@@ -236,8 +237,8 @@ class CoDi(nn.Module):
                 denoise(group, None if cond is None else cond[rows], [tokens[rows] for tokens in given], wiring,
                         stagger, autocast, progress, as_prompt)  # fmt: skip
             for name in asked:
-                if not streams[name].z.isfinite().all():
-                    raise ValueError(f"{name}: expected finite latents, got NaN or infinity; is guidance too large?")
+                if not (streams[name].z.abs() < LARGEST).all():  # NaN is not, either
+                    raise ValueError(f"{name}: expected latents within ±{LARGEST:,}; is guidance too large?")
                 made[name].append(streams[name].decode() if decode else streams[name].z)
         return {name: join(parts) for name, parts in made.items()}
 
