@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import pickle
@@ -8,6 +9,8 @@ from torch import nn
 
 from codi_minimal.checkpoint import (
     atomic_write,
+    copy_named,
+    digest,
     load_folder,
     load_into,
     read_tensors,
@@ -59,10 +62,24 @@ def test_views_shared_and_permuted_tensors_can_be_written(tmp_path):
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "f"
     atomic_write(path, b"old")
-    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(full))
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
         atomic_write(path, b"new and longer")
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_of_one_file_do_not_share_a_temporary_one(tmp_path, monkeypatch):
+    path, fsync = tmp_path / "f", os.fsync
+
+    def meanwhile(number):
+        monkeypatch.setattr(os, "fsync", fsync)
+        atomic_write(path, b"the other's")
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    atomic_write(path, b"mine")
+    assert path.read_bytes() == b"mine" and list(tmp_path.iterdir()) == [path]
 
 
 def break_weights(edit):
@@ -80,6 +97,14 @@ def pickled(folder):
 
 def disguised(folder):
     torch.save(TENSORS, folder / "model.safetensors")
+
+
+def replaced(name, make):
+    def damage(folder):
+        (folder / name).unlink()
+        make(folder / name)
+
+    return damage
 
 
 def set_config(text):
@@ -102,6 +127,14 @@ def set_config(text):
         (set_config("[1]"), "got a list"),
         (set_config(json.dumps({"format_version": 2, "config": {}})), "format_version 1 .* got 2"),
         (set_config("{}"), "format_version 1 .* got None"),
+        (set_config("[" * 100_000), "config.json is broken"),
+        (set_config('{"format_version": ' + "1" * 5000), "config.json is broken"),
+        (lambda folder: (folder / "config.json").write_bytes(b"\xff{}"), "config.json is broken"),
+        (lambda folder: os.truncate(folder / "config.json", 1 << 40), "at most 67,108,864 bytes; .*config.json has"),
+        (replaced("config.json", os.mkdir), "config.json is no ordinary file"),
+        (replaced("config.json", os.mkfifo), "config.json is no ordinary file"),
+        (replaced("model.safetensors", os.mkfifo), "model.safetensors is no ordinary file"),
+        (replaced("config.json", lambda path: os.symlink("/dev/zero", path)), "config.json is no ordinary file"),
         (set_config('{"format_version": 1, "config": 3}'), "got 3"),
     ],
 )
@@ -139,3 +172,32 @@ def test_load_into_lists_every_disagreement_and_changes_nothing():
     with pytest.raises(ValueError, match="unexpected: extra"):
         load_into(layer, {"weight": torch.zeros(3, 2), "bias": torch.zeros(3), "extra": torch.zeros(1)})
     assert torch.equal(layer.weight, before)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_refused_and_nothing_is_changed(value):
+    layer = nn.Linear(2, 3)
+    before = layer.bias.detach().clone()
+    weight = torch.zeros(3, 2)
+    weight[1, 1] = value
+    with pytest.raises(ValueError, match="expected the tensors of Linear; not finite: weight$"):
+        load_into(layer, {"bias": torch.ones(3), "weight": weight})
+    assert torch.equal(layer.bias, before)
+
+
+def test_what_is_copied_keeps_the_layout_of_its_place():
+    target = torch.zeros(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    source = torch.arange(96.0).reshape(2, 3, 4, 4)
+    strides = target.stride()
+    copy_named({"x": target}, {"x": source})
+    assert torch.equal(target, source) and target.stride() == strides != source.stride()
+
+
+def test_a_digest_tells_values_and_names_and_nothing_else():
+    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    tensors = {"a": x, "b": torch.tensor(3), "c": x[0].bfloat16()}
+    same = {"c": tensors["c"].clone(), "b": torch.tensor(3), "a": x.to(memory_format=torch.channels_last)}
+    assert digest(tensors) == digest(same) and len(digest(tensors)) == 8
+    near = x.clone()
+    near[1, 2, 3, 3] += 1e-6
+    assert len({digest(t) for t in (tensors, {**tensors, "a": near}, {"d": x}, {"e": x})}) == 4

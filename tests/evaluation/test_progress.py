@@ -1,5 +1,6 @@
 """An evaluation that was stopped goes on where it was, and ends in the same report."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -26,6 +27,38 @@ def test_a_section_is_kept_for_its_own_run_alone(tmp_path):
     assert "parts" not in Progress(path, {"seed": 1})
     again.close()
     assert not path.exists() and "parts" not in Progress(path, {"seed": 0})
+
+
+SHARE = {"k": 3, "n": 4, "value": 0.75, "interval": [0.300641842582402, 0.954413301849183]}
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        None,
+        [],
+        {"parts": 3},
+        {"parts": {"result": FOUND["n"], "seconds": 1.0}},
+        {"parts": {"result": 1, "seconds": "soon", "samples": 8}},
+        {"parts": {"result": 1, "seconds": 1.0, "samples": None}},
+        {"parts": {"result": {**SHARE, "k": "x"}, "seconds": 1.0, "samples": 8}},
+        {"parts": {"result": [{**SHARE, "k": 9}], "seconds": 1.0, "samples": 8}},
+        {"parts": {"result": {**SHARE, "value": 0.7}, "seconds": 1.0, "samples": 8}},
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(tmp_path, sections):
+    path = tmp_path / "progress.json"
+    path.write_text(json.dumps({"run": {"seed": 0}, "sections": sections}))
+    with pytest.raises(ValueError, match="expected the sections of an evaluation in .*progress.json; it is damaged"):
+        Progress(path, {"seed": 0})
+    assert "parts" not in Progress(path, {"seed": 1})  # of another run: not used
+
+
+def test_a_file_nested_too_deeply_is_refused_by_name(tmp_path):
+    path = tmp_path / "progress.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="expected JSON; .*progress.json is broken"):
+        Progress(path, {})
 
 
 def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,17 +13,23 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from codi_minimal.checkpoint import read_tensors, write_tensors
+from codi_minimal.training.ema import EMA
 from codi_minimal.training.fit import fit
-from codi_minimal.training.optimizer import learning_rate
+from codi_minimal.training.optimizer import adamw, learning_rate
+from codi_minimal.training.state import load_meta, load_tensors
 
 
 def toy():
-    """Modules with dropout, batch statistics, a bias without decay, a frozen part; made from a fixed seed."""
+    """Modules with dropout, batch statistics, a bias without decay, a kernel in channels_last as all models have, and
+    a frozen part; made from a fixed seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         hidden = nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2)
         net = nn.Sequential(nn.Linear(4, 16), *hidden, nn.Linear(16, 4))
-        modules = nn.ModuleDict({"net": net, "frozen": nn.Linear(4, 4)})
+        kernel = nn.Conv2d(2, 4, (1, 2)).to(memory_format=torch.channels_last)
+        modules = nn.ModuleDict({"net": net, "kernel": kernel, "frozen": nn.Linear(4, 4)})
+    assert not kernel.weight.is_contiguous()
     modules["frozen"].requires_grad_(False)
     return modules
 
@@ -32,7 +40,8 @@ def stepper(modules, seen=None, before=lambda i: None):
     def step(i, generator):
         x = torch.randn(16, 4, generator=generator)
         scale = random.Random(generator.initial_seed()).uniform(0.9, 1.1)
-        error = (modules["net"](x) - scale * modules["frozen"](x)).square().mean()
+        out = modules["net"](x) + modules["kernel"](x.reshape(16, 2, 1, 2)).flatten(1)
+        error = (out - scale * modules["frozen"](x)).square().mean()
         if seen is not None:
             seen.append((i, float(error.detach())))
         before(i)
@@ -178,14 +187,179 @@ def test_a_finished_stage_is_loaded_not_trained(tmp_path, reference):
     assert all(torch.equal(v, trained.state_dict()[k]) for k, v in modules.state_dict().items())
 
 
-def test_files_of_another_run_are_refused(tmp_path, reference):
-    with pytest.raises(ValueError, match="toy.json to be of a run with steps 31; got 30"):
-        train(reference[0], steps=31)
-    with pytest.raises(ValueError, match="seed 9; got 0"):
-        train(reference[0], seed=9)
+def test_a_finished_stage_says_so_where_progress_is_shown(reference, capsys):
+    train(reference[0])
+    assert capsys.readouterr().err == ""
+    train(reference[0], progress=True)
+    assert capsys.readouterr().err == f"toy: finished before; loaded from {reference[0] / 'toy.safetensors'}\n"
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A folder with a run in progress, of five steps."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        fail_after_five_steps(folder)
+    return folder
+
+
+def fail_after_five_steps(folder):
+    def fail(i):
+        if i == 5:
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        train(folder, before=fail, save_seconds=0, depends=DEPENDS)
+
+
+DEPENDS = {"data": "digits", "sizes": (3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 31}, "steps 31; got 30"),
+        ({"seed": 9}, "seed 9; got 0"),
+        ({"lr": 2e-2}, "lr 0.02; got 0.01"),
+        ({"betas": (0.9, 0.999)}, r"betas \[0.9, 0.999\]; got \[0.9, 0.99\]"),
+        ({"weight_decay": 0.0}, "weight_decay 0.0; got 0.1"),
+        ({"warmup": 4}, "warmup 4; got 5"),
+        ({"schedule": "constant"}, "schedule 'constant'; got 'cosine'"),
+        ({"ema": None}, "ema None; got 0.9"),
+        ({"grad_clip": None}, "grad_clip None; got 1.0"),
+        ({"autocast": "bf16"}, "autocast 'bf16'; got None"),
+        ({"depends": {**DEPENDS, "data": "letters"}}, "data 'letters'; got 'digits'"),
+        ({"depends": {"data": "digits"}}, r"sizes None; got \[3, 4\]"),
+    ],
+)
+def test_a_run_with_other_settings_refuses_what_another_has_left(interrupted, finished, settings, message):
+    for folder, file in ((interrupted, "toy.state.safetensors"), (finished, "toy.json")):
+        before = {path: path.read_bytes() for path in folder.glob("toy*")}
+        with pytest.raises(ValueError, match=f"{file} to be of a run with {message}: remove it, or choose another"):
+            train(folder, **{"depends": DEPENDS, **settings})
+        assert before == {path: path.read_bytes() for path in folder.glob("toy*")}
+
+
+@pytest.fixture(scope="module")
+def finished(interrupted, tmp_path_factory):
+    """What the same run comes to."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    shutil.copytree(interrupted, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        train(folder, depends=DEPENDS)
+    return folder
+
+
+def test_weights_of_other_modules_are_refused(reference):
     other = nn.ModuleDict({"net": nn.Linear(4, 4), "frozen": nn.Linear(4, 4).requires_grad_(False)})
-    with pytest.raises(ValueError, match="missing: net.weight"):
+    with pytest.raises(ValueError, match="toy.safetensors; missing: net.weight"):
         train(reference[0], modules=other)
+
+
+def edited(values, **changes):
+    return {**values, **changes}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda saved: [saved], "expected a JSON object"),
+        (lambda saved: edited(saved, run=None), "expected the settings of its run .*older version"),
+        (lambda saved: edited(saved, losses=[0.1]), "expected steps, seconds, losses and weights"),
+        (lambda saved: edited(saved, losses={"loss": "low"}), "expected steps, seconds, losses and weights"),
+        (lambda saved: edited(saved, losses=None), "expected steps, seconds, losses and weights"),
+        (lambda saved: edited(saved, seconds="soon"), "expected steps, seconds, losses and weights"),
+        (lambda saved: edited(saved, seconds=-1), "expected steps, seconds, losses and weights"),
+        (lambda saved: edited(saved, steps=31), "expected steps, seconds, losses and weights"),
+        (lambda saved: edited(saved, weights=7), "expected steps, seconds, losses and weights"),
+    ],
+)
+def test_a_damaged_record_is_refused_by_name(interrupted, finished, tmp_path, damage, message):
+    for source in (interrupted, finished):
+        folder = tmp_path / source.name
+        shutil.copytree(source, folder)
+        path = next(folder.glob("toy*.s*")) if source is interrupted else folder / "toy.json"
+        if source is finished:
+            path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+        else:
+            tensors, metadata = read_tensors(path)
+            write_tensors(path, tensors, {"meta": json.dumps(damage(json.loads(metadata["meta"])))})
+        with pytest.raises(ValueError, match=message) as error:
+            train(folder, depends=DEPENDS)
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_finished_record_needs_its_loss_and_its_own_weights(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    record = json.loads((folder / "toy.json").read_text())
+    (folder / "toy.json").write_text(json.dumps({**record, "losses": {}}))
+    with pytest.raises(ValueError, match="toy.json"):
+        train(folder, depends=DEPENDS)
+    (folder / "toy.json").write_text(json.dumps(record))
+    tensors, _ = read_tensors(folder / "toy.safetensors")
+    tensors["net.0.weight"][0, 0] += 1
+    write_tensors(folder / "toy.safetensors", tensors)
+    with pytest.raises(ValueError, match=f"fingerprint {record['weights']} in .*toy.safetensors; got"):
+        train(folder, depends=DEPENDS)
+
+
+def without(tensors, key):
+    return {k: v for k, v in tensors.items() if k != key}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda t: {**t, "stray": torch.zeros(1)}, "unexpected: stray"),
+        (lambda t: {**t, "totals:loss": torch.zeros(3)}, "got others for loss"),
+        (lambda t: {**t, "adam:exp_avg/kernel.weight": torch.zeros(2)}, "another shape: adam:exp_avg/kernel.weight"),
+        (lambda t: without(t, "adam:exp_avg/kernel.weight"), "missing: adam:exp_avg/kernel.weight"),
+        (lambda t: without(t, "adam:step/kernel.weight"), "unexpected: adam:exp_avg/kernel.weight"),
+        (lambda t: {**t, "ema:net.0.bias": torch.full((16,), torch.nan)}, "not finite: ema:net.0.bias"),
+        (lambda t: {**t, "weights:net.0.bias": torch.full((16,), torch.inf)}, "not finite: weights:net.0.bias"),
+    ],
+)
+def test_a_damaged_state_is_refused_by_name(interrupted, tmp_path, damage, message):
+    shutil.copytree(interrupted, folder := tmp_path / "run")
+    tensors, metadata = read_tensors(folder / "toy.state.safetensors")
+    write_tensors(folder / "toy.state.safetensors", damage(tensors), metadata)
+    with pytest.raises(ValueError, match=f"toy.state.safetensors.*{message}"):
+        train(folder, depends=DEPENDS)
+
+
+def test_moments_get_the_memory_layout_of_their_weights(interrupted):
+    modules = toy()
+    weights = dict(modules.named_parameters())
+    weights = {name: weights[name] for name in weights if not name.startswith("frozen")}
+    buffers = {name: b for name, b in modules.named_buffers()}
+    optimizer = adamw(weights.values(), 1e-2, (0.9, 0.99), 0.1, torch.device("cpu"))
+    order = [w for group in optimizer.param_groups for w in group["params"]]
+    weights = {name: w for w in order for name in weights if weights[name] is w}
+    path = interrupted / "toy.state.safetensors"
+    _, tensors = load_meta(path)
+    load_tensors(path, tensors, {"weights": weights, "buffers": buffers, "ema": EMA(weights).shadow}, optimizer)
+    for name, weight in weights.items():
+        for moment in ("exp_avg", "exp_avg_sq"):
+            loaded = optimizer.state[weight][moment]
+            assert loaded.stride() == weight.stride() and torch.equal(loaded, tensors[f"adam:{moment}/{name}"])
+        assert optimizer.state[weight]["step"] == 5
+
+
+def test_a_second_run_in_the_folder_is_refused_and_the_first_goes_on(tmp_path, reference):
+    refused = []
+
+    def second(i):
+        if i == 3:
+            with ThreadPoolExecutor(1) as pool:
+                refused.append(pool.submit(train, tmp_path).exception())
+
+    modules, _ = train(tmp_path, before=second)
+    (error,) = refused
+    assert isinstance(error, ValueError) and f"expected {tmp_path} for this run alone" in str(error)
+    assert_same(tmp_path, modules, reference)
 
 
 def test_loss_falls_and_frozen_parameters_and_modes_stay(tmp_path):

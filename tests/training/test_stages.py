@@ -1,8 +1,13 @@
 """All stages at the tiny scale, on the built-in sample: what each trains, what it may see, and that it resumes."""
 
 import copy
+import json
 import random
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -10,13 +15,16 @@ import torch
 
 from codi_minimal import CoDi
 from codi_minimal.alignment.environment import CLOCK, clock_code, slots
-from codi_minimal.config import Stage, preset
+from codi_minimal.checkpoint import read_tensors, write_tensors
+from codi_minimal.config import Config, Stage, preset
 from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WRITTEN, Pairs, load, parse
+from codi_minimal.lock import alone_in
 from codi_minimal.training import cache as cache_room
 from codi_minimal.training import denoisers as denoiser_room
 from codi_minimal.training.beside import train_beside
 from codi_minimal.training.cache import Cache, build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
+from codi_minimal.training.fit import fit
 from codi_minimal.training.joint import (
     CON,
     P_AHEAD,
@@ -147,6 +155,142 @@ def test_a_finished_run_is_loaded_and_not_trained_again(whole_run, monkeypatch):
     assert not changed(again, snapshot(model))
 
 
+@pytest.fixture(scope="module")
+def interrupted_run(whole_run, tmp_path_factory):
+    """The same run, but each stage dies in its middle, and goes on from its save in a model that it has not seen."""
+    model, whole, _, _ = whole_run
+    folder = tmp_path_factory.mktemp("interrupted")
+    for path in whole.glob("cache-*"):
+        shutil.copy(path, folder)
+    resumed = []
+
+    def dying(modules, step, *, steps, name, **settings):
+        def dies(i, generator):
+            if i == steps // 2:
+                raise InterruptedError
+            return step(i, generator)
+
+        with pytest.raises(InterruptedError):
+            fit(modules, dies, steps=steps, name=name, **settings, save_seconds=0)
+        with torch.no_grad():
+            for p in modules.parameters():
+                if p.requires_grad:
+                    p.add_(1)  # in place: the layout stays that of a new model
+        return fit(modules, lambda i, g: resumed.append((name, i)) or step(i, g), steps=steps, name=name, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CODI_DATA", raising=False)
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr("codi_minimal.training.run.fit", dying)
+        patch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        no_pictures(patch)
+        train(model.config, out=folder, progress=False)
+    return folder, resumed
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_is_resumed_ends_in_the_same_bits(whole_run, interrupted_run, stage):
+    model, whole, _, _ = whole_run
+    folder, resumed = interrupted_run
+    steps = model.config.train.stages[stage].steps
+    assert [i for name, i in resumed if name == stage] == list(range(steps // 2, steps)) != []
+    expected, got = (read_tensors(place / f"{stage}.safetensors")[0] for place in (whole, folder))
+    assert expected.keys() == got.keys()
+    assert [name for name in expected if not torch.equal(expected[name], got[name])] == []
+    losses = [json.loads((place / f"{stage}.json").read_text())["losses"] for place in (whole, folder)]
+    assert losses[0] == losses[1]
+
+
+def two_stages(steps=2, **model) -> Config:
+    """The first two stages of the preset tiny, which need no pairs."""
+    config = preset("tiny")
+    stages = {name: Stage(steps, 2) for name in ("autoencoder-image", "autoencoder-text")}
+    return replace(config, model=replace(config.model, **model), train=replace(config.train, stages=stages))
+
+
+def with_stage(config: Config, name: str, **changes) -> Config:
+    stages = config.train.stages | {name: replace(config.train.stages[name], **changes)}
+    return replace(config, train=replace(config.train, stages=stages))
+
+
+@pytest.fixture(scope="module")
+def two_stages_done(tmp_path_factory):
+    """A run of two stages, of which the first was trained alone before."""
+    folder = tmp_path_factory.mktemp("two") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CODI_DATA", raising=False)
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        no_pictures(patch)
+        train(two_stages(), out=folder, stages=["autoencoder-image"], progress=False)
+        written = (folder / "autoencoder-image.json").stat().st_mtime_ns
+        train(two_stages(), out=folder, progress=False)
+        assert (folder / "autoencoder-image.json").stat().st_mtime_ns == written
+    return folder
+
+
+def no_pictures(patch):
+    for name, functions in list(STAGES.items()):
+        patch.setitem(STAGES, name, replace(functions, show=lambda *_: None))
+
+
+BASE = two_stages()
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "message"),
+    [
+        (two_stages(prediction="epsilon"), {}, "image.json .*model.prediction 'epsilon'; got 'v'"),
+        (two_stages(steps=3), {}, "image.json .*steps 3; got 2"),
+        (with_stage(BASE, "autoencoder-text", lr=5e-4), {}, "text.json .* lr 0.0005; got 0.001"),
+        (with_stage(BASE, "autoencoder-text", batch=3), {}, "text.json .*stage.batch 3; got 2"),
+        (replace(BASE, train=replace(BASE.train, p_null=0.2)), {}, "image.json .*train.p_null 0.2; got 0.1"),
+        (BASE, {"seed": 1}, "image.json .*seed 1; got 0"),
+    ],
+)
+def test_a_folder_refuses_a_run_of_another_config(two_stages_done, monkeypatch, config, settings, message):
+    no_pictures(monkeypatch)
+    with pytest.raises(ValueError, match=message):
+        train(config, out=two_stages_done, progress=False, **settings)
+
+
+def test_a_stage_refuses_other_data_and_other_weights_before_it(two_stages_done, tmp_path, monkeypatch):
+    no_pictures(monkeypatch)
+    other = load()
+    other = replace(other, digits=other.digits.flip(0))
+    shutil.copytree(two_stages_done, folder := tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr("codi_minimal.training.stages.load", lambda _: other)
+        with pytest.raises(ValueError, match=f"image.json .*data '{other.identity}'; got 'built-in sample"):
+            train(two_stages(), out=folder, progress=False)
+    for path in folder.glob("autoencoder-image*"):
+        path.unlink()
+    with pytest.raises(ValueError, match="text.json .*after.autoencoder-image '.*'; got '"):
+        train(with_stage(BASE, "autoencoder-image", lr=5e-4), out=folder, progress=False)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5])
+def test_a_seed_out_of_range_is_refused_before_anything_is_made(tmp_path, seed):
+    for run in (partial(train, "tiny"), partial(train_further, ["joint"])):
+        with pytest.raises(ValueError, match=f"seed: expected an integer .*got {seed}"):
+            run(out=tmp_path / "new", seed=seed)
+    with pytest.raises(ValueError, match="steps: expected an integer of at least 1, got 0"):
+        train_further(["joint"], out=tmp_path / "new", steps=0)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_largest_seed_works(tmp_path, monkeypatch):
+    no_pictures(monkeypatch)
+    train(two_stages(), out=tmp_path, seed=2**63 - 1, progress=False)
+    assert Run(None, None, tmp_path, 2).generator("ab").initial_seed() == 2 * 1009 + 97 + 98  # as it has always been
+
+
+def test_a_second_run_in_the_folder_is_refused_before_it_trains(tmp_path):
+    with alone_in(tmp_path), ThreadPoolExecutor(1) as pool:
+        error = pool.submit(train, two_stages(), out=tmp_path, progress=False).exception()
+    assert isinstance(error, ValueError) and "for this run alone" in str(error)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
 def test_a_checkpoint_is_trained_further_from_its_weights_and_nothing_else_of_it(whole_run, tmp_path):
     _, folder, _, _ = whole_run
     before = CoDi.from_pretrained(folder / "model", device="cpu")
@@ -212,6 +356,28 @@ def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch, tmp
     other = replace(run.source, digits=run.source.digits.flip(0))
     with pytest.raises(ValueError, match=f"'source': '{other.identity}'.*got.*{run.source.identity}"):
         build_cache(replace(run, source=other), ("audio", "video"))
+    model = copy.deepcopy(run.model)
+    next(model.modalities["video"].prompt.parameters()).data[0] += 1
+    with pytest.raises(ValueError, match="'encoders': .*got.*'encoders': "):
+        build_cache(replace(run, model=model), ("audio", "video"))
+
+
+def test_a_damaged_cache_is_refused_by_name(run, tmp_path):
+    run = replace(run, folder=tmp_path)
+    build_cache(run, ("text", "image"))
+    path = tmp_path / "cache-text-image.safetensors"
+    tensors, metadata = read_tensors(path)
+    latents, prompts = tensors["latent.image"], tensors["prompt.image"]
+    for damaged, message in (
+        ({"latent.image": latents}, "missing: prompt.image"),
+        ({"latent.image": latents[:-1], "prompt.image": prompts}, "of another shape: latent.image"),
+        ({"latent.image": latents.log(), "prompt.image": prompts}, "not finite: latent.image"),
+    ):
+        write_tensors(path, damaged, metadata)
+        with pytest.raises(ValueError, match=f"cache-text-image.safetensors; {message}"):
+            build_cache(run, ("text", "image"))
+    write_tensors(path, {key: value.double() for key, value in tensors.items()}, metadata)
+    assert torch.equal(build_cache(run, ("text", "image")).latents["image"], latents)  # float32 again
 
 
 @pytest.mark.parametrize("wiring", ["pooled", "own", "off"])
