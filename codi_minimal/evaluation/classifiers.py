@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from codi_minimal.autoencoders.mel import LogMel
-from codi_minimal.checkpoint import read_tensors, write_tensors
+from codi_minimal.checkpoint import load_into, read_tensors, write_tensors
 
 DIGITS = 10
 WEIGHTS = "judges.safetensors"
@@ -96,14 +96,14 @@ class Judges(nn.Module):
         """Read what `save` wrote.
 
         Raises:
-            ValueError: if the file is missing, truncated, or not these networks'.
+            ValueError: if the file is missing, truncated, not these networks', or not finite.
         """
         with torch.random.fork_rng(devices=[]):  # first weights are drawn, only to be replaced
             judges = cls()
         try:
             tensors, _ = read_tensors(Path(path))
-            judges.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-        except (ValueError, RuntimeError) as error:
+            load_into(judges, {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+        except ValueError as error:
             raise ValueError(
                 f"expected the judges' weights at {path}, as `train_classifiers` writes them: {error}"
             ) from error
