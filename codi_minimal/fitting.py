@@ -1,25 +1,33 @@
 """Fits what people have (a digit photographed on paper, a voice memo, a screen recording) to the world.
 
 The rules are the world's own: light ink on black in an MNIST digit's framing, 8 kHz with the voice at a peak
-of 0.8, eight frames of 32 x 32. What is in the world's exact format already is kept as it is.
+of 0.8, eight frames of 32 x 32. What is in the world's format already is kept as it is.
 """
 
+import math
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 import torchaudio
-from einops import rearrange, reduce
+from einops import rearrange, reduce, repeat
 from torch import Tensor
 
-from codi_minimal.data.scenes import CANVAS, SAMPLES, SAMPLES_PER_ONSET, SILENCE, VIDEO_WIDTH
-from codi_minimal.data.sources import RATE, trim
+from codi_minimal.data.scenes import CANVAS, FRAMES, SAMPLES, SAMPLES_PER_ONSET, SILENCE, VIDEO_WIDTH
+from codi_minimal.data.sources import RATE, WINDOW, loudness, trim, voice_start
+from codi_minimal.inputs import TOLERANCE
 
 INK = VIDEO_WIDTH * 20 / 28  # px: an MNIST digit fills 20 of its 28 px, and the world draws those 22 px wide
+OFFSET = 0.05  # mean of a recording: the world's voices have up to 0.03, more is a fault of the microphone
+CLICK, PAUSE = 2, 6  # windows of 16 ms: a click lasts at most 2, and a voice does not pause for 6 after its start
 
 
 def fit_image(pixels: Tensor) -> Tensor:
     """Frames a drawing as MNIST does: the ink's longer side 15.7 px, its centre of mass in the middle.
 
-    A light-on-black picture of 32 x 32 is in the world already and is returned as it is.
+    A light-on-black picture of 32 x 32 pixels is in the world already and is not framed. The same holds for one of
+    32 x 32 squares of k x k equal pixels, as `media.write_png` writes it: it is made smaller and nothing else.
 
     Args:
         pixels: "3 h w" in [0, 1]; dark ink on light paper or light ink on black, in one colour. Black or
@@ -27,11 +35,12 @@ def fit_image(pixels: Tensor) -> Tensor:
     Returns:
         "3 32 32" in [0, 1].
     Raises:
-        ValueError: if nothing is drawn.
+        ValueError: if the shape, type or range is another, or if nothing is drawn.
     """
+    _check(pixels, "pixels", (3, "h", "w"), 0, 1)
     paper = _paper(pixels[None])
-    if pixels.shape[-2:] == (CANVAS, CANVAS) and paper.max() < 0.1 and pixels.max() > 0.1:
-        return pixels
+    if paper.max() < 0.1 and pixels.max() > 0.1 and (small := _of_squares(pixels)) is not None:
+        return small
     coverage, colour = _ink(pixels[None], paper)
     ys, xs = torch.nonzero(coverage[0, 0] > 0.3, as_tuple=True)
     glyph = coverage[..., ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
@@ -53,8 +62,9 @@ def fit_video(frames: Tensor) -> Tensor:
     Returns:
         "8 3 32 32" in [0, 1].
     Raises:
-        ValueError: if nothing is drawn on a light background.
+        ValueError: if the shape, type or range is another, or if nothing is drawn on a light background.
     """
+    _check(frames, "frames", (FRAMES, 3, "h", "w"), 0, 1)
     paper = _paper(frames)
     if paper.max() >= 0.1:
         coverage, colour = _ink(frames, paper)
@@ -67,10 +77,13 @@ def fit_video(frames: Tensor) -> Tensor:
 
 
 def fit_audio(wave: Tensor, rate: int) -> Tensor:
-    """Trims a recording to where the voice starts and lays it, at peak 0.8, into 8192 samples at 8 kHz.
+    """Lays a recording's voice, at peak 0.8, into 8192 samples at 8 kHz of the world's silence, a fixed noise.
 
-    It starts at sample 2000 (onset 2), or at 1000 if it would not fit, and is cut at the end. Around it lies
-    the world's silence, a fixed noise. Exactly 8192 samples at 8 kHz are returned as they are.
+    A recording of 1.0 to 1.1 s keeps its clock: the voice stays at the time at which it starts, because that time
+    is what a voice tells a video. In any other recording it is moved to sample 2000 (onset 2), or to 1000 if it
+    would not fit. It is cut at the end. A click before the voice and a constant offset are left out.
+
+    Exactly 8192 samples at 8 kHz, without an offset, are returned as they are.
 
     Args:
         wave: "n", mono.
@@ -78,23 +91,66 @@ def fit_audio(wave: Tensor, rate: int) -> Tensor:
     Returns:
         "8192" in [-1, 1].
     Raises:
-        ValueError: for silence, less than 128 samples, NaN, or a rate outside 2 to 192 kHz.
+        ValueError: for another shape or type, silence, less than 128 samples, NaN, or a rate outside 2 to 192 kHz.
     """
-    if not torch.isfinite(wave).all():
-        raise ValueError("expected finite samples, got NaN or infinity")
+    _check(wave, "samples", ("n",))
     if not 2000 <= rate <= 192_000:
         raise ValueError(f"expected 2,000 to 192,000 samples a second, got {rate:,}")
-    if wave.numel() == 0 or wave.abs().max() < 1e-3:
+    in_world, keeps_clock = (len(wave), rate) == (SAMPLES, RATE), 1.0 <= round(len(wave) / rate, 2) <= 1.1
+    if keeps_clock:
+        wave = wave[: math.ceil(SAMPLES * rate / RATE)]
+    offset = wave.mean()
+    voice = wave - offset
+    if voice.abs().max() < 1e-3:
         raise ValueError("expected a voice, got silence")
-    if rate == RATE and wave.numel() == SAMPLES:
+    if in_world and offset.abs() < OFFSET:
         return wave.clamp(-1, 1)
     rate = 25 * round(rate / 25)  # a rate coprime with 8000 would need a filter bank of gigabytes
-    voice = torch.from_numpy(trim(torchaudio.functional.resample(wave, rate, RATE).numpy()))
-    onset = 2 if len(voice) <= SAMPLES - 2 * SAMPLES_PER_ONSET else 1
+    voice = torchaudio.functional.resample(voice, rate, RATE).numpy()
+    start = _start_after_clicks(voice)
+    voice = torch.from_numpy(trim(voice[start:]))
+    if not keeps_clock:
+        start = SAMPLES_PER_ONSET * (2 if len(voice) <= SAMPLES - 2 * SAMPLES_PER_ONSET else 1)
     out = SILENCE * torch.randn(SAMPLES, generator=torch.Generator().manual_seed(0))
-    heard = out[onset * SAMPLES_PER_ONSET :][: len(voice)]
-    heard[:] = voice[: len(heard)]
+    rest = out[start:][: len(voice)]
+    rest[:] = voice[: len(rest)]
     return out
+
+
+def _check(values: Any, what: str, shape: tuple, low: float = -math.inf, high: float = math.inf) -> None:
+    """ValueError unless the values are finite floats in [low, high] of this shape; a letter is any length."""
+    expected = f"expected {what} as a float tensor ({', '.join(map(str, shape))})"
+    if not isinstance(values, Tensor) or not values.is_floating_point():
+        raise ValueError(f"{expected}, got {getattr(values, 'dtype', type(values).__name__)}")
+    came = tuple(values.shape)
+    wanted = tuple(m if isinstance(n, str) else n for n, m in zip(shape, came, strict=False))
+    if wanted != came or len(shape) != len(came) or 0 in came:
+        raise ValueError(f"{expected}, got shape {came}")
+    if not values.isfinite().all():
+        raise ValueError(f"{expected}, got NaN or infinite values")
+    if values.min() < low - TOLERANCE or values.max() > high + TOLERANCE:
+        raise ValueError(f"{expected} in [{low:g}, {high:g}], got values in [{values.min():.3g}, {values.max():.3g}]")
+
+
+def _of_squares(pixels: Tensor) -> Tensor | None:
+    """The 32 x 32 picture, if these pixels are that picture with every pixel drawn k px wide."""
+    k = pixels.shape[-1] // CANVAS
+    if pixels.shape[-2:] != (k * CANVAS, k * CANVAS):
+        return None
+    small = reduce(pixels, "c (h k) (w l) -> c h w", "mean", k=k, l=k)
+    same = (repeat(small, "c h w -> c (h k) (w l)", k=k, l=k) - pixels).abs().max() < 1 / 255
+    return small if same else None
+
+
+def _start_after_clicks(wave: np.ndarray) -> int:
+    """Where the voice starts by the world's rule, once every click with a pause behind it is passed over."""
+    start = voice_start(wave)
+    while True:
+        rms = loudness(wave[start:])[CLICK:]
+        if len(rms) <= PAUSE or rms[:PAUSE].max() >= rms.max() / 10:
+            return start
+        start += CLICK * WINDOW
+        start += voice_start(wave[start:])
 
 
 def _paper(frames: Tensor) -> Tensor:

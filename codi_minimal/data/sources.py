@@ -23,6 +23,7 @@ from . import sample
 
 HUB = {"mnist": "ylecun/mnist", "fsdd": "mteb/free-spoken-digit-dataset"}
 RATE, WINDOW, PEAK, LONGEST = 8000, 128, 0.8, 8192
+VOICES, MAX_SECONDS = ("WAV", "FLAC", "OGG", "MP3"), 60  # formats of recordings, and how long one may last
 _SPLITS = ("train", "test")
 _log = logging.getLogger(__name__)
 
@@ -77,21 +78,37 @@ def load(data: str | Path | None = None, split: str = "train", hub: bool = True)
 
 
 def trim(wave: np.ndarray) -> np.ndarray:
-    """A recording from where its voice starts, peak 0.8, at most 8192 samples.
-
-    It starts at the first whole 128-sample window whose RMS passes a tenth of its loudest window's.
+    """A recording from where its voice starts, peak 0.8, at most 8192 samples; see `voice_start`.
 
     Raises:
-        ValueError: if the recording is not one channel, has no whole window, or is silent.
+        ValueError: as `voice_start`.
+    """
+    voice = wave[voice_start(wave) :]
+    return (PEAK * voice / np.abs(voice).max()).astype(np.float32)[:LONGEST]
+
+
+def voice_start(wave: np.ndarray) -> int:
+    """The sample at which a voice starts: the first of the first 128 whose RMS passes a tenth of the loudest 128's.
+
+    Args:
+        wave: "n", of which whole windows of 128 samples are compared.
+    Raises:
+        ValueError: if the recording is not one channel, has no whole window, is silent, or is not finite.
     """
     if wave.ndim != 1 or len(wave) < WINDOW:
         raise ValueError(f"expected a voice on one channel, {WINDOW} samples or more, got shape {wave.shape}")
-    if not (peak := np.abs(wave).max()) > 0:  # NaN is not
-        raise ValueError(f"expected a voice, got {'silence' if peak == 0 else 'NaN'}")
+    if not np.isfinite(wave).all():
+        raise ValueError("expected a voice, got NaN or infinite samples")
+    if not wave.any():
+        raise ValueError("expected a voice, got silence")
+    rms = loudness(wave)
+    return WINDOW * int((rms > rms.max() / 10).argmax())
+
+
+def loudness(wave: np.ndarray) -> np.ndarray:
+    """The RMS of each whole window of 128 samples."""
     windows = wave[: len(wave) // WINDOW * WINDOW].reshape(-1, WINDOW)
-    rms = np.sqrt((windows.astype(np.float64) ** 2).mean(1))
-    voice = wave[WINDOW * int((rms > rms.max() / 10).argmax()) :]
-    return (PEAK * voice / np.abs(voice).max()).astype(np.float32)[:LONGEST]
+    return np.sqrt((windows.astype(np.float64) ** 2).mean(1))
 
 
 def _from_folder(folder: Path, split: str) -> Source:
@@ -102,8 +119,9 @@ def _from_folder(folder: Path, split: str) -> Source:
             raise ValueError(f"expected {path.name} (parquet with {expected}) in the data folder {folder}, got none")
         try:
             columns[name] = _DECODERS[name](_read_parquet(path))
-        except Exception as error:
-            raise ValueError(f"expected {path.name} to be parquet with {expected}, got: {error}") from error
+        except Exception as error:  # the library has many of its own, some of several lines
+            came = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"expected {path.name} to be parquet with {expected}, got: {came}") from error
     return _source(*columns["mnist"], *columns["fsdd"], name="folder")
 
 
@@ -126,7 +144,9 @@ def _from_hub(split: str) -> Source:
 
 
 def _from_sample(split: str) -> Source:
-    return _source(*sample.handwriting(split), *sample.voices(split), name="built-in sample")
+    waves, spoken, speakers = sample.voices(split)
+    voices = [trim(wave) for wave in waves]
+    return _source(*sample.handwriting(split), voices, spoken, speakers, name="built-in sample")
 
 
 def _read_parquet(path: Path) -> Any:
@@ -143,58 +163,82 @@ def _read_parquet(path: Path) -> Any:
             enable_progress_bars()
 
 
-def _glyph_columns(rows: Any) -> tuple[np.ndarray, Iterable[int]]:
+def _glyph_columns(rows: Any) -> tuple[np.ndarray, list[int]]:
     from datasets import Image
-    from PIL import Image as Pillow
 
     rows = rows.cast_column("image", Image(decode=False))
-    glyphs = np.stack([np.asarray(Pillow.open(io.BytesIO(cell["bytes"]))) for cell in rows["image"]])
-    if glyphs.shape[1:] != (28, 28) or glyphs.dtype != np.uint8:
-        raise ValueError(f"images of {glyphs.shape[1:]} {glyphs.dtype}, not 28x28 grey")
-    return glyphs, rows["label"]
+    return np.stack([_glyph(_content(cell)) for cell in rows["image"]]), _labels(rows["label"])
 
 
-def _voice_columns(rows: Any) -> tuple[list[np.ndarray], Iterable[int], list[str]]:
-    import soundfile
+def _voice_columns(rows: Any) -> tuple[list[np.ndarray], list[int], list[str]]:
     from datasets import Audio
 
     rows = rows.cast_column("audio", Audio(decode=False))
-    waves = []
-    for cell in rows["audio"]:
-        wave, rate = soundfile.read(io.BytesIO(cell["bytes"]), dtype="float32")
-        if rate != RATE:
-            raise ValueError(f"a recording at {rate} Hz, not {RATE}")
-        waves.append(wave)
+    voices, labels = [_voice(_content(cell)) for cell in rows["audio"]], _labels(rows["label"])
     if "speaker" in rows.column_names:
-        return waves, rows["label"], list(rows["speaker"])
+        return voices, labels, _speakers(rows["speaker"])
     # FSDD names its files digit_speaker_take.wav; copies without the column keep the name
     names = [Path(cell["path"] or "").stem.split("_") for cell in rows["audio"]]
-    return waves, rows["label"], [parts[1] if len(parts) == 3 else "unknown" for parts in names]
+    return voices, labels, [parts[1] if len(parts) == 3 else "unknown" for parts in names]
+
+
+def _content(cell: Any) -> bytes:
+    if not cell or not cell["bytes"]:
+        raise ValueError("a row without bytes")
+    return cell["bytes"]
+
+
+def _glyph(content: bytes) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+        if (*image.size, image.mode) != (28, 28, "L"):
+            raise ValueError(f"an image of {image.width}x{image.height} in mode {image.mode}, not 28x28 grey (L)")
+        return np.asarray(image)
+
+
+def _voice(content: bytes) -> np.ndarray:
+    import soundfile
+
+    with soundfile.SoundFile(io.BytesIO(content)) as sound:
+        if sound.format not in VOICES or sound.samplerate != RATE:
+            raise ValueError(f"a recording in {sound.format} at {sound.samplerate} Hz, not {RATE} in {VOICES}")
+        if sound.channels > 1 or sound.frames > MAX_SECONDS * RATE:
+            came = f"{sound.channels} channels, {sound.frames:,} samples"
+            raise ValueError(f"a recording of {came}, not 1 channel of at most {MAX_SECONDS} s")
+        return trim(sound.read(dtype="float32"))
+
+
+def _labels(values: Iterable[Any]) -> list[int]:
+    values = list(values)
+    for row, value in enumerate(values):
+        if type(value) is not int or not 0 <= value <= 9:
+            raise ValueError(f"row {row}: expected a whole number as label, 0 … 9, got {value!r}")
+    return values
+
+
+def _speakers(values: Iterable[Any]) -> list[str]:
+    values = list(values)
+    for row, value in enumerate(values):
+        if not isinstance(value, str):
+            raise ValueError(f"row {row}: expected a string as speaker, got {value!r}")
+    return values
 
 
 _DECODERS = {"mnist": _glyph_columns, "fsdd": _voice_columns}
 
 
 def _source(
-    glyphs: np.ndarray,
-    digits: Iterable[int],
-    waves: list[np.ndarray],
-    spoken: Iterable[int],
-    speakers: list[str],
-    name: str,
+    glyphs: np.ndarray, digits: list[int], voices: list[np.ndarray], spoken: list[int], speakers: list[str], name: str
 ) -> Source:
-    voices = [torch.from_numpy(trim(wave)) for wave in waves]
     number = {speaker: i for i, speaker in enumerate(sorted(set(speakers)))}
-    source = Source(
+    recordings = [torch.from_numpy(voice) for voice in voices]
+    return Source(
         glyphs=torch.from_numpy(glyphs),
-        digits=torch.tensor(list(digits)),
-        recordings=pad_sequence(voices, batch_first=True),
+        digits=torch.tensor(digits),
+        recordings=pad_sequence(recordings, batch_first=True),
         lengths=torch.tensor([len(voice) for voice in voices]),
-        spoken=torch.tensor(list(spoken)),
+        spoken=torch.tensor(spoken),
         speakers=torch.tensor([number[speaker] for speaker in speakers]),
         name=name,
     )
-    for labels in (source.digits, source.spoken):
-        if not 0 <= int(labels.min()) <= int(labels.max()) <= 9:
-            raise ValueError(f"expected labels 0 … 9, got {int(labels.min())} … {int(labels.max())}")
-    return source

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 import soundfile
 import torch
 from datasets import Dataset
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from codi_minimal.data import load, sources, trim
+from tests.media.making import POSTSCRIPT
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +23,15 @@ def bare(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def png(array):
+def png(array, format="PNG"):
     file = io.BytesIO()
-    Image.fromarray(array).save(file, "PNG")
+    Image.fromarray(array).save(file, format)
     return {"bytes": file.getvalue(), "path": None}
 
 
-def wav(wave, rate=8000):
+def wav(wave, rate=8000, format="WAV"):
     file = io.BytesIO()
-    soundfile.write(file, wave, rate, format="WAV")
+    soundfile.write(file, wave, rate, format=format)
     return {"bytes": file.getvalue(), "path": "3_theo_7.wav"}
 
 
@@ -77,6 +79,7 @@ def test_trim_starts_at_the_first_whole_window_that_passes_a_tenth():
     [
         (np.zeros(4000), "silence"),
         (np.full(4000, np.nan), "NaN"),
+        (np.r_[np.full(500, 0.1), np.inf, np.full(500, 0.1)], "infinite"),
         (np.ones(100), r"\(100,\)"),
         (np.ones((4000, 2)), r"\(4000, 2\)"),
     ],
@@ -122,13 +125,6 @@ def test_broken_folders_are_named(tmp_path):
         load(tmp_path)
     write_glyphs(tmp_path, GLYPH[:20])
     with pytest.raises(ValueError, match="mnist-train.parquet.*not 28x28"):
-        load(tmp_path)
-
-
-def test_labels_past_nine_are_refused(tmp_path):
-    Dataset.from_dict({"image": [png(GLYPH)], "label": [10]}).to_parquet(tmp_path / "mnist-train.parquet")
-    write_voices(tmp_path, WAVE)
-    with pytest.raises(ValueError, match="labels 0 … 9, got 10"):
         load(tmp_path)
 
 
@@ -184,3 +180,68 @@ def test_a_source_is_told_from_another_of_the_same_name(sample):
     fewer = replace(sample, digits=sample.digits[:-1], glyphs=sample.glyphs[:-1])
     assert sample.identity == replace(sample).identity != fewer.identity
     assert fewer.identity.startswith(sample.name)
+
+
+@pytest.mark.parametrize("label", [3.5, True, None, "three", [1, 2], -1, 10])
+@pytest.mark.parametrize("name", ["mnist", "fsdd"])
+def test_labels_are_whole_numbers_from_zero_to_nine(tmp_path, name, label):
+    write_glyphs(tmp_path, GLYPH)
+    write_voices(tmp_path, WAVE, speaker=["theo", "george"])
+    rows = {"image": [png(GLYPH)] * 2} if name == "mnist" else {"audio": [wav(WAVE)] * 2, "speaker": ["a", "b"]}
+    labels = [None, 3] if label is None else [label] * 2
+    Dataset.from_dict(rows | {"label": labels}).to_parquet(tmp_path / f"{name}-train.parquet")
+    with pytest.raises(ValueError, match=r"row 0: expected a whole number as label, 0 … 9, got ") as caught:
+        load(tmp_path)
+    assert f"{name}-train.parquet" in str(caught.value) and str(caught.value).endswith(repr(label))
+
+
+@pytest.mark.parametrize("speakers", [["theo", None], [3, 4], [["theo"], ["george"]]])
+def test_speakers_are_strings(tmp_path, speakers):
+    write_glyphs(tmp_path, GLYPH)
+    write_voices(tmp_path, WAVE, speaker=speakers)
+    with pytest.raises(ValueError, match=r"fsdd-train.parquet.*row \d: expected a string as speaker, got"):
+        load(tmp_path)
+
+
+def voices_of(cell):
+    return lambda folder: Dataset.from_dict({"audio": [cell], "label": [3]}).to_parquet(folder / "fsdd-train.parquet")
+
+
+def glyphs_of(cell):
+    return lambda folder: Dataset.from_dict({"image": [cell], "label": [3]}).to_parquet(folder / "mnist-train.parquet")
+
+
+BROKEN = {
+    "no image": (glyphs_of({"bytes": None, "path": "/etc/hostname"}), "mnist-train.parquet.*a row without bytes"),
+    "bmp": (glyphs_of(png(GLYPH, "BMP")), "mnist-train.parquet.*cannot identify image file"),
+    "colours": (glyphs_of(png(np.zeros((28, 28, 3), np.uint8))), "28x28 in mode RGB, not 28x28 grey"),
+    "no voice": (voices_of({"bytes": None, "path": "3_theo_7.wav"}), "fsdd-train.parquet.*a row without bytes"),
+    "silence": (voices_of(wav(np.zeros(900))), "fsdd-train.parquet.*got silence"),
+    "stereo": (voices_of(wav(np.ones((900, 2)))), "fsdd-train.parquet.*2 channels, 900 samples, not 1 channel"),
+    "minutes": (voices_of(wav(np.ones(8000 * 61))), "fsdd-train.parquet.*488,000 samples, not .* at most 60 s"),
+    "aiff": (voices_of(wav(WAVE, format="AIFF")), "fsdd-train.parquet.*a recording in AIFF"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_rows_that_cannot_be_used_are_refused_in_one_line(tmp_path, name):
+    write_glyphs(tmp_path, GLYPH)
+    write_voices(tmp_path, WAVE)
+    make, message = BROKEN[name]
+    make(tmp_path)
+    with pytest.raises(ValueError, match=message) as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the program that stands in for gs is a shell script")
+def test_no_row_runs_a_program(tmp_path, monkeypatch):
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n", encoding="utf-8")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    glyphs_of({"bytes": POSTSCRIPT, "path": None})(tmp_path)
+    write_voices(tmp_path, WAVE)
+    with pytest.raises(ValueError, match="cannot identify image file"):
+        load(tmp_path)
+    assert not (tmp_path / "called").exists()

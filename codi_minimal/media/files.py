@@ -1,0 +1,57 @@
+"""What every reader does: it checks a file before it decodes it, and says in one line what is wrong with it."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+MAX_BYTES = 50_000_000
+
+
+def read_bytes(path: str | Path, expected: str) -> bytes:
+    """The content of a file.
+
+    Args:
+        path: a file whose ending is one of those in `expected`.
+        expected: what the file should be, with its endings, such as "a clip (.gif, .mp4)".
+    Raises:
+        ValueError: if there is no such file, or if it has another ending, no bytes or more than `MAX_BYTES`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        came = "a folder" if path.is_dir() else "no such file"
+        raise ValueError(f"{path}: expected {expected}, got {came}")
+    suffix = path.suffix.lower()
+    if suffix not in re.findall(r"\.\w+", expected):
+        raise ValueError(f"{path}: expected {expected}, got the ending {suffix!r}")
+    size = path.stat().st_size
+    if not 0 < size <= MAX_BYTES:
+        raise ValueError(f"{path}: expected {expected} of 1 to {MAX_BYTES:,} bytes, got {size:,}")
+    return path.read_bytes()
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Puts the file's name before what a ValueError says."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+@contextmanager
+def decoding(path: str | Path, expected: str) -> Iterator[None]:
+    """Turns whatever a decoder raises into a ValueError of one line that names the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except ImportError:
+        raise
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError and their own
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = re.sub(r"\W*<(_io\.BytesIO|none)\b[^>]*>'?", "", reason)  # decoders know no name for our bytes
+        raise ValueError(f"{path}: expected {expected}, got one that cannot be read ({reason})") from error

@@ -1,0 +1,84 @@
+"""Reads pictures, and turns Pillow's images into tensors."""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange, reduce, repeat
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from codi_minimal.fitting import fit_image
+
+from .files import decoding, naming, read_bytes
+
+IMAGE_FILE = "a picture (.png, .jpg, .jpeg, .webp, .bmp)"
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows many more, and starts a program of its own for PostScript
+MAX_PIXELS = 51_000_000  # in the header: a phone's 50 megapixels
+MAX_DECODED = 14_000_000  # in memory
+MAX_SIDE = 20_000  # Pillow keeps a pointer for each row
+AREA = 2_000_000  # pixels of which tensors are made
+
+
+def read_image(path: str | Path) -> Tensor:
+    """A picture of any size as the world's image; see `fit_image`.
+
+    A picture has at most 14 million pixels, no more than 20,000 on a side. An ordinary JPEG may have 51 million,
+    because it can be decoded at a half to an eighth of its size; a progressive one cannot.
+
+    Returns:
+        "3 32 32" in [0, 1].
+    Raises:
+        ValueError: if the file cannot be read, is too large, or shows nothing.
+    """
+    data = read_bytes(path, IMAGE_FILE)
+    with decoding(path, IMAGE_FILE), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        check_size(image.size, MAX_PIXELS)
+        if "progressive" not in image.info:
+            image.draft(None, tuple(n // _excess(image.size, AREA) for n in image.size))
+        check_size(image.size, MAX_DECODED)
+        pixels = as_pixels(shrink(image, AREA))
+    with naming(path):
+        return fit_image(pixels)
+
+
+def check_size(size: tuple[int, int], most: int) -> None:
+    """ValueError if a picture of this width and height has more than `most` pixels or too long a side."""
+    width, height = size
+    if width * height > most or max(size) > MAX_SIDE:
+        raise ValueError(f"{width} x {height} is more than {most:,} pixels or {MAX_SIDE:,} on a side")
+
+
+def shrink(image: Image.Image, area: int) -> Image.Image:
+    """The picture, averaged over squares of pixels so that it has at most `area` pixels.
+
+    A smaller picture is returned as it is.
+    """
+    factor = _excess(image.size, area)
+    if factor == 1:
+        return image
+    if image.mode.startswith("I"):
+        image = image.convert("I")
+    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")  # the mean of two numbers of a palette is another colour
+    return image.reduce(factor)
+
+
+def as_pixels(image: Image.Image) -> Tensor:
+    """A Pillow picture as "3 h w" in [0, 1], upright, its transparent parts filled with paper."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip
+        grey = torch.from_numpy(np.asarray(image).astype(np.float32) / 65535)
+        return repeat(grey.clamp(0, 1), "h w -> c h w", c=3)
+    rgba = torch.from_numpy(np.asarray(image.convert("RGBA")).astype(np.float32) / 255)
+    rgb, alpha = rearrange(rgba[..., :3], "h w c -> c h w"), rgba[..., 3]
+    drawn = (reduce(rgb, "c h w -> h w", "mean") * alpha).sum() / alpha.sum().clamp(min=1e-6)
+    paper = float(drawn < 0.5)  # dark ink on nothing is meant for white paper, light ink for black
+    return rgb * alpha + paper * (1 - alpha)
+
+
+def _excess(size: tuple[int, int], area: int) -> int:
+    """By which whole number both sides must be divided so that at most `area` pixels remain."""
+    return math.ceil(math.sqrt(math.prod(size) / area))

@@ -1,0 +1,88 @@
+"""Writes what `CoDi.generate` returns, one sample at a time."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from einops import repeat
+from PIL import Image
+from torch import Tensor
+
+from codi_minimal.data.sources import RATE
+
+from .clips import pyav
+
+FPS = 8
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Writes one caption and a newline."""
+    Path(path).write_text(text + "\n", encoding="utf-8")
+    return Path(path)
+
+
+def write_png(path: str | Path, image: Tensor, upscale: int = 1) -> Path:
+    """Writes an image, "3 h w" in [0, 1], every pixel `upscale` wide."""
+    Image.fromarray(_bytes_of(image, 3, upscale)).save(path, format="PNG")
+    return Path(path)
+
+
+def write_wav(path: str | Path, wave: Tensor) -> Path:
+    """Writes audio, "n" in [-1, 1] at 8 kHz, as 16-bit PCM."""
+    if wave.ndim != 1 or not torch.isfinite(wave).all():
+        raise ValueError(f"expected finite samples of shape (n,), got {tuple(wave.shape)} or NaN")
+    with open(path, "wb") as file:  # soundfile itself refuses some names
+        soundfile.write(file, wave.detach().cpu().clamp(-1, 1).numpy(), RATE, subtype="PCM_16", format="WAV")
+    return Path(path)
+
+
+def write_gif(path: str | Path, video: Tensor, upscale: int = 4) -> Path:
+    """Writes a video, "f 3 h w" in [0, 1], as an endless GIF of 8 frames a second."""
+    frames = [Image.fromarray(frame) for frame in _bytes_of(video, 4, upscale)]
+    # GIF counts hundredths of a second: 120 and 130 ms in turn make exactly 8 frames a second
+    times = [120 + 10 * (i % 2) for i in range(len(frames))]
+    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
+    return Path(path)
+
+
+def write_mp4(path: str | Path, video: Tensor, upscale: int = 8) -> Path:
+    """Writes a video, "f 3 h w" in [0, 1], as H.264 at 8 frames a second; needs the extra `video`."""
+    av = pyav()
+    frames = _bytes_of(video, 4, upscale)
+    with open(path, "wb") as file, av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        for frame in np.ascontiguousarray(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return Path(path)
+
+
+WRITERS = {
+    "text": ("txt", write_text),
+    "image": ("png", partial(write_png, upscale=8)),
+    "audio": ("wav", write_wav),
+    "video": ("gif", write_gif),
+}
+
+
+def write_sample(folder: str | Path, stem: str, sample: Mapping[str, Any], mp4: bool = False) -> list[Path]:
+    """Writes one sample, {modality: item}, each to <folder>/<stem>-<modality>.<ending>."""
+    writers = WRITERS | ({"video": ("mp4", write_mp4)} if mp4 else {})
+    paths = []
+    for name, item in sample.items():
+        ending, write = writers[name]
+        paths.append(write(Path(folder) / f"{stem}-{name}.{ending}", item))
+    return paths
+
+
+def _bytes_of(pixels: Tensor, ndim: int, upscale: int) -> np.ndarray:
+    """Pixels in [0, 1], "... 3 h w", as bytes "... h w 3"."""
+    if pixels.ndim != ndim or pixels.shape[-3] != 3 or not torch.isfinite(pixels).all():
+        raise ValueError(f"expected finite pixels of shape (..., 3, h, w), got {tuple(pixels.shape)} or NaN")
+    pixels = repeat(pixels.detach().cpu(), "... c h w -> ... (h k) (w l) c", k=upscale, l=upscale)
+    return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy()

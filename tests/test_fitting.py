@@ -1,0 +1,47 @@
+"""What `fitting` keeps, and what it refuses; how it fits real files is in tests/media."""
+
+import pytest
+import torch
+
+from codi_minimal.fitting import fit_audio, fit_image, fit_video
+
+
+def test_what_is_in_the_world_already_is_kept():
+    image = torch.zeros(3, 32, 32)
+    image[:, 3:9, 4:8] = 0.7
+    assert torch.equal(fit_image(image), image)
+    squares = image.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    assert (fit_image(squares) - image).abs().max() < 1e-6
+    wave = torch.sin(torch.arange(8192) / 5)
+    assert torch.equal(fit_audio(wave, 8000), wave)
+
+
+def test_a_drawing_that_is_not_made_of_squares_is_framed():
+    image = torch.zeros(3, 256, 256)
+    image[:, 27:77, 33:67] = 0.7  # not on the grid of squares of 8
+    rows = fit_image(image).mean(0).sum(1)
+    assert (rows * (torch.arange(32) + 0.5)).sum() / rows.sum() == pytest.approx(16, abs=1)
+
+
+NAN = float("nan")
+WRONG = [
+    (fit_image, torch.rand(4, 40, 40), r"expected pixels as a float tensor \(3, h, w\), got shape \(4, 40, 40\)"),
+    (fit_image, torch.rand(1, 3, 40, 40), r"got shape \(1, 3, 40, 40\)"),
+    (fit_image, torch.rand(3, 0, 40), r"got shape \(3, 0, 40\)"),
+    (fit_image, torch.zeros(3, 40, 40, dtype=torch.uint8), "got torch.uint8"),
+    (fit_image, torch.full((3, 40, 40), NAN), "got NaN or infinite values"),
+    (fit_image, torch.full((3, 40, 40), 255.0), r"in \[0, 1\], got values in \[255, 255\]"),
+    (fit_image, [[0.5]], "got list"),
+    (fit_video, torch.rand(9, 3, 40, 40), r"expected frames as a float tensor \(8, 3, h, w\), got shape \(9, 3"),
+    (fit_video, torch.full((8, 3, 40, 40), NAN), "got NaN"),
+    (fit_audio, torch.ones(9000, dtype=torch.int16), r"expected samples as a float tensor \(n\), got torch.int16"),
+    (fit_audio, torch.rand(2, 9000), r"got shape \(2, 9000\)"),
+    (fit_audio, torch.tensor([0.1, float("inf")] * 4000), "got NaN or infinite"),
+    (fit_audio, torch.rand(100), r"128 samples or more, got shape \(100,\)"),
+]
+
+
+@pytest.mark.parametrize(("fit", "values", "message"), WRONG)
+def test_other_values_are_refused_with_what_was_expected_and_what_came(fit, values, message):
+    with pytest.raises(ValueError, match=message):
+        fit(*((values, 8000) if fit is fit_audio else (values,)))
