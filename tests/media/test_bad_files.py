@@ -51,13 +51,19 @@ def sound(format, rate=8000, channels=1, seconds=1):
     return make
 
 
-def claims(width, height):
+def tagged(path):
+    """AIFF behind the tag that MP3 files begin with."""
+    sound("AIFF")(path)
+    path.write_bytes(b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + path.read_bytes())
+
+
+def claims(width, height, progressive=False):
     """A JPEG of 64 x 64 pixels whose header claims another size."""
 
     def make(path):
-        Image.new("RGB", (64, 64)).save(path)
+        Image.new("RGB", (64, 64)).save(path, progressive=progressive)
         data = bytearray(path.read_bytes())
-        at = data.index(b"\xff\xc0") + 5
+        at = data.index(b"\xff\xc2" if progressive else b"\xff\xc0") + 5
         data[at : at + 4] = struct.pack(">HH", height, width)
         path.write_bytes(data)
 
@@ -124,7 +130,9 @@ BAD = [
     (media.read_image, "big.png", raw(png_header(9000, 9000)), "9000 x 9000 is more than"),
     (media.read_image, "bomb.png", raw(png_header(60000, 60000)), "cannot be read"),
     (media.read_image, "tall.png", raw(png_header(1, 13_000_000)), "1 x 13000000 is more than"),
+    (media.read_image, "scan.png", raw(png_header(4000, 3999)), "4000 x 3999 is more than 14,000,000"),
     (media.read_image, "claims.jpg", claims(8000, 7999), "8000 x 7999 is more than"),
+    (media.read_image, "slow.jpg", claims(7000, 7000, progressive=True), "7000 x 7000 is more than 14,000,000"),
     (media.read_image, "tiff.png", picture("TIFF"), "cannot be read"),
     (media.read_image, "ppm.jpg", picture("PPM"), "cannot be read"),
     (media.read_image, "gif.png", picture("GIF"), "cannot be read"),
@@ -138,6 +146,7 @@ BAD = [
     (media.read_audio, "picture.wav", raw(png_header(4, 4)), "cannot be read (Format not recognised.)"),
     (media.read_audio, "aiff.wav", sound("AIFF"), "cannot be read"),
     (media.read_audio, "caf.ogg", sound("CAF"), "cannot be read"),
+    (media.read_audio, "tagged.mp3", tagged, "AIFF is none of WAV"),
     (media.read_audio, "many.ogg", sound("OGG", channels=9), "9 channels of 8,000 samples is more than"),
     (media.read_audio, "bomb.flac", sound("FLAC", 192_000, 8, 59), "8 channels of 11,328,000 samples is more than"),
     (media.read_video, "corrupt.gif", raw(b"GIF89a"), "cannot be read"),
