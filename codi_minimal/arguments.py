@@ -1,6 +1,7 @@
 """What the command line takes: verbs, their options and defaults, and what `--help` says of them."""
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -18,6 +19,54 @@ EXPERIMENTS = {
     "sampling": "guidance, steps and samplers",
     "probe": "what V knows of noisy latents",
 }
+
+
+MOST_FILES = 10_000  # samples of one `generate`
+MOST_SAMPLES = 5_000  # of one figure: an evaluation keeps all samples of a figure, 143 kB each, in memory
+MOST_STEPS = 100_000_000
+MOST_WORKERS = 256
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A type for argparse: a whole number from low to high."""
+
+    def read(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {value!r}")
+        return number
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """A type for argparse: a number from low to high."""
+
+    def read(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got {value!r}")
+        return number
+
+    return read
+
+
+def weight(value: str) -> tuple[str, float]:
+    """A type for argparse: a modality and its weight, as text=1."""
+    name, _, amount = value.partition("=")
+    if name not in PROMPTS or not amount:
+        raise argparse.ArgumentTypeError(f"expected NAME=NUMBER with a name out of {', '.join(PROMPTS)}, got {value!r}")
+    return name, number(0, 1e6)(amount)
+
+
+seed = whole(0, 2**62 - 1)  # so that a seed and some number of samples added to it fit in 64 bits
+share = number(0, 1)
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,15 +107,15 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     for name, what in PROMPTS.items():
         sub.add_argument(f"--{name}", action="append", default=[], help=f"{what}; may be repeated")
     sub.add_argument("--to", nargs="+", choices=PROMPTS, default=list(PROMPTS), help="outputs (default: all)")
-    sub.add_argument("--weights", nargs="+", default=[], metavar="NAME=W", help="as text=1 audio=0.5")
-    sub.add_argument("--guidance", type=float, help="1: none; more: closer to the prompts")
-    sub.add_argument("--steps", type=_positive, help="of the sampler")
+    sub.add_argument("--weights", nargs="+", type=weight, default=[], metavar="NAME=W", help="as text=1 audio=0.5")
+    sub.add_argument("--guidance", type=number(-1e6, 1e6), help="1: none; more: closer to the prompts")
+    sub.add_argument("--steps", type=whole(1, MOST_STEPS), help="of the sampler")
     sub.add_argument("--sampler", choices=("ddim", "dpm-solver++", "ddpm"))
-    sub.add_argument("--stagger", type=float, help="how much later each output starts than the one before: 0 to 1")
+    sub.add_argument("--stagger", type=share, help="how much later each output starts than the one before: 0 to 1")
     arrivals(sub)
     sub.add_argument("--autocast", choices=("bf16",), help="denoise in bfloat16")
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--num", type=_positive, default=1, help="samples (default: 1)")
+    sub.add_argument("--seed", type=seed, default=0)
+    sub.add_argument("--num", type=whole(1, MOST_FILES), default=1, help=f"samples; at most {MOST_FILES} (default: 1)")
     sub.add_argument("--no-joint", dest="joint", action="store_false", help="make each output by itself")
     sub.add_argument("--mp4", action="store_true", help="write MP4 rather than GIF; needs the extra `video`")
 
@@ -77,33 +126,36 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     sub.add_argument("--stages", nargs="+", help="stop after these (default: all); with --further, only these")
     sub.add_argument("--further", nargs="?", const="", metavar="CHECKPOINT",
                      help="go on from a finished checkpoint's weights (default: the one that ships)")  # fmt: skip
-    sub.add_argument("--steps", type=_positive, help="of each stage, with --further (default: as many as it had)")
-    sub.add_argument("--seed", type=int, help="of all that is drawn (default: 0; 1 with --further, for other samples)")
+    sub.add_argument("--steps", type=whole(1, MOST_STEPS), help="of each stage, with --further (default: as before)")
+    sub.add_argument("--seed", type=seed, help="of all that is drawn (default: 0; 1 with --further, for other samples)")
     sub.add_argument("--estimate", action="store_true", help="only say how long all would take here")
 
     sub = verb("evaluate", "results")
     checkpoint(sub)
     data(sub)
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
-    sub.add_argument("--samples", type=_positive, help="for each single-prompt cell, several prompts, and joint figure")
-    sub.add_argument("--cells", type=_positive, help="samples for each of the 225 cells")
-    sub.add_argument("--stagger", type=float, help="as in generate; 0: all outputs start at once")
+    sub.add_argument("--samples", type=whole(2, MOST_SAMPLES),
+                     help=f"for each single-prompt cell, several prompts, and joint figure: 2 to {MOST_SAMPLES}")
+    sub.add_argument("--cells", type=whole(1, MOST_SAMPLES),
+                     help=f"samples for each of the 225 cells: 1 to {MOST_SAMPLES}")
+    sub.add_argument("--stagger", type=share, help="as in generate; 0: all outputs start at once")
     arrivals(sub)
     sub.add_argument("--autocast", choices=("bf16",), help="as in generate: faster where the processor computes in it")
-    sub.add_argument("--workers", type=_positive, help="processes (default: one a core, at most 4; on a GPU 1)")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--workers", type=whole(1, MOST_WORKERS),
+                     help="processes (default: one a core, at most 4; on a GPU 1)")
+    sub.add_argument("--seed", type=seed, default=0)
 
     sub = verb("judges", "results/judges", device=False)
     data(sub)
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=seed, default=0)
 
     sub = verb("experiment", "results")
     checkpoint(sub)
     data(sub)
     sub.add_argument("name", choices=EXPERIMENTS, help="; ".join(f"{k}: {v}" for k, v in EXPERIMENTS.items()))
-    sub.add_argument("--steps", type=_positive, help="of training, for each variant")
-    sub.add_argument("--samples", type=_positive, help="for each figure")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--steps", type=whole(1, MOST_STEPS), help="of training, for each variant")
+    sub.add_argument("--samples", type=whole(1, MOST_SAMPLES), help=f"for each figure; at most {MOST_SAMPLES}")
+    sub.add_argument("--seed", type=seed, default=0)
 
     sub = verb("check")
     checkpoint(sub)
@@ -111,11 +163,5 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
 
     sub = verb("demo", "demo")
     checkpoint(sub)
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=seed, default=0)
     return top
-
-
-def _positive(value: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {value!r}")
-    return int(value)

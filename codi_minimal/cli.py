@@ -1,14 +1,16 @@
 """The command line: `python -m codi_minimal generate | train | evaluate | judges | experiment | check | demo`.
 
-Ordinary files in, ordinary files out. Bad input, a missing file or a loss that is not finite is said in one line on
-stderr, with exit code 2. Heavy imports wait until a verb needs them, so that `--help` answers at once.
+It reads and writes ordinary files. Every error is one line on stderr, with exit code 2; CODI_DEBUG=1 in the environment
+adds the traceback. Heavy imports wait until a verb needs them, so that `--help` answers at once.
 """
 
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import metadata
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +22,62 @@ PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets",
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb; returns the exit code: 0, 2 for an error, 130 when interrupted."""
+    """Runs one verb; returns the exit code: 0, 2 for an error, 130 when interrupted, 141 for a broken pipe."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a console's code page may lack a character of a path
     try:
-        args = parser(generate, train, evaluate, judges, experiment, check, demo).parse_args(argv)
-        args.verb(args)
-    except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        return _fail(error)
+        try:
+            args = parser(generate, train, evaluate, judges, experiment, check, demo).parse_args(argv)
+            _check_out(getattr(args, "out", None))
+            args.verb(args)
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it closes stdout
+        return 141
+    except Exception as error:
+        if os.environ.get("CODI_DEBUG") == "1":
+            traceback.print_exc()
+        return _fail(error)
     return 0
 
 
 def generate(args: argparse.Namespace) -> None:
     """Any prompts to any outputs, each to OUT/NUMBER-MODALITY; the numbers go up, nothing is replaced."""
     from codi_minimal import media
-    from codi_minimal.sheet import contact_sheet
+    from codi_minimal.batches import slices
+    from codi_minimal.device import sample_seed
+    from codi_minimal.sheet import ROWS, contact_sheet
 
     read = media.READERS | {"text": _caption}
     given = {name: [read[name](value) for value in getattr(args, name)] for name in PROMPTS}
     given = {name: items for name, items in given.items() if items}
-    weights = _weights(args.weights)
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
     names = ("guidance", "steps", "sampler", "stagger", "arrivals", "autocast")
-    options = {name: getattr(args, name) for name in names}
-    results = _model(args).generate(
-        {name: [_batch(item) for item in items] for name, items in given.items()},
-        tuple(dict.fromkeys(args.to)),
-        weights=weights,
-        joint=args.joint,
-        num_samples=args.num,
-        seed=args.seed,
-        progress=sys.stderr.isatty(),
-        **{name: value for name, value in options.items() if value is not None},
-    )
-    rows, first = [], _next_number(out)
-    for i in range(args.num):
-        sample = {name: batch[i] for name, batch in results.items()}
-        for path in media.write_sample(out, f"{first + i:03d}", sample, mp4=args.mp4):
-            print(path)
-        title = f"{' + '.join(given) or 'nothing'} → {' + '.join(sample)}"
-        rows.append({"title": title, "prompts": given, "outputs": sample})
-    print(contact_sheet(rows, out / f"{first:03d}-sheet.png"))
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    model, out, rows, first = _model(args), Path(args.out), [], 0
+    for batch in slices(args.num):  # so that memory is bounded, and what is done is on disk
+        seeds = [sample_seed(args.seed, k) for k in range(args.num)[batch]]
+        results = model.generate(
+            {name: [_batch(item) for item in items] for name, items in given.items()},
+            tuple(dict.fromkeys(args.to)),
+            weights=dict(args.weights) or None,
+            joint=args.joint,
+            num_samples=len(seeds),
+            seed=seeds,
+            progress=sys.stderr.isatty(),
+            **options,
+        )
+        out.mkdir(parents=True, exist_ok=True)
+        first = first or _next_number(out)
+        for i in range(len(seeds)):
+            sample = {name: items[i] for name, items in results.items()}
+            for path in media.write_sample(out, f"{first + batch.start + i:03d}", sample, mp4=args.mp4):
+                print(path)
+            title = f"{' + '.join(given) or 'nothing'} → {' + '.join(sample)}"
+            rows = [*rows, {"title": title, "prompts": given, "outputs": sample}][:ROWS]
+    print(contact_sheet(rows, out / f"{first:03d}-sheet.png", args.num))
 
 
 def train(args: argparse.Namespace) -> None:
@@ -111,8 +127,9 @@ def judges(args: argparse.Namespace) -> None:
     from codi_minimal.data import load
     from codi_minimal.evaluation.train_judges import judge_accuracy, train_classifiers
 
-    trained = train_classifiers(load(args.data), args.out, args.seed, progress=sys.stderr.isatty())
-    for name, right in judge_accuracy(trained, load(args.data, "test"), args.out)["accuracy"].items():
+    real, test = load(args.data), load(args.data, "test")
+    trained = train_classifiers(real, args.out, args.seed, progress=sys.stderr.isatty())
+    for name, right in judge_accuracy(trained, test, args.out)["accuracy"].items():
         print(f"{name}: {right:.4f}")
 
 
@@ -158,30 +175,37 @@ def _model(args: argparse.Namespace) -> Any:
     return CoDi.from_pretrained(args.checkpoint, device=args.device)
 
 
-def _fail(error: object) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+def _fail(error: Exception) -> int:
+    message = str(error)
+    if not isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
+        message = f"unexpected {type(error).__name__}: {message} (CODI_DEBUG=1 shows where)"
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def _check_out(out: str | None) -> None:
+    """Refuses a folder that cannot be made or written, before any work is done, and makes nothing."""
+    if out is None:
+        return
+    there = next(path for path in (Path(out), *Path(out).parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"--out: expected a folder that can be written, got {out!r}: see {str(there)!r}")
 
 
 def _caption(value: str) -> str:
     from codi_minimal.media import read_text
 
-    return read_text(value) if value.endswith(".txt") else value
+    if value.lower().endswith(".txt"):
+        return read_text(value)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"--text: expected a caption in UTF-8, got {value!r}") from None
+    return value
 
 
 def _batch(item: Any) -> Any:
     return [item] if isinstance(item, str) else item[None]
-
-
-def _weights(pairs: Sequence[str]) -> dict[str, float] | None:
-    weights = {}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        try:
-            weights[name] = float(value)
-        except ValueError:
-            raise ValueError(f"--weights: expected NAME=NUMBER, as text=1 audio=0.5, got {pair!r}") from None
-    return weights or None
 
 
 def _next_number(out: Path) -> int:

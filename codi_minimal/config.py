@@ -3,87 +3,97 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Literal
+
+from codi_minimal.checked import Checked, Length, Within, checked
+
+Count = Annotated[int, Within(1, 100_000_000)]
+Few = Annotated[int, Within(1, 16)]
+Width = Annotated[int, Within(8, 1024, 8)]  # channels, which group norm shares among 8 groups
+Embedding = Annotated[int, Within(16, 4096, 2)]
+Share = Annotated[float, Within(0, 1)]
+Sigma = Annotated[float, Within(0, 100)]
 
 
 @dataclass(frozen=True)
-class UNetConfig:
+class UNetConfig(Checked):
     """Sizes of a denoiser; see `denoisers.UNet`."""
 
-    widths: tuple[int, ...] = (64, 96)
-    depth: int = 1
-    embed: int = 160
-    tokens: int = 4
+    widths: Annotated[tuple[Width, ...], Length(1, 4)] = (64, 96)
+    depth: Few = 1
+    embed: Embedding = 160
+    tokens: Annotated[int, Within(1, 64)] = 4
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Checked):
     """Sizes of all modules. Data: 32×32 images, 8 frames, 8192 samples at 8 kHz, captions of at most 12 words."""
 
-    d: int = 128  # the prompt space
-    memory: int = 700  # captions that prompts are projected on; Talking Digits has 692 meanings
-    d_env: int = 128  # an environment token
-    summary: int = 4  # environment tokens that say what; audio and video have one more a frame that says when
-    T: int = 1000
-    schedule: str = "cosine"
-    prediction: str = "v"
-    size: int = 32
-    frames: int = 8
-    samples: int = 8192
-    rate: int = 8000
-    max_words: int = 12
-    image_latent: int = 4
-    image_widths: tuple[int, ...] = (32, 96)
-    audio_latent: int = 8
-    audio_widths: tuple[int, ...] = (16, 48, 96)
-    vocoder: str = "griffin-lim"  # or "network", which has a stage of its own
-    vocoder_width: int = 160
-    vocoder_layers: int = 5
-    text_latent: tuple[int, int] = (8, 8)
-    text_width: int = 128
-    prompt_width: int = 32
-    text_prompt_width: int = 128
+    d: Embedding = 128  # the prompt space
+    memory: Annotated[int, Within(1, 100_000)] = 700  # captions that prompts are projected on; there are 692 meanings
+    d_env: Annotated[int, Within(32, 4096)] = 128  # an environment token
+    summary: Few = 4  # environment tokens that say what; audio and video have one more a frame that says when
+    T: Annotated[int, Within(2, 100_000)] = 1000
+    schedule: Literal["linear", "scaled_linear", "cosine"] = "cosine"
+    prediction: Literal["v", "epsilon"] = "v"
+    size: Literal[32] = 32  # the world's; this and the next three have one value, which is kept for other programs
+    frames: Literal[8] = 8
+    samples: Literal[8192] = 8192
+    rate: Literal[8000] = 8000
+    max_words: Annotated[int, Within(1, 256)] = 12
+    image_latent: Annotated[int, Within(1, 64)] = 4
+    image_widths: Annotated[tuple[Width, ...], Length(1, 3)] = (32, 96)
+    audio_latent: Annotated[int, Within(1, 64)] = 8
+    audio_widths: tuple[Width, Width, Width] = (16, 48, 96)  # three halvings leave one column of the latent a frame
+    vocoder: Literal["griffin-lim", "network"] = "griffin-lim"  # the network has a stage of its own
+    vocoder_width: Width = 160
+    vocoder_layers: Few = 5
+    text_latent: tuple[Annotated[int, Within(1, 64)], Annotated[int, Within(1, 256)]] = (8, 8)
+    text_width: Width = 128
+    prompt_width: Width = 32
+    text_prompt_width: Width = 128
     text_unet: UNetConfig = UNetConfig(widths=(96, 96))
     image_unet: UNetConfig = UNetConfig()
     audio_unet: UNetConfig = UNetConfig()
-    env_width: int = 96
-    env_layers: int = 2
+    env_width: Width = 96
+    env_layers: Few = 2
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Checked):
     """One training stage: `steps` of AdamW on batches of `batch` at a peak learning rate `lr`.
 
     `shift`: how much denser a denoiser's times t are drawn where noise is strong, see `shifted`.
     """
 
-    steps: int
-    batch: int
-    lr: float = 1e-3
-    shift: float = 1.0
+    steps: Count
+    batch: Count
+    lr: Annotated[float, Within(0, 1)] = 1e-3
+    shift: Annotated[float, Within(0.01, 100)] = 1.0
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Checked):
     """Stages in the order in which they are trained, and what the diffusion stages share."""
 
     stages: dict[str, Stage] = field(default_factory=dict)
-    cache: int = 40_000  # samples of a pair that are rendered and encoded once
-    video_cache: int = 16_000
-    p_null: float = 0.1  # how often a prompt is dropped, for classifier-free guidance
-    p_single: tuple[float, float] = (0.4, 0.2)  # how often one text, one prompt of the output's kind; else a mixture
-    cond_noise: float = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
-    env_noise: float = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
-    lam: float = 0.5  # λ of L_Cross + λ (L_Con + L_Read), L_Con weighted as in `training.joint`
-    clip_share: float = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as ten images
-    wiring: str = "others"  # what stages 4 and 5 train with, see `alignment.wire`; L_Read only where others are seen
-    p_own: float = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
-    ema: float = 0.999
-    autocast: str | None = None
+    cache: Count = 40_000  # samples of a pair that are rendered and encoded once
+    video_cache: Count = 16_000
+    p_null: Share = 0.1  # how often a prompt is dropped, for classifier-free guidance
+    p_single: tuple[Share, Share] = (0.4, 0.2)  # how often one text, one prompt of the output's kind; else a mixture
+    cond_noise: Sigma = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
+    env_noise: Sigma = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
+    lam: Annotated[float, Within(0, 100)] = 0.5  # λ of L_Cross + λ (L_Con + L_Read), see `training.joint`
+    clip_share: Share = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as ten images
+    wiring: Literal["others", "own", "pooled", "off"] = "others"  # of stages 4 and 5; L_Read only where others are seen
+    p_own: Share = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
+    ema: Share = 0.999
+    autocast: Literal["bf16", None] = None
     compile: bool = False
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Checked):
     """A preset: its name, the model's sizes and the training's."""
 
     name: str
@@ -96,24 +106,12 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict) -> Config:
-        """A config from what `to_dict` gave, also after a trip through JSON.
+        """A config from what `to_dict` gave, also after a trip through JSON. What is missing has its default.
 
-        Unknown keys and missing sections are a ValueError; what else is missing has its default.
+        Raises:
+            ValueError: a section is missing, a key is unknown, or a value has another type or is out of range.
         """
-        try:
-            model, train = dict(values["model"]), dict(values["train"])
-            for key, value in model.items():
-                if key.endswith("_unet"):
-                    model[key] = UNetConfig(**{**value, "widths": tuple(value["widths"])})
-                elif isinstance(value, list):
-                    model[key] = tuple(value)
-            train["p_single"] = tuple(train.get("p_single", TrainConfig.p_single))
-            train["stages"] = {name: Stage(**stage) for name, stage in train["stages"].items()}
-            return cls(values["name"], ModelConfig(**model), TrainConfig(**train))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"expected a config with name, model and train sections, got a bad or missing key: {error}"
-            ) from error
+        return checked(cls, values, "config")
 
 
 # An hour and a half on two cores. Where denoisers of images, voices and clips learn by themselves, twice the steps on

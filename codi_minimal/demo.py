@@ -61,7 +61,7 @@ def run(model: Any, out: str | Path = "demo", seed: int = 0, progress: bool = Fa
 
     def show(title: str, prompts: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, Any]:
         stem = str(len(rows) + 1)
-        sample = model.generate(prompts, tuple(ATTRIBUTES_OF), seed=seed + len(rows), progress=progress)
+        sample = model.generate(prompts, tuple(ATTRIBUTES_OF), seed=(seed + len(rows)) % 2**63, progress=progress)
         sample = {name: batch[0] for name, batch in sample.items()}
         files = write_sample(out, stem, sample)
         rows.append({"title": title, "prompts": {k: [v] for k, v in prompts.items()}, "outputs": sample})

@@ -5,6 +5,7 @@ whether the voice starts where the motion does.
 """
 
 import textwrap
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from torch.nn.functional import pad
 from codi_minimal.data.scenes import FRAMES
 from codi_minimal.data.sources import RATE
 
+ROWS, GIVEN, LINES = 20, 8, 8  # at most: rows of a page, prompts of a row, lines of a caption
 # inches
 MARGIN, GAP, HEAD, TITLE, ROW = 0.35, 0.3, 0.55, 0.36, 2.2
 COLUMNS = {"given": 2.4, "text": 1.9, "image": 2.04, "clock": 6.8}
@@ -29,24 +31,29 @@ GREY, INK, ACCENT = "#8a8f98", "#1c2330", "#2f5d8a"
 HEADS = {"given": "given", "text": "text", "image": "image", "clock": "video and audio, on one clock"}
 
 
-def contact_sheet(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
+def contact_sheet(rows: Sequence[Mapping[str, Any]], path: str | Path, count: int | None = None) -> Path:
     """Draws one row a sample, as `draw_sheet` does, and saves the page as PNG."""
-    draw_sheet(rows).savefig(path, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it, which is enough
+        draw_sheet(rows, count).savefig(path, format="png")
     return Path(path)
 
 
-def draw_sheet(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """A page with one row a sample.
+def draw_sheet(rows: Sequence[Mapping[str, Any]], count: int | None = None) -> Figure:
+    """A page with one row a sample: the first 20 samples, and a line that says so if there are more.
 
     Args:
         rows: each {"title": str, "prompts": {modality: [item, …]}, "outputs": {modality: item}}; an item is a
-            string (text), "3 h w" (image), "n" (audio, 8 kHz) or "f 3 h w" (video). Either may be empty.
+            string (text), "3 h w" (image), "n" (audio, 8 kHz) or "f 3 h w" (video). Either may be empty. Of more than
+            8 prompts the first 7 are drawn, and the rest are counted.
+        count: the number of all samples, where `rows` holds only the first of them.
 
     Raises:
         ValueError: for no rows, or a modality that the sheet cannot draw.
     """
     if not rows:
         raise ValueError("expected at least one row, got none")
+    count, rows = count or len(rows), rows[:ROWS]
     for row in rows:
         if unknown := {*row["prompts"], *row["outputs"]} - set(DRAW):
             raise ValueError(f"expected modalities out of {list(DRAW)}, got {sorted(unknown)}")
@@ -70,17 +77,21 @@ def draw_sheet(rows: Sequence[Mapping[str, Any]]) -> Figure:
         rule.axhline(0.5, color="#d5d9de", lw=0.8)
         _label(box(MARGIN, top + 0.06, width - 2 * MARGIN, 0.24), row["title"], weight="bold", size=11)
         _row(box, lefts, top + TITLE, row)
+    if count > len(rows):
+        _label(box(MARGIN, height - 0.3, width, 0.25), f"the first {len(rows)} of {count} samples", color=GREY, size=10)
     return figure
 
 
 def _row(box: Callable[..., Axes], lefts: Mapping[str, float], top: float, row: Mapping[str, Any]) -> None:
     given = [(name, item) for name, items in row["prompts"].items() for item in items]
-    cell = (ROW - 0.2) / max(len(given), 1)
-    for i, (name, item) in enumerate(given):
+    cell = (ROW - 0.2) / min(max(len(given), 1), GIVEN)
+    drawn = given if len(given) <= GIVEN else given[: GIVEN - 1]
+    for i, (name, item) in enumerate(drawn):
         h = min(cell - 0.1, GIVEN_HEIGHT[name])
         DRAW[name](box(lefts["given"], top + i * cell, COLUMNS["given"], h), item, anchor="W")
-    if not given:
-        _label(box(lefts["given"], top, COLUMNS["given"], 0.3), "nothing", color=GREY, style="italic")
+    if len(drawn) < len(given) or not given:
+        rest = f"and {len(given) - len(drawn)} more" if given else "nothing"
+        _label(box(lefts["given"], top + len(drawn) * cell, COLUMNS["given"], 0.3), rest, color=GREY, style="italic")
     outputs, x, w = row["outputs"], lefts["clock"], COLUMNS["clock"]
     places = {
         "text": (lefts["text"], top, COLUMNS["text"], ROW),
@@ -103,11 +114,14 @@ def _lefts() -> dict[str, float]:
 
 
 def _label(axes: Axes, text: str, **style: Any) -> None:
-    axes.text(0, 1, text, va="top", ha="left", transform=axes.transAxes, **{"color": INK, "size": 11} | style)
+    # parse_math: a dollar sign does not start a formula. Fonts have no lone surrogates, which stand for broken bytes.
+    plain = text.encode("utf-8", "replace").decode("utf-8")
+    style = {"color": INK, "size": 11} | style
+    axes.text(0, 1, plain, va="top", ha="left", transform=axes.transAxes, parse_math=False, **style)
 
 
 def _text(axes: Axes, caption: str, anchor: str = "C") -> None:
-    lines = textwrap.fill(f"“{caption}”", 20)
+    lines = textwrap.fill(f"“{caption}”", 20, max_lines=LINES, placeholder=" …")
     _label(axes, lines, size=12.5, family="serif", style="italic", linespacing=1.3)
 
 

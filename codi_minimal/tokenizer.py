@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
+from reprlib import repr as short
 
 import torch
 from torch import Tensor
@@ -32,7 +34,7 @@ class WordTokenizer:
         spell: text → text, what is done to every text that is read back.
 
     Raises:
-        ValueError: on an empty or repeated vocabulary.
+        ValueError: if the vocabulary is not a non-empty list of distinct words, each one as `encode` reads it.
 
     >>> tokenizer = WordTokenizer(["a", "red", "seven"])
     >>> tokenizer.encode(["A red seven!"])[0, :6].tolist()
@@ -44,8 +46,11 @@ class WordTokenizer:
     def __init__(
         self, vocabulary: Sequence[str], max_words: int = 12, spell: Callable[[str], str] = str
     ) -> None:
-        if not vocabulary or len(set(vocabulary)) != len(vocabulary):
-            raise ValueError(f"expected a vocabulary of distinct words, got {vocabulary!r}")
+        words = vocabulary if isinstance(vocabulary, (list, tuple)) else []
+        wrong = [word for word in words if not isinstance(word, str) or _WORD.findall(word.lower()) != [word]]
+        wrong = wrong or [word for word, times in Counter(words).items() if times > 1]
+        if not words or wrong:
+            raise ValueError(f"expected a vocabulary of distinct words in lower case, got {short(wrong or vocabulary)}")
         self.max_words = max_words
         self.spell = spell
         self.length = max_words + 2

@@ -1,5 +1,6 @@
 """The command line, with a fake model: files in, files out, one line for every error."""
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -7,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from codi_minimal import arguments, cli, demo, media
 from codi_minimal.data import load
 from codi_minimal.data.world import World
-from codi_minimal.sheet import contact_sheet
+from codi_minimal.device import sample_seed
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,7 +68,7 @@ def test_generate_reads_files_asks_the_model_and_writes_files(fake, capsys, tmp_
     assert (call["prompts"]["image"][0] - picture[None]).abs().max() < 0.01
     assert call["prompts"]["audio"][0].shape == (1, 8192) and "video" not in call["prompts"]
     assert call["outputs"] == ("image", "video") and call["weights"] == {"text": 1.0, "audio": 0.5}
-    assert (call["seed"], call["steps"], call["joint"]) == (3, 7, False) and "guidance" not in call
+    assert (call["seed"], call["steps"], call["joint"]) == ([3], 7, False) and "guidance" not in call
     assert call["arrivals"] is False
     assert [Path(line).name for line in lines] == ["001-image.png", "001-video.gif", "001-sheet.png"]
     written = media.read_video(out / "001-video.gif")
@@ -91,16 +91,33 @@ def test_generate_without_prompts_is_unconditional_and_numbers_go_up(fake, capsy
     assert names == sorted([*texts, "001-sheet.png", "003-sheet.png"])
 
 
+WRITING = [["generate"], ["train"], ["evaluate"], ["judges"], ["experiment", "probe"], ["demo"]]
 BAD = [
     ([], "error: the following arguments are required"),
     (["dance"], "error: argument"),
     (["generate", "--to", "smell"], "invalid choice: 'smell'"),
     (["generate", "--to"], "expected at least one argument"),
-    (["generate", "--num", "0"], "whole number of 1 or more"),
+    (["generate", "--num", "0"], "--num: expected a whole number from 1 to 10000, got '0'"),
+    (["generate", "--num", "²"], "--num: expected a whole number from 1 to 10000, got '²'"),
+    (["generate", "--num", "1000000"], "--num: expected a whole number from 1 to 10000"),
+    (["generate", "--guidance", "inf"], "--guidance: expected a number"),
+    (["generate", "--stagger", "nan"], "--stagger: expected a number from 0 to 1, got 'nan'"),
     (["generate", "--weights", "text"], "NAME=NUMBER"),
+    (["generate", "--weights", "smell=1"], "NAME=NUMBER with a name out of text, image, audio, video"),
+    (["generate", "--weights", "text=-1"], "expected a number from 0"),
+    (["generate", "--text", "seven \udcff"], "--text: expected a caption in UTF-8"),
+    (["generate", "--text", "gone.TXT"], "gone.TXT: expected a UTF-8 text file"),
+    (["evaluate", "--samples", "1000000000"], "--samples: expected a whole number from 2 to 5000"),
+    (["evaluate", "--cells", "1000000000"], "--cells: expected a whole number from 1 to 5000"),
+    (["evaluate", "--stagger", "nan"], "--stagger: expected a number from 0 to 1"),
+    (["evaluate", "--workers", "100000"], "--workers: expected a whole number from 1 to 256"),
+    (["experiment", "memory", "--samples", "1000000000"], "--samples: expected a whole number from 1 to 5000"),
     (["generate", "--image", "gone.png"], "gone.png: expected a picture"),
     (["generate", "--audio", __file__], "expected a recording"),
-    (["generate", "--out", __file__], "error: "),
+    *[([*verb, "--out", __file__], "--out: expected a folder that can be written") for verb in WRITING],
+    (["generate", "--out", f"{__file__}/out"], "--out: expected a folder that can be written"),
+    *[([*verb, "--seed", seed], "--seed: expected a whole number from 0 to 4611686018427387903")
+      for verb in WRITING for seed in ("-1", str(2**62), "9" * 5000)],
     (["check", "--device", "abacus"], "abacus"),
     (["train", "--estimate", "--stages", "joint"], "expected none with --estimate"),
     (["train", "--estimate", "--further"], "--further: expected none with --estimate"),
@@ -116,7 +133,7 @@ def test_errors_are_one_line_and_exit_code_two(fake, capsys, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, *arguments)
     assert code == 2 and err.startswith("error: ") and message in err and err.count("\n") == 1
-    assert not fake.calls
+    assert not fake.calls and not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_that_is_not_there_is_one_line(capsys, tmp_path):
@@ -134,13 +151,82 @@ def test_a_training_that_diverges_is_one_line(capsys, monkeypatch):
 
 
 def test_what_was_made_stays_when_the_sheet_fails(fake, capsys, tmp_path, monkeypatch):
-    def fail(rows, path):
+    def fail(rows, path, count):
         raise OSError("no space left on device")
 
     monkeypatch.setattr("codi_minimal.sheet.contact_sheet", fail)
     code, lines, err = run(capsys, "generate", "--to", "text", "--out", tmp_path)
     assert code == 2 and err == "error: no space left on device\n"
     assert media.read_text(lines[0]) == "a green one"
+
+
+def refuse(error, after=0):
+    """A fake model's `generate` that raises after some calls."""
+    made = Fake()
+
+    def generate(*args, **options):
+        if len(made.calls) == after:
+            raise error
+        return made.generate(*args, **options)
+
+    return generate
+
+
+def test_what_the_model_refuses_leaves_no_folder(fake, capsys, tmp_path):
+    fake.generate = refuse(ValueError("weights: expected others"))
+    assert run(capsys, "generate", "--out", tmp_path / "new" / "out")[2] == "error: weights: expected others\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no\nroom"), MemoryError(), RecursionError("deep"), KeyError("a")])
+def test_what_nobody_expected_is_one_line_and_a_traceback_if_asked(fake, capsys, tmp_path, monkeypatch, error):
+    fake.generate = refuse(error)
+    code, _, err = run(capsys, "generate", "--out", tmp_path)
+    assert code == 2 and err.startswith(f"error: unexpected {type(error).__name__}:") and err.count("\n") == 1
+    assert " ".join(str(error).split()) in err and "CODI_DEBUG=1" in err
+    monkeypatch.setenv("CODI_DEBUG", "1")
+    code, _, err = run(capsys, "generate", "--out", tmp_path)
+    assert code == 2 and err.startswith("Traceback") and "in refuse" not in err and "in generate" in err
+    assert err.splitlines()[-1].startswith("error: unexpected")
+
+
+def test_many_samples_are_made_and_written_in_batches(fake, capsys, tmp_path, monkeypatch):
+    sheets = []
+    monkeypatch.setattr("codi_minimal.sheet.contact_sheet", lambda rows, path, count: sheets.append((len(rows), count)))
+    written = []
+    write = media.write_sample
+    monkeypatch.setattr(media, "write_sample", lambda *a, **k: written.append(len(fake.calls)) or write(*a, **k))
+    code, lines, _ = run(capsys, "generate", "--to", "text", "--num", 130, "--seed", 5, "--out", tmp_path)
+    assert code == 0 and [call["num"] for call in fake.calls] == [64, 64, 2]
+    assert [seed for call in fake.calls for seed in call["seed"]] == [sample_seed(5, k) for k in range(130)]
+    assert written == [1] * 64 + [2] * 64 + [3] * 2  # the first batch is on disk before the second is made
+    assert [Path(line).name for line in lines[:-1]] == [f"{k:03d}-text.txt" for k in range(1, 131)]
+    assert sheets == [(20, 130)]
+
+
+def test_a_batch_that_fails_leaves_those_before_it(fake, capsys, tmp_path):
+    fake.generate = refuse(RuntimeError("no memory"), after=1)
+    code, lines, _ = run(capsys, "generate", "--to", "text", "--num", 65, "--out", tmp_path)
+    assert code == 2 and len(lines) == 64 and all(media.read_text(line) == "a green one" for line in lines)
+
+
+def in_a_process(body: str, **environment) -> subprocess.Popen:
+    """The command line with `check` replaced: a process of its own has a stdout of its own."""
+    code = f"def check(args): {body}\nimport sys; from codi_minimal import cli\ncli.check = check\n"
+    code += "sys.exit(cli.main(['check']))"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | environment, **pipes)
+
+
+def test_a_broken_pipe_ends_quietly():
+    process = in_a_process("[print('x' * 1000) for _ in range(1000)]")
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 141
+
+
+def test_a_path_outside_the_consoles_code_page_is_printed_all_the_same():
+    out, err = in_a_process("print('caf\u00e9 \u6570')", PYTHONIOENCODING="cp1252").communicate()
+    assert out.split() == [b"caf\xe9", b"\\u6570"] and err == b""
 
 
 def test_check_says_versions_device_data_and_makes_a_sample(fake, capsys, monkeypatch, data_dir):
@@ -203,7 +289,7 @@ def test_judges_are_trained_and_tested(capsys, monkeypatch, tmp_path):
     monkeypatch.delenv("CODI_DATA", raising=False)
     code, lines, _ = run(capsys, "judges", "--out", tmp_path)
     assert code == 0 and [line.split(":")[0] for line in lines] == ["image", "audio", "video"]
-    assert {path.name for path in tmp_path.iterdir()} == {"judges.safetensors", "judges.json"}
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {"judges.safetensors", "judges.json"}
 
 
 def test_help_answers_without_torch():
@@ -250,25 +336,3 @@ def test_the_demos_digit_is_real_handwriting_in_the_worlds_framing():
     assert 14 <= max(ys.max() - ys.min(), xs.max() - xs.min()) + 1 <= 17
     assert image[1].max() == pytest.approx(1, abs=0.01) and image[0].max() < 0.2  # green
     assert demo.handwritten(colour="white")[0][0].max() == pytest.approx(1, abs=0.01)
-
-
-# ---- the contact sheet
-
-
-def test_contact_sheet_draws_every_item_and_grows_with_rows(fake, tmp_path):
-    sample = {k: v[0] for k, v in fake.generate({}, list(arguments.PROMPTS)).items()}
-    row = {"title": "all", "prompts": {k: [v] for k, v in sample.items()}, "outputs": sample}
-    sizes, inks = [], []
-    for rows in ([row], [row, {**row, "outputs": {}}], [row, row]):
-        with Image.open(contact_sheet(rows, tmp_path / "sheet.png")) as page:
-            sizes.append(page.size)
-            inks.append(sum(count for count, _ in page.convert("L").point(lambda v: v < 250).getcolors()[1:]))
-    assert sizes[0][0] == sizes[1][0] and sizes[0][1] < sizes[1][1] == sizes[2][1]
-    assert inks[0] < inks[1] < inks[2]
-
-
-def test_contact_sheet_refuses_what_it_cannot_draw(tmp_path):
-    with pytest.raises(ValueError, match="at least one row"):
-        contact_sheet([], tmp_path / "sheet.png")
-    with pytest.raises(ValueError, match="smell"):
-        contact_sheet([{"title": "", "prompts": {}, "outputs": {"smell": 1}}], tmp_path / "sheet.png")

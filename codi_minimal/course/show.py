@@ -186,7 +186,7 @@ class Live:
 
     def losses(self, stage: str) -> tuple[list[int], list[float]]:
         """Steps and losses logged so far."""
-        lines = map(json.loads, self.log.read_text().splitlines()) if self.log.exists() else []
+        lines = map(json.loads, self.log.read_text(encoding="utf-8").splitlines()) if self.log.exists() else []
         found = [(entry["step"], entry[self.loss]) for entry in lines if entry["stage"] == stage and self.loss in entry]
         return [step for step, _ in found], [value for _, value in found]
 

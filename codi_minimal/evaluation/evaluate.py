@@ -97,17 +97,23 @@ def evaluate(
 
     Returns:
         The report, of plain JSON types.
+
+    Raises:
+        ValueError: on a number or an option of `generate` that is out of range, before anything is measured.
     """
     sizes = sizes or (QUICK if quick else FULL)
+    check_whole("seed", seed, 0)
+    check_whole("workers", workers, 1)
     if samples is not None:
         check_whole("samples", samples, 2)  # distances need a spread
         apart, real = min(samples, FULL.apart), max(samples, sizes.real)
         sizes = replace(sizes, single=samples, joint=samples, apart=apart, parts=samples, real=real)
     if cells is not None:
-        sizes = replace(sizes, cell=cells)
+        sizes = replace(sizes, cell=check_whole("cells", cells, 1))
     judges = judges or shipped_judges()
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})
+    Sampler(model, seed, options)({}, tuple(model.modalities)[:1], 1)  # a wrong option fails here, and not in an hour
     out = Path(out)
     # what has no weights to know it by starts anew each time
     weights = fingerprint(model) if isinstance(model, nn.Module) else None

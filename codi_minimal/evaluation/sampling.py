@@ -4,10 +4,15 @@ import math
 import multiprocessing
 import os
 import pickle
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +40,11 @@ def join(parts: Sequence[Any]) -> Any:
 def to_device(data: Any, device: torch.device | str) -> Any:
     """A tensor moved; captions stay as they are."""
     return data.to(device) if isinstance(data, torch.Tensor) else data
+
+
+def scene_generator(seed: int, stream: int) -> torch.Generator:
+    """Draws one set of scenes of a run. The streams 0 … 999 of a seed are apart from those of any other small seed."""
+    return torch.Generator().manual_seed((1000 * seed + stream) % 2**63)
 
 
 @dataclass
@@ -87,7 +97,7 @@ class Sampler:
                 "outputs": tuple(outputs),
                 "num_samples": 1 if prompts else stop - start,
                 "joint": joint,
-                "seed": self.seed + start,
+                "seed": (self.seed + start) % 2**63,
                 **self.options,
             }
             for start, stop in pairwise(bounds)
@@ -107,9 +117,9 @@ class _Plain:
 _model: Any = None  # a worker's own
 
 
-def _start(model: Any, threads: int) -> None:
+def _start(path: Path, threads: int) -> None:
     global _model
-    _model = model
+    _model = pickle.loads(path.read_bytes())
     torch.set_num_threads(threads)
 
 
@@ -117,8 +127,32 @@ def _generate(job: dict[str, Any]) -> _Plain:
     return _Plain(_model.generate(**job))
 
 
+def _ready() -> None:
+    """A job that ends as soon as a worker has its model."""
+
+
 def workers(model: Any, n: int) -> Executor:
-    """n processes with a copy of the model each; small models keep one core busy better than many."""
+    """n processes with a copy of the model each; small models keep one core busy better than many.
+
+    Each process imports the script that started it, so a script must call this below `if __name__ == "__main__":`.
+
+    Raises:
+        BrokenProcessPool: when the processes cannot start, for example because the script lacks that line.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)  # this process is itself a worker that imports the script; its parent gives the reason
+    # A file, because the pipe to a new process blocks forever when that process ends before it has read a large model.
+    folder = Path(tempfile.mkdtemp())
+    (folder / "model").write_bytes(pickle.dumps(model))
     threads = max(1, (os.cpu_count() or 1) // n)
     spawn = multiprocessing.get_context("spawn")  # threads do not survive a fork
-    return ProcessPoolExecutor(n, spawn, _start, (_Plain(model), threads))
+    pool = ProcessPoolExecutor(n, spawn, _start, (folder / "model", threads))
+    weakref.finalize(pool, shutil.rmtree, folder, ignore_errors=True)
+    try:
+        pool.submit(_ready).result()
+    except BrokenProcessPool:
+        raise BrokenProcessPool(
+            "expected worker processes that start, but they ended: a script that uses workers needs "
+            "`if __name__ == '__main__':` around its main part, and each worker needs memory for its model"
+        ) from None
+    return pool

@@ -15,18 +15,18 @@ from codi_minimal.evaluation.diversity import normalised_entropy, spread_ratio
 from codi_minimal.evaluation.frechet import frechet_distance
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
 from codi_minimal.evaluation.readers import CHANCE, LEGAL, read
-from codi_minimal.evaluation.sampling import Sampler, join, part, to_device
+from codi_minimal.evaluation.sampling import Sampler, join, part, scene_generator, to_device
 from codi_minimal.evaluation.similarity import similarity
 
 
 def measure_ceilings(model: Any, world: World, judges: Judges, n: int, seed: int) -> tuple[dict, dict[str, dict]]:
     """What the judges make of real renders and of the autoencoders' reconstructions; and both themselves."""
-    scene, renders = world.sample(n, _generator(seed, 1), WRITTEN)  # captions as a model learns to write them
+    scene, renders = world.sample(n, scene_generator(seed, 1), WRITTEN)  # captions as a model learns to write them
     rebuilt = {name: _reconstruct(model, name, renders[name]) for name in MODALITIES}
     samples = {"real": renders, "reconstruction": rebuilt}
     scores = {which: coherence(said_by(renders, scene), some, judges) for which, some in samples.items()}
     # distances are measured from renders that neither prompted nor were reconstructed
-    return scores, samples | {"other": world.sample(n, _generator(seed, 2))[1]}
+    return scores, samples | {"other": world.sample(n, scene_generator(seed, 2))[1]}
 
 
 @torch.no_grad()
@@ -40,7 +40,7 @@ def measure_single(sampler: Sampler, world: World, judges: Judges, n: int) -> tu
     """The 16 cells of one prompt and one output; and what was made from text, to measure its quality."""
     cells, from_text = {}, {}
     for i, prompt in enumerate(MODALITIES):
-        scene, renders = world.sample(n, _generator(sampler.seed, 3 + i))
+        scene, renders = world.sample(n, scene_generator(sampler.seed, 3 + i))
         prompts = {prompt: renders[prompt]}
         for output, made in zip(MODALITIES, sampler.many([(prompts, (m,)) for m in MODALITIES], n), strict=True):
             cells[cell_name((prompt,), (output,))] = coherence(said_by(prompts, scene), made, judges)
@@ -53,7 +53,7 @@ def measure_row(
     sampler: Sampler, world: World, judges: Judges, n: int, names: Sequence[str], known: Mapping[str, Scores]
 ) -> dict[str, Scores]:
     """The 15 cells of one set of prompts; those that are known already are not run again."""
-    scene, renders = world.sample(n, _generator(sampler.seed, 10 + SUBSETS.index(names)))
+    scene, renders = world.sample(n, scene_generator(sampler.seed, 10 + SUBSETS.index(names)))
     prompts = {name: renders[name] for name in names}
     said = said_by(prompts, scene)
     row = {cell_name(names, outputs): outputs for outputs in SUBSETS}
@@ -65,7 +65,7 @@ def measure_parts(sampler: Sampler, world: World, judges: Judges, n: int) -> dic
     """Several prompts, each of which says a part."""
     scores = {}
     for i, composition in enumerate(COMPOSITIONS):
-        scene, renders = world.sample(n, _generator(sampler.seed, 40 + i))
+        scene, renders = world.sample(n, scene_generator(sampler.seed, 40 + i))
         made = sampler(prompts_for(composition, scene, renders, sampler.seed), (composition.output,), n)
         scores[composition.title] = {
             how: follows(composition, scene, some[composition.output], judges)
@@ -147,7 +147,3 @@ def measure_spread(made: Mapping[str, Any], real: Mapping[str, dict], judges: Ju
         looks = [judges.look(name, samples[name]) for samples in (made, real["real"])]
         spread[name] = spread_ratio(*(x for logits, features in looks for x in (features, logits.argmax(1))))
     return spread
-
-
-def _generator(seed: int, stream: int) -> torch.Generator:
-    return torch.Generator().manual_seed(1000 * seed + stream)

@@ -22,7 +22,7 @@ from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.evaluation.sampling import Sampler, scene_generator
 from codi_minimal.experiments.base import command, forgetful, save, share_cache, zeroed
 from codi_minimal.prompts import modality_gap
 from codi_minimal.training.denoisers import train_denoiser
@@ -113,7 +113,7 @@ def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:
     sampler = Sampler(model, seed, {"prompt_streams": False})
     scores = {}
     for i, prompt in enumerate(model.modalities):
-        scene, renders = World(source).sample(n, torch.Generator().manual_seed(1000 * seed + i))
+        scene, renders = World(source).sample(n, scene_generator(seed, i))
         given = {prompt: renders[prompt]}
         scores[prompt] = coherence(said_by(given, scene), sampler(given, (OUTPUT,), n), shipped_judges())[OUTPUT]
     return scores

@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from codi_minimal.codi import CoDi
@@ -13,7 +12,7 @@ from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.evaluation.sampling import Sampler, scene_generator
 from codi_minimal.experiments.base import command, forgetful, save
 
 OUTPUTS = ("text", "image", "audio")
@@ -41,7 +40,7 @@ def memory(
     report: dict[str, Any] = {"command": command("memory", samples=samples, seed=seed), "coherence": {}}
     cells = [(output, i, prompt) for output in OUTPUTS for i, prompt in enumerate(model.modalities)]
     for output, i, prompt in tqdm(cells, desc="memory", disable=not progress):
-        scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed + i))
+        scene, renders = world.sample(samples, scene_generator(seed, i))
         given, found = {prompt: renders[prompt]}, {}
         for way, context in ways.items():
             with context(model):

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from codi_minimal.codi import CoDi
 from codi_minimal.data import ATTRIBUTES_OF, load
 from codi_minimal.data.world import World
+from codi_minimal.device import seed_generator
 from codi_minimal.diffusion import q_sample
 from codi_minimal.evaluation.coherence import said_by
 from codi_minimal.evaluation.readers import CHANCE, VALUES
@@ -45,7 +46,7 @@ def probe(
     Returns:
         Shares by modality, attribute and t; of plain JSON types.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = seed_generator(seed)
     scene, renders = World(load(data, "test")).sample(samples, generator)
     report: dict[str, Any] = {"command": command("probe", samples=samples, seed=seed), "accuracy": {}}
     for name in tqdm(ATTRIBUTES_OF, desc="probe", disable=not progress):

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from codi_minimal.codi import DEFAULTS, CoDi
@@ -15,7 +14,7 @@ from codi_minimal.evaluation.coherence import coherence, mean_coherence, said_by
 from codi_minimal.evaluation.frechet import frechet_distance
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.evaluation.sampling import Sampler, scene_generator
 from codi_minimal.experiments.base import command, save
 from codi_minimal.inputs import check_whole
 
@@ -48,8 +47,8 @@ def sampling(
     """
     check_whole("samples", samples, 2)  # distances need a spread
     judges, world = shipped_judges(), World(load(data, "test"))
-    scene, renders = world.sample(samples, torch.Generator().manual_seed(1000 * seed))
-    _, real = world.sample(samples, torch.Generator().manual_seed(1000 * seed + 1))
+    scene, renders = world.sample(samples, scene_generator(seed, 0))
+    _, real = world.sample(samples, scene_generator(seed, 1))
     prompts = {PROMPT: renders[PROMPT]}
     said, names = said_by(prompts, scene), list(model.modalities)
     quick = [name for name, m in model.modalities.items() if not m.costly]  # the others' steps are not varied
