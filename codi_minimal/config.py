@@ -48,7 +48,7 @@ class ModelConfig(Checked):
     vocoder: Literal["griffin-lim", "network"] = "griffin-lim"  # the network has a stage of its own
     vocoder_width: Width = 160
     vocoder_layers: Few = 5
-    text_latent: tuple[Annotated[int, Within(1, 64)], Annotated[int, Within(1, 256)]] = (8, 8)
+    text_latent: tuple[Annotated[int, Within(1, 64)], Annotated[int, Within(2, 256)]] = (8, 8)
     text_width: Width = 128
     prompt_width: Width = 32
     text_prompt_width: Width = 128

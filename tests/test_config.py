@@ -1,11 +1,18 @@
-"""Presets, and their trip through JSON."""
+"""Presets, their trip through JSON, and what no config may hold."""
 
 import json
+from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import pytest
 
-from codi_minimal.config import PRESETS, Config, preset
+from codi_minimal import CoDi
+from codi_minimal.alignment import WIRINGS
+from codi_minimal.config import PRESETS, Config, ModelConfig, Stage, TrainConfig, UNetConfig, preset
+from codi_minimal.diffusion.schedule import SCHEDULES
 from codi_minimal.training.stages import STAGES
+
+TYPES = [None, "x", "", [], {}, [1], {"a": 1}, [[8, 8]], float("nan"), -1, 10**9, 10**400, 1e30]
 
 SHORTENED = ("beside-text", "beside-image", "beside-audio")  # what the hour and a half of `small` has no time for
 
@@ -28,3 +35,77 @@ def test_bad_presets_and_configs_are_named():
         Config.from_dict(values)
     with pytest.raises(ValueError, match="train"):
         Config.from_dict({"name": "x", "model": {}})
+
+
+def places(value, path=()):
+    """The paths of all fields of nested dicts, and of the items of their lists."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield *path, key
+        yield from places(item, (*path, key))
+
+
+def right(key, bad) -> bool:
+    """What looks like a bad value, and is none: any name, no autocast, a section in which all is at its default."""
+    empty = bad == {} and str(key).endswith(("model", "train", "stages", "_unet"))
+    return empty or (key == "name" and isinstance(bad, str)) or (key == "autocast" and bad is None)
+
+
+def test_no_field_takes_another_type_or_an_absurd_size():
+    whole = json.dumps(preset("tiny").to_dict())
+    paths = list(places(json.loads(whole)))
+    assert len(paths) > 100
+    for (*path, last), bad in ((place, bad) for place in paths for bad in TYPES if not right(place[-1], bad)):
+        values = target = json.loads(whole)
+        for key in path:
+            target = target[key]
+        target[last] = bad
+        with pytest.raises(ValueError, match=r"^config[^ ]*: expected") as error:
+            Config.from_dict(values)
+        assert "\n" not in str(error.value) and len(str(error.value)) < 600
+        assert str(last) in str(error.value), (path, last, bad)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ModelConfig(prediction="z0"), "ModelConfig.prediction: expected 'v' or 'epsilon', got 'z0'"),
+        (lambda: ModelConfig(d=10**9), "ModelConfig.d: expected a multiple of 2 from 16 to 4,096, got 1000000000"),
+        (lambda: ModelConfig(rate=8000.0), "ModelConfig.rate: expected 8000, got 8000.0"),
+        (lambda: UNetConfig(widths=(8, 9)), r"UNetConfig.widths\[1\]: expected a multiple of 8 from 8 to 1,024, got 9"),
+        (lambda: UNetConfig(widths=()), "UNetConfig.widths: expected 1 to 4 values, got 0"),
+        (lambda: Stage(steps=True, batch=8), "Stage.steps: expected a whole number from 1 to 100,000,000, got True"),
+        (lambda: TrainConfig(ema=1.5), "TrainConfig.ema: expected a number from 0 to 1, got 1.5"),
+        (lambda: TrainConfig(stages=[Stage(1, 1)]), "TrainConfig.stages: expected an object with names as keys"),
+        (lambda: replace(preset("tiny"), model=None), "Config.model: expected an object with names as keys, got None"),
+    ],
+)
+def test_a_config_is_checked_when_it_is_made(make, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make()
+
+
+def test_lists_are_taken_as_tuples():
+    assert UNetConfig(widths=[64, 96]) == UNetConfig(widths=(64, 96))
+
+
+def test_the_names_are_those_that_the_code_knows():
+    hints = get_type_hints(ModelConfig) | get_type_hints(TrainConfig)
+    assert set(get_args(hints["schedule"])) == set(SCHEDULES) and set(get_args(hints["wiring"])) == set(WIRINGS)
+
+
+def test_the_smallest_sizes_make_a_model():
+    unet = UNetConfig(widths=(8,), embed=16, tokens=1)
+    sizes = {"d": 16, "memory": 1, "d_env": 32, "summary": 1, "T": 2, "image_latent": 1, "image_widths": (8,)}
+    sizes |= {"audio_latent": 1, "audio_widths": (8, 8, 8), "text_latent": (1, 2), "text_width": 8, "prompt_width": 8}
+    sizes |= {"text_prompt_width": 8, "env_width": 8, "env_layers": 1, "vocoder_width": 8, "vocoder_layers": 1}
+    sizes |= {"text_unet": unet, "image_unet": unet, "audio_unet": unet, "vocoder": "network"}
+    model = CoDi(Config("smallest", ModelConfig(**sizes), TrainConfig()), ["seven"])
+    made = model.generate({"text": "seven"}, list(model.modalities), steps=2)
+    assert made["video"].isfinite().all() and made["audio"].isfinite().all()
+
+
+def test_what_is_missing_has_its_default():
+    values = preset("small").to_dict()
+    del values["model"]["memory"], values["train"]["ema"], values["model"]["text_unet"]["depth"]
+    assert Config.from_dict(values) == preset("small")

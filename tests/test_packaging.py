@@ -51,6 +51,16 @@ def test_everything_that_the_package_imports_is_required():
     assert {other_names.get(name, name) for name in imported} <= required
 
 
+def test_text_files_are_utf_8_whatever_the_machines_code_page():
+    for path in (ROOT / "codi_minimal").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("read_text", "write_text"):
+                assert "encoding" in [keyword.arg for keyword in node.keywords], f"{path}:{node.lineno}"
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "open":
+                mode = node.args[1].value if len(node.args) > 1 else "r"
+                assert "b" in mode or "encoding" in [keyword.arg for keyword in node.keywords], f"{path}:{node.lineno}"
+
+
 def test_the_wheel_holds_the_weights_and_the_licence():
     assert PROJECT["tool"]["setuptools"]["package-data"]["codi_minimal"] == ["weights/**/*"]
     assert "the codi-minimal authors" in (ROOT / "LICENSE").read_text(encoding="utf-8")

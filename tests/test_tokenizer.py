@@ -55,7 +55,20 @@ def test_bad_ids_are_refused(ids):
         TOKENIZER.decode(ids)
 
 
-@pytest.mark.parametrize("vocabulary", [[], ["a", "a"]])
-def test_bad_vocabularies_are_refused(vocabulary):
-    with pytest.raises(ValueError, match="distinct words"):
+@pytest.mark.parametrize(
+    "vocabulary, message",
+    [
+        ([], r"got \[\]"),
+        (None, "got None"),
+        ("seven", "got 'seven'"),
+        (["a", "red", "a"], r"got \['a'\]"),
+        (["a", 7], r"got \[7\]"),
+        (["a", ["red"]], r"got \[\['red'\]\]"),
+        (["a", "Red"], r"got \['Red'\]"),
+        (["a", "red seven"], r"got \['red seven'\]"),
+        (["a", "<unk>", ""], r"got \['<unk>', ''\]"),
+    ],
+)
+def test_vocabularies_that_no_caption_could_use_are_refused(vocabulary, message):
+    with pytest.raises(ValueError, match=f"expected a vocabulary of distinct words in lower case, {message}"):
         WordTokenizer(vocabulary)

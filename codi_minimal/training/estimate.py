@@ -47,7 +47,7 @@ def estimate(
         minutes = {CACHES: sum(_cache_seconds(apart, pairing, plan) for pairing in PAIRINGS) / 60}
         for name in stages:
             STAGES[name].train(run)
-        lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]
+        lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     for name, stage in plan.stages.items():
         times = [(line["step"], line["seconds"]) for line in lines if line["stage"] == name]
         (first, began), (last, ended) = times[0] if len(times) > 1 else (0, 0.0), times[-1]

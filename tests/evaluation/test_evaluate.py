@@ -10,6 +10,7 @@ from codi_minimal.evaluation.evaluate import Sizes, evaluate
 from codi_minimal.evaluation.heatmap import heatmap
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.statistics import Share
+from tests.models import random_codi
 
 SIZES = Sizes(single=12, joint=12, apart=6, cell=1, parts=6, real=40)
 
@@ -72,6 +73,24 @@ def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path, monkeyp
     for row in rows:  # the sheet shows each sample beside what it was given
         captions = row["prompts"].get("text", [])
         assert [list(parse(caption)) for caption in captions] == [["digit"]] * ("digit-only" in row["title"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"seed": -1}, "seed: expected an integer of at least 0, got -1"),
+        ({"cells": 0}, "cells: expected an integer of at least 1, got 0"),
+        ({"workers": 0}, "workers: expected an integer of at least 1, got 0"),
+        ({"options": {"stagger": float("nan")}}, "stagger: expected a number in .0, 1., got nan"),
+        ({"options": {"sampler": "abacus"}}, "sampler: expected one of"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_is_wrong_is_refused_before_anything_is_measured(source, tmp_path, monkeypatch, wrong, message):
+    monkeypatch.setattr("codi_minimal.evaluation.evaluate.measure_ceilings", lambda *a: pytest.fail("too late"))
+    with pytest.raises(ValueError, match=message):
+        evaluate(random_codi(), source, tmp_path, sizes=SIZES, progress=False, **wrong)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_table_shows_what_is_missing_as_a_dash():

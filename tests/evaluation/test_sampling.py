@@ -1,6 +1,13 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import torch
 
-from codi_minimal.evaluation.sampling import Sampler, part, workers
+from codi_minimal.evaluation.sampling import Sampler, part, scene_generator, workers
+
+ROOT = Path(__file__).parents[2]
 
 
 class Counter:
@@ -47,3 +54,24 @@ def test_several_processes_make_the_same():
         made = list(Sampler(None, 3, batch=2, pool=pool).many(requests, 5))
     for one, other in zip(made, expected, strict=True):
         assert one["text"] == other["text"] and torch.equal(one["image"], other["image"])
+
+
+def test_seeds_at_the_end_of_their_range_do_not_overflow():
+    last = 2**63 - 1
+    model = Counter()
+    assert len(Sampler(model, last, batch=4)({}, ("text",), 6)["text"]) == 6
+    assert [seed for seed, *_ in model.calls] == [last, 2]
+    assert scene_generator(last, 999).initial_seed() < 2**63 and scene_generator(3, 7).initial_seed() == 3007
+
+
+def test_workers_of_a_script_without_a_main_guard_end_with_a_reason(tmp_path):
+    script = tmp_path / "script.py"
+    # a model larger than a pipe's buffer: a write to a worker that has ended would wait forever
+    script.write_text(
+        "from codi_minimal.evaluation.sampling import workers\npool = workers(bytes(1_000_000), 2)\nprint('started')\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, script], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+                          text=True, timeout=100)  # fmt: skip
+    assert done.returncode == 1 and "started" not in done.stdout
+    assert "if __name__ == '__main__':" in done.stderr.splitlines()[-1] and done.stderr.count("Traceback") == 1
