@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from codi_minimal.checkpoint import (
+    MAX_JSON,
     atomic_write,
     copy_named,
     digest,
@@ -130,10 +131,10 @@ def set_config(text):
         (set_config("[" * 100_000), "config.json is broken"),
         (set_config('{"format_version": ' + "1" * 5000), "config.json is broken"),
         (lambda folder: (folder / "config.json").write_bytes(b"\xff{}"), "config.json is broken"),
-        (lambda folder: os.truncate(folder / "config.json", 1 << 40), "at most 67,108,864 bytes; .*config.json has"),
+        (lambda folder: os.truncate(folder / "config.json", MAX_JSON + 1), "at most 67,108,864 bytes; .*config.json"),
         (replaced("config.json", os.mkdir), "config.json is no ordinary file"),
-        (replaced("config.json", os.mkfifo), "config.json is no ordinary file"),
-        (replaced("model.safetensors", os.mkfifo), "model.safetensors is no ordinary file"),
+        (replaced("config.json", lambda path: os.mkfifo(path)), "config.json is no ordinary file"),
+        (replaced("model.safetensors", lambda path: os.mkfifo(path)), "model.safetensors is no ordinary file"),
         (replaced("config.json", lambda path: os.symlink("/dev/zero", path)), "config.json is no ordinary file"),
         (set_config('{"format_version": 1, "config": 3}'), "got 3"),
     ],

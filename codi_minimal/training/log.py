@@ -49,14 +49,16 @@ class Log:
         with naming(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"stage": self.stage, "step": step, **means, **extra}) + "\n")
         if self.tensorboard is not None:
-            for name, value in {**means, **extra}.items():
-                self.tensorboard.add_scalar(f"{self.stage}/{name}", value, step)
+            with naming(Path(self.tensorboard.log_dir)):
+                for name, value in {**means, **extra}.items():
+                    self.tensorboard.add_scalar(f"{self.stage}/{name}", value, step)
         return means
 
     def close(self) -> None:
         """Flushes what TensorBoard has not yet written."""
         if self.tensorboard is not None:
-            self.tensorboard.close()
+            with naming(Path(self.tensorboard.log_dir)):
+                self.tensorboard.close()
 
 
 def _drop_lines(path: Path, stage: str, start: int) -> None:
@@ -86,4 +88,5 @@ def _tensorboard(folder: Path, start: int):
             from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(folder, purge_step=start or None)
+    with naming(folder):
+        return SummaryWriter(folder, purge_step=start or None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from codi_minimal.checkpoint import fingerprint
+from codi_minimal.checkpoint import fingerprint, naming
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Config, preset
 from codi_minimal.data import VOCABULARY, load
@@ -168,8 +168,9 @@ def train_further(
 def _go_through(run: Run, names: Sequence[str]) -> None:
     for name in names:
         STAGES[name].train(run)
-        if not (run.folder / f"{name}.png").exists():
-            STAGES[name].show(run, name)
+        if not (picture := run.folder / f"{name}.png").exists():
+            with naming(picture):
+                STAGES[name].show(run, name)
 
 
 def _save(run: Run, config: Config) -> None:
