@@ -61,7 +61,7 @@ def shrink(image: Image.Image, area: int) -> Image.Image:
         return image
     if image.mode.startswith("I"):
         image = image.convert("I")
-    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:
+    elif image.mode in ("1", "P", "PA"):
         image = image.convert("RGBA")  # the mean of two numbers of a palette is another colour
     return image.reduce(factor)
 

@@ -53,7 +53,7 @@ def write_mp4(path: str | Path, video: Tensor, upscale: int = 8) -> Path:
     """Writes a video, "f 3 h w" in [0, 1], as H.264 at 8 frames a second; needs the extra `video`."""
     av = pyav()
     frames = _bytes_of(video, 4, upscale)
-    with open(path, "wb") as file, av.open(file, "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
         for frame in np.ascontiguousarray(frames):

@@ -52,6 +52,13 @@ def test_a_recording_of_about_a_second_keeps_its_clock(tmp_path, rate, onset, se
     assert audio.abs().max() == pytest.approx(0.8 if rate * seconds != 8192 else 0.3, abs=0.02)
 
 
+def test_what_comes_after_the_world_s_second_changes_nothing():
+    wave = voice(16000, seconds=0.3, lead=0.375, after=0.4)
+    loud = wave.clone()
+    loud[int(1.03 * 16000) :] = 1 - 2 * torch.rand(len(wave) - int(1.03 * 16000))
+    assert agreement(fit_audio(loud, 16000), fit_audio(wave, 16000)) > 0.999
+
+
 @pytest.mark.parametrize("seconds", [0.9, 1.2])
 def test_a_shorter_or_longer_recording_is_framed(seconds):
     audio = fit_audio(voice(16000, seconds=0.3, lead=0.5, after=seconds - 0.8), 16000)

@@ -82,6 +82,8 @@ def test_mp4_round_trip(tmp_path):
 
 def test_text_round_trip(tmp_path):
     assert media.read_text(media.write_text(tmp_path / "a.txt", "a red  seven")) == "a red seven"
+    (tmp_path / "a.txt").write_text("a red seven\r\n", encoding="utf-8-sig")  # as Windows's editor does
+    assert media.read_text(tmp_path / "a.txt") == "a red seven"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a name must be Unicode")
