@@ -55,8 +55,8 @@ class CoDi(nn.Module):
         if not isinstance(config, Config):
             raise ValueError(f"config: expected a Config, as `config.preset` gives, got {config!r}")
         self.config = config
-        self.vocabulary = list(vocabulary)
         self.modalities: Mapping[str, Modality] = nn.ModuleDict(build_modalities(config.model, vocabulary))
+        self.vocabulary = list(vocabulary)
         self.memory = CaptionMemory(config.model.d, config.model.memory)
         self.schedule = Schedule(config.model.schedule, config.model.T)
 

@@ -317,6 +317,11 @@ def test_demo_makes_all_four_of_five_prompt_sets_and_a_sheet(fake, capsys, tmp_p
     assert sum("as asked: " in line for line in lines) == 4  # nothing was asked in the fifth
 
 
+def test_the_demos_seeds_stay_in_their_range(fake, tmp_path):
+    demo.run(fake, tmp_path, seed=2**63 - 1)
+    assert [call["seed"] for call in fake.calls] == [2**63 - 1, 0, 1, 2, 3]
+
+
 def test_the_demo_reads_what_its_samples_show(data_dir):
     source = load(data_dir, "test")
     scene, renders = World(source).sample(8, torch.Generator().manual_seed(0))

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from codi_minimal import CoDi
+from codi_minimal.config import preset
 from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer, spell_articles
 
 TOKENIZER = WordTokenizer(["a", "red", "seven"], max_words=4)
@@ -72,3 +74,5 @@ def test_bad_ids_are_refused(ids):
 def test_vocabularies_that_no_caption_could_use_are_refused(vocabulary, message):
     with pytest.raises(ValueError, match=f"expected a vocabulary of distinct words in lower case, {message}"):
         WordTokenizer(vocabulary)
+    with pytest.raises(ValueError, match=message):
+        CoDi(preset("tiny"), vocabulary)

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from codi_minimal.batches import join
+
 
 def part(data: Any, start: int, stop: int) -> Any:
     """Samples start … stop - 1 of a tensor or list of captions, or of each in a dict or list of them."""
@@ -26,15 +28,6 @@ def part(data: Any, start: int, stop: int) -> Any:
     if isinstance(data, list) and data and not isinstance(data[0], str):
         return [part(value, start, stop) for value in data]
     return data[start:stop]
-
-
-def join(parts: Sequence[Any]) -> Any:
-    """Batches of one modality, one after the other."""
-    return (
-        torch.cat(list(parts))
-        if isinstance(parts[0], torch.Tensor)
-        else [x for batch in parts for x in batch]
-    )
 
 
 def to_device(data: Any, device: torch.device | str) -> Any:

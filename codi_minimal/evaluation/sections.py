@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from codi_minimal.batches import join
 from codi_minimal.data import WRITTEN
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance, prompts_of
@@ -15,7 +16,7 @@ from codi_minimal.evaluation.diversity import normalised_entropy, spread_ratio
 from codi_minimal.evaluation.frechet import frechet_distance
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
 from codi_minimal.evaluation.readers import CHANCE, LEGAL, read
-from codi_minimal.evaluation.sampling import Sampler, join, part, scene_generator, to_device
+from codi_minimal.evaluation.sampling import Sampler, part, scene_generator, to_device
 from codi_minimal.evaluation.similarity import similarity
 
 
