@@ -111,7 +111,8 @@ def denoise(
     queue = sorted(streams, key=lambda name: (streams[name].z[0].numel(), name))
     start = {name: round(stagger * ticks * i) for i, name in enumerate(queue)}
     arrived: dict[str, tuple[Tensor, Tensor]] = {}
-    for tick in tqdm(range(1, ticks + max(start.values()) + 1), desc="denoising", disable=not progress):
+    all_ticks = range(1, ticks + max(start.values()) + 1)
+    for tick in tqdm(all_ticks, desc="denoising") if progress else all_ticks:  # tqdm starts a thread, even if disabled
         due = [name for name, stream in streams.items() if stream.due(tick - start[name], ticks)]
         tokens = {name: arrived[name][1] for name in arrived}
         for name in streams.keys() - arrived.keys():

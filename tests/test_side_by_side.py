@@ -99,3 +99,8 @@ def test_a_stream_has_arrived_when_all_its_steps_are_taken_though_several_are_at
 
     denoise(streams, None, stagger=0.002, as_prompt=as_prompt)  # who comes last has nobody to tell
     assert at == [1000]
+
+
+def test_without_a_bar_no_thread_of_its_own_is_started(monkeypatch):
+    monkeypatch.setattr("codi_minimal.side_by_side.tqdm", lambda *a, **k: pytest.fail("tqdm starts a thread"))
+    random_codi().generate(outputs=("text",), steps=1)
