@@ -17,7 +17,7 @@ from .files import decoding, naming, read_bytes
 IMAGE_FILE = "a picture (.png, .jpg, .jpeg, .webp, .bmp)"
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows many more, and starts a program of its own for PostScript
 MAX_PIXELS = 51_000_000  # in the header: a phone's 50 megapixels
-MAX_DECODED = 14_000_000  # in memory
+MAX_DECODED = 13_000_000  # in memory
 MAX_SIDE = 20_000  # Pillow keeps a pointer for each row
 AREA = 2_000_000  # pixels of which tensors are made
 
@@ -25,7 +25,7 @@ AREA = 2_000_000  # pixels of which tensors are made
 def read_image(path: str | Path) -> Tensor:
     """A picture of any size as the world's image; see `fit_image`.
 
-    A picture has at most 14 million pixels, no more than 20,000 on a side. An ordinary JPEG may have 51 million,
+    A picture has at most 13 million pixels, no more than 20,000 on a side. An ordinary JPEG may have 51 million,
     because it can be decoded at a half to an eighth of its size; a progressive one cannot.
 
     Returns:

@@ -56,7 +56,7 @@ def test_what_comes_after_the_world_s_second_changes_nothing():
     wave = voice(16000, seconds=0.3, lead=0.375, after=0.4)
     loud = wave.clone()
     loud[int(1.03 * 16000) :] = 1 - 2 * torch.rand(len(wave) - int(1.03 * 16000))
-    assert agreement(fit_audio(loud, 16000), fit_audio(wave, 16000)) > 0.999
+    assert (fit_audio(loud, 16000) - fit_audio(wave, 16000))[:7900].abs().max() < 0.01
 
 
 @pytest.mark.parametrize("seconds", [0.9, 1.2])
