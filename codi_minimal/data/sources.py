@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterable
@@ -120,7 +121,7 @@ def _from_folder(folder: Path, split: str) -> Source:
         try:
             columns[name] = _DECODERS[name](_read_parquet(path))
         except Exception as error:  # the library has many of its own, some of several lines
-            came = " ".join(str(error).split()) or type(error).__name__
+            came = re.sub(r"\W*<_io\.BytesIO[^>]*>", "", " ".join(str(error).split())) or type(error).__name__
             raise ValueError(f"expected {path.name} to be parquet with {expected}, got: {came}") from error
     return _source(*columns["mnist"], *columns["fsdd"], name="folder")
 

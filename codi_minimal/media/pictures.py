@@ -34,14 +34,21 @@ def read_image(path: str | Path) -> Tensor:
         ValueError: if the file cannot be read, is too large, or shows nothing.
     """
     data = read_bytes(path, IMAGE_FILE)
-    with decoding(path, IMAGE_FILE), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with decoding(path, IMAGE_FILE):
+        pixels = as_pixels(_decode(data))
+    with naming(path):
+        return fit_image(pixels)
+
+
+def _decode(data: bytes) -> Image.Image:
+    """The picture, made smaller; what its decoder has in memory goes before tensors are made."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         check_size(image.size, MAX_PIXELS)
         if "progressive" not in image.info:
             image.draft(None, tuple(n // _excess(image.size, AREA) for n in image.size))
         check_size(image.size, MAX_DECODED)
-        pixels = as_pixels(shrink(image, AREA))
-    with naming(path):
-        return fit_image(pixels)
+        image.load()
+        return shrink(image, AREA)
 
 
 def check_size(size: tuple[int, int], most: int) -> None:

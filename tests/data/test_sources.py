@@ -219,6 +219,7 @@ BROKEN = {
     "silence": (voices_of(wav(np.zeros(900))), "fsdd-train.parquet.*got silence"),
     "stereo": (voices_of(wav(np.ones((900, 2)))), "fsdd-train.parquet.*2 channels, 900 samples, not 1 channel"),
     "minutes": (voices_of(wav(np.ones(8000 * 61))), "fsdd-train.parquet.*488,000 samples, not .* at most 60 s"),
+    "noise": (voices_of({"bytes": b"noise", "path": None}), "fsdd-train.parquet.*Error opening: Format not recog"),
     "aiff": (voices_of(wav(WAVE, format="AIFF")), "fsdd-train.parquet.*a recording in AIFF"),
 }
 
@@ -231,7 +232,17 @@ def test_rows_that_cannot_be_used_are_refused_in_one_line(tmp_path, name):
     make(tmp_path)
     with pytest.raises(ValueError, match=message) as caught:
         load(tmp_path)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and " object at 0x" not in str(caught.value)
+
+
+def test_what_the_library_says_in_several_lines_is_said_in_one(tmp_path, monkeypatch):
+    def fail(path):
+        raise RuntimeError("no such\n  column")
+
+    monkeypatch.setattr(sources, "_read_parquet", fail)
+    write_glyphs(tmp_path, GLYPH)
+    with pytest.raises(ValueError, match="mnist-train.parquet to be .*, got: no such column$"):
+        load(tmp_path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the program that stands in for gs is a shell script")
