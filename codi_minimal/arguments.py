@@ -7,9 +7,9 @@ from typing import NoReturn
 
 PROMPTS = {
     "text": "a caption, or a .txt file",
-    "image": "a picture: PNG, JPEG, WebP, BMP; any size",
-    "audio": "a recording: WAV, FLAC, OGG, MP3; any rate",
-    "video": "a clip: GIF, or MP4 with the extra `video`",
+    "image": "a picture: PNG, JPEG, WebP, BMP; at most 13 megapixels, an ordinary JPEG at most 51",
+    "audio": "a recording: WAV, FLAC, OGG, MP3; at most 60 s; of 1.0 to 1.1 s, it keeps the time when its voice starts",
+    "video": "a clip, of which the first second is taken: GIF, or MP4 with the extra `video`",
 }
 EXPERIMENTS = {
     "gap": "the modality gap, and what closes it",
