@@ -250,7 +250,7 @@ def test_no_row_runs_a_program(tmp_path, monkeypatch):
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n", encoding="utf-8")
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None, raising=False)
     glyphs_of({"bytes": POSTSCRIPT, "path": None})(tmp_path)
     write_voices(tmp_path, WAVE)
     with pytest.raises(ValueError, match="cannot identify image file"):

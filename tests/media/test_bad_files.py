@@ -201,7 +201,7 @@ def test_no_file_runs_a_program(tmp_path, monkeypatch, name):
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n", encoding="utf-8")
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # looked for again
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None, raising=False)  # looked for again
     (tmp_path / name).write_bytes(POSTSCRIPT)
     with pytest.raises(ValueError, match="cannot be read"):
         media.READERS["video" if name == "a.gif" else "image"](tmp_path / name)

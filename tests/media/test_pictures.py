@@ -66,7 +66,7 @@ def test_sixteen_bit_grey_is_not_clipped(tmp_path):
 def palette(image):
     """Paper is colour 1 of 3 and ink colour 2, so that the mean of both numbers is another colour."""
     grey = np.asarray(image.convert("L"))
-    numbered = Image.fromarray(np.where(grey > 127, 1, 200).astype(np.uint8), "P")
+    numbered = Image.frombytes("P", image.size, np.where(grey > 127, 1, 200).astype(np.uint8).tobytes())
     numbered.putpalette([0, 255, 0, 255, 255, 255] + [255, 0, 0] * 198 + [0, 0, 0])
     return numbered
 
