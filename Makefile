@@ -12,6 +12,7 @@ OUT ?= runs/$(PRESET)
 DATA ?=
 CHECKPOINT ?=
 NOTEBOOKS ?=
+N ?= 10
 
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
@@ -19,13 +20,21 @@ PIP = $(PY) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(
 NBCONVERT = $(abspath $(PY)) -m jupyter nbconvert --to notebook --inplace
 DATA_ARG = $(if $(DATA),--data $(DATA))
 
-.PHONY: demo test lint train evaluate notebooks docs clean
+.PHONY: demo test fuzz mutants lint train evaluate notebooks docs clean
 
 demo: $(VENV)/.installed
 	$(PY) -m codi_minimal demo
 
 test: $(VENV)/.installed-dev
 	$(PY) -m pytest -q
+
+# N times as many inputs as `make test` draws
+fuzz: $(VENV)/.installed-dev
+	CODI_FUZZ=$(N) $(PY) -m pytest -q tests/fuzz
+
+# applies each of the wrong edits in tests/mutants/edits.py to a copy; some test must fail for each
+mutants: $(VENV)/.installed-dev
+	$(PY) -m tests.mutants.run
 
 lint: $(VENV)/.installed-dev
 	$(PY) -m ruff check .

@@ -2,53 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Annotated, Literal
+import json
+import reprlib
+from dataclasses import asdict, field, replace
+from functools import partial
+from typing import Annotated, Any, Literal
 
-from codi_minimal.checked import Checked, Length, Within, checked
+import pydantic.dataclasses
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-Count = Annotated[int, Within(1, 100_000_000)]
-Few = Annotated[int, Within(1, 16)]
-Width = Annotated[int, Within(8, 1024, 8)]  # channels, which group norm shares among 8 groups
-Embedding = Annotated[int, Within(16, 4096, 2)]
-Share = Annotated[float, Within(0, 1)]
-Sigma = Annotated[float, Within(0, 100)]
+# the hint of each field is checked when a config is made: its type, exactly, and its range
+dataclass = partial(
+    pydantic.dataclasses.dataclass,
+    frozen=True,
+    config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False),
+)
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+Few = Annotated[int, Field(ge=1, le=16)]
+Width = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]  # channels, which group norm shares among 8 groups
+Embedding = Annotated[int, Field(ge=16, le=4096, multiple_of=2)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Sigma = Annotated[float, Field(ge=0, le=100)]
 
 
-@dataclass(frozen=True)
-class UNetConfig(Checked):
+@dataclass
+class UNetConfig:
     """Sizes of a denoiser; see `denoisers.UNet`."""
 
-    widths: Annotated[tuple[Width, ...], Length(1, 4)] = (64, 96)
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=4)] = (64, 96)
     depth: Few = 1
     embed: Embedding = 160
-    tokens: Annotated[int, Within(1, 64)] = 4
+    tokens: Annotated[int, Field(ge=1, le=64)] = 4
 
 
-@dataclass(frozen=True)
-class ModelConfig(Checked):
+@dataclass
+class ModelConfig:
     """Sizes of all modules. Data: 32×32 images, 8 frames, 8192 samples at 8 kHz, captions of at most 12 words."""
 
     d: Embedding = 128  # the prompt space
-    memory: Annotated[int, Within(1, 100_000)] = 700  # captions that prompts are projected on; there are 692 meanings
-    d_env: Annotated[int, Within(32, 4096)] = 128  # an environment token
+    memory: Annotated[int, Field(ge=1, le=100_000)] = 700  # captions of `CaptionMemory`; there are 692
+    d_env: Annotated[int, Field(ge=32, le=4096)] = 128  # an environment token
     summary: Few = 4  # environment tokens that say what; audio and video have one more a frame that says when
-    T: Annotated[int, Within(2, 100_000)] = 1000
+    T: Annotated[int, Field(ge=2, le=100_000)] = 1000
     schedule: Literal["linear", "scaled_linear", "cosine"] = "cosine"
     prediction: Literal["v", "epsilon"] = "v"
     size: Literal[32] = 32  # the world's; this and the next three have one value, which is kept for other programs
     frames: Literal[8] = 8
     samples: Literal[8192] = 8192
     rate: Literal[8000] = 8000
-    max_words: Annotated[int, Within(1, 256)] = 12
-    image_latent: Annotated[int, Within(1, 64)] = 4
-    image_widths: Annotated[tuple[Width, ...], Length(1, 3)] = (32, 96)
-    audio_latent: Annotated[int, Within(1, 64)] = 8
+    max_words: Annotated[int, Field(ge=1, le=256)] = 12
+    image_latent: Annotated[int, Field(ge=1, le=64)] = 4
+    image_widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=3)] = (32, 96)
+    audio_latent: Annotated[int, Field(ge=1, le=64)] = 8
     audio_widths: tuple[Width, Width, Width] = (16, 48, 96)  # three halvings leave one column of the latent a frame
     vocoder: Literal["griffin-lim", "network"] = "griffin-lim"  # the network has a stage of its own
     vocoder_width: Width = 160
     vocoder_layers: Few = 5
-    text_latent: tuple[Annotated[int, Within(1, 64)], Annotated[int, Within(2, 256)]] = (8, 8)
+    text_latent: tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=2, le=256)]] = (8, 8)
     text_width: Width = 128
     prompt_width: Width = 32
     text_prompt_width: Width = 128
@@ -59,8 +69,8 @@ class ModelConfig(Checked):
     env_layers: Few = 2
 
 
-@dataclass(frozen=True)
-class Stage(Checked):
+@dataclass
+class Stage:
     """One training stage: `steps` of AdamW on batches of `batch` at a peak learning rate `lr`.
 
     `shift`: how much denser a denoiser's times t are drawn where noise is strong, see `shifted`.
@@ -68,12 +78,12 @@ class Stage(Checked):
 
     steps: Count
     batch: Count
-    lr: Annotated[float, Within(0, 1)] = 1e-3
-    shift: Annotated[float, Within(0.01, 100)] = 1.0
+    lr: Annotated[float, Field(ge=0, le=1)] = 1e-3
+    shift: Annotated[float, Field(ge=0.01, le=100)] = 1.0
 
 
-@dataclass(frozen=True)
-class TrainConfig(Checked):
+@dataclass
+class TrainConfig:
     """Stages in the order in which they are trained, and what the diffusion stages share."""
 
     stages: dict[str, Stage] = field(default_factory=dict)
@@ -83,7 +93,7 @@ class TrainConfig(Checked):
     p_single: tuple[Share, Share] = (0.4, 0.2)  # how often one text, one prompt of the output's kind; else a mixture
     cond_noise: Sigma = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
     env_noise: Sigma = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
-    lam: Annotated[float, Within(0, 100)] = 0.5  # λ of L_Cross + λ (L_Con + L_Read), see `training.joint`
+    lam: Annotated[float, Field(ge=0, le=100)] = 0.5  # λ of L_Cross + λ (L_Con + L_Read), see `training.joint`
     clip_share: Share = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as ten images
     wiring: Literal["others", "own", "pooled", "off"] = "others"  # of stages 4 and 5; L_Read only where others are seen
     p_own: Share = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
@@ -92,8 +102,8 @@ class TrainConfig(Checked):
     compile: bool = False
 
 
-@dataclass(frozen=True)
-class Config(Checked):
+@dataclass
+class Config:
     """A preset: its name, the model's sizes and the training's."""
 
     name: str
@@ -111,7 +121,18 @@ class Config(Checked):
         Raises:
             ValueError: a section is missing, a key is unknown, or a value has another type or is out of range.
         """
-        return checked(cls, values, "config")
+        try:
+            return TypeAdapter(cls).validate_json(json.dumps(values))  # JSON has lists for tuples
+        except ValidationError as error:
+            raise ValueError(_first(error)) from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first of pydantic's errors in one line: where, what was expected, and what came."""
+    first: Any = error.errors()[0]
+    where = ".".join(map(str, ("config", *first["loc"])))
+    came = reprlib.repr(first["input"])
+    return f"{where}: {first['msg'].replace('Input should be', 'expected')}, got {came}"
 
 
 # An hour and a half on two cores. Where denoisers of images, voices and clips learn by themselves, twice the steps on

@@ -60,7 +60,7 @@ def test_no_field_takes_another_type_or_an_absurd_size():
         for key in path:
             target = target[key]
         target[last] = bad
-        with pytest.raises(ValueError, match=r"^config[^ ]*: expected") as error:
+        with pytest.raises(ValueError, match=r"^config[^ ]*: .*, got ") as error:
             Config.from_dict(values)
         assert "\n" not in str(error.value) and len(str(error.value)) < 600
         assert str(last) in str(error.value), (path, last, bad)
@@ -69,24 +69,20 @@ def test_no_field_takes_another_type_or_an_absurd_size():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ModelConfig(prediction="z0"), "ModelConfig.prediction: expected 'v' or 'epsilon', got 'z0'"),
-        (lambda: ModelConfig(d=10**9), "ModelConfig.d: expected a multiple of 2 from 16 to 4,096, got 1000000000"),
-        (lambda: ModelConfig(rate=8000.0), "ModelConfig.rate: expected 8000, got 8000.0"),
-        (lambda: UNetConfig(widths=(8, 9)), r"UNetConfig.widths\[1\]: expected a multiple of 8 from 8 to 1,024, got 9"),
-        (lambda: UNetConfig(widths=()), "UNetConfig.widths: expected 1 to 4 values, got 0"),
-        (lambda: Stage(steps=True, batch=8), "Stage.steps: expected a whole number from 1 to 100,000,000, got True"),
-        (lambda: TrainConfig(ema=1.5), "TrainConfig.ema: expected a number from 0 to 1, got 1.5"),
-        (lambda: TrainConfig(stages=[Stage(1, 1)]), "TrainConfig.stages: expected an object with names as keys"),
-        (lambda: replace(preset("tiny"), model=None), "Config.model: expected an object with names as keys, got None"),
+        (lambda: ModelConfig(prediction="z0"), "prediction\n.*'v' or 'epsilon'.*'z0'"),
+        (lambda: ModelConfig(d=10**9), "d\n.*less than or equal to 4096.*1000000000"),
+        (lambda: UNetConfig(widths=(8, 9)), r"widths\.1\n.*multiple of 8.*=9"),
+        (lambda: UNetConfig(widths=()), "widths\n.*at least 1 item"),
+        (lambda: Stage(steps=True, batch=8), "steps\n.*valid integer.*True"),
+        (lambda: TrainConfig(ema=1.5), "ema\n.*less than or equal to 1.*1.5"),
+        (lambda: TrainConfig(ema=float("nan")), "ema\n.*finite number"),
+        (lambda: TrainConfig(stages=[Stage(1, 1)]), "stages\n.*dictionary"),
+        (lambda: replace(preset("tiny"), model=None), "model\n.*ModelConfig"),
     ],
 )
 def test_a_config_is_checked_when_it_is_made(make, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(ValueError, match=message):
         make()
-
-
-def test_lists_are_taken_as_tuples():
-    assert UNetConfig(widths=[64, 96]) == UNetConfig(widths=(64, 96))
 
 
 def test_the_names_are_those_that_the_code_knows():

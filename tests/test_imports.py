@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "codi_minimal"
 
 # plain helpers that know no model
-BASE = {"batches", "checked", "config", "device", "inputs", "shapes", "tokenizer", "checkpoint", "lock"}
+BASE = {"batches", "config", "device", "inputs", "shapes", "tokenizer", "checkpoint", "lock"}
 DATA = {"data"}  # the world
 FILES = {"fitting", "media", "sheet"}  # people's files, and the page of results
 ROOMS = {"diffusion", "autoencoders", "prompts", "denoisers"}  # never one another

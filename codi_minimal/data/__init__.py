@@ -8,6 +8,7 @@ from .captions import (
     WRITTEN,
     caption,
     detokenize,
+    meaning,
     paraphrases,
     parse,
     sample_subset,
@@ -33,6 +34,6 @@ from .sources import Source, load, trim
 __all__ = [
     "ATTRIBUTES_OF", "COLOURS", "DIGITS", "KEPT", "MOTIONS", "ONSETS", "OPEN", "PAIRINGS", "RENDERERS", "TOKENIZER",
     "VOCABULARY", "WORDS", "WRITTEN", "Drawn", "Pairs", "Scene", "Source", "caption", "detokenize", "draw", "load",
-    "paraphrases", "parse", "render_audio", "render_image", "render_video", "sample_subset", "tokenize", "trim",
-    "unpaired",
+    "meaning", "paraphrases", "parse", "render_audio", "render_image", "render_video", "sample_subset", "tokenize",
+    "trim", "unpaired",
 ]  # fmt: skip

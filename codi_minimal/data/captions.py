@@ -111,6 +111,21 @@ def parse(text: str) -> dict[str, str] | None:
     return None if said is None else dict(said)
 
 
+def meaning(text: str) -> str:
+    """What a caption says, in one form for all captions that say the same: a key for `prompts.repeated`.
+
+    >>> meaning("a blue digit that grows") == meaning("something blue getting bigger")
+    True
+
+    Raises:
+        ValueError: if the grammar does not produce the caption.
+    """
+    said = parse(text)
+    if said is None:
+        raise ValueError(f"expected a caption of the grammar, got {text!r}")
+    return " ".join(f"{name}={said[name]}" for name in sorted(said))
+
+
 def _say(template: str, words: Mapping[str, str]) -> str:
     return spell_articles(template.format(**words))
 

@@ -31,7 +31,9 @@ class Temperature(nn.Module):
 
 
 def repeated(texts: Sequence[str]) -> Tensor:
-    """Which captions of a batch say the same: a bool matrix (b, b), to be given as `positives`.
+    """Which strings of a batch are equal: a bool matrix (b, b), to be given as `positives`.
+
+    Captions that say the same in other words are equal by a key such as `data.meaning`, which the caller puts in.
 
     >>> repeated(["seven", "red", "seven"])[0].tolist()
     [True, False, True]

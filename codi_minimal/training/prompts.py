@@ -1,23 +1,24 @@
 """Stage 2, bridging alignment: C_text with C_image, then C_audio and C_video each against the frozen C_text."""
 
 import random
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from codi_minimal.codi import CoDi
-from codi_minimal.data import WORDS, Pairs, caption, paraphrases, sample_subset
+from codi_minimal.data import WORDS, Pairs, caption, meaning, paraphrases, sample_subset
 from codi_minimal.prompts import Temperature, clip_loss, composition_loss, repeated
 from codi_minimal.training.run import Run
 
 
-def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[str]], list[str]]:
-    """Text alone: n captions, for each two that together say the same, and a key that is equal where the meanings are.
+def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[str]]]:
+    """Text alone: n captions, and for each of them two that together say the same.
 
     "a red seven sliding left" has the parts "something red" and "a seven that moves left"; a caption that says one
     thing only has two paraphrases of itself.
     """
-    wholes, parts, keys = [], [[], []], []
+    wholes, parts = [], [[], []]
     for _ in range(n):
         said = {name: rng.choice(WORDS[name]) for name in sample_subset(tuple(WORDS), rng)}
         names = rng.sample(list(said), len(said))
@@ -25,8 +26,12 @@ def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[s
         wholes.append(caption(said, rng))
         parts[0].append(caption({k: said[k] for k in names[:cut]}, rng))
         parts[1].append(caption({k: said[k] for k in names[cut:] or names}, rng))
-        keys.append(" ".join(f"{k}={said[k]}" for k in WORDS if k in said))
-    return wholes, parts, keys
+    return wholes, parts
+
+
+def same_meaning(captions: Sequence[str]) -> Tensor:
+    """Which captions of a batch say the same, in whatever words: positives (b, b) of a contrastive loss."""
+    return repeated([meaning(text) for text in captions])
 
 
 @torch.no_grad()
@@ -59,10 +64,10 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         drawn = pairs.draw(batch, generator)
         captions = drawn.captions(rng)
         other = c_other(drawn.render(name, generator=generator).to(run.device))
-        losses = {"loss": clip_loss(c_text(captions), other, temperature(), repeated(captions).to(run.device))}
+        losses = {"loss": clip_loss(c_text(captions), other, temperature(), same_meaning(captions).to(run.device))}
         if first:
-            wholes, parts, keys = wholes_and_parts(batch, rng)
-            positives = repeated(keys).to(run.device)
+            wholes, parts = wholes_and_parts(batch, rng)
+            positives = same_meaning(wholes).to(run.device)
             losses["composition"] = composition_loss(
                 c_text(wholes), [c_text(p) for p in parts], temperature(), positives
             )

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from codi_minimal.data import OPEN, PAIRINGS, WRITTEN
-from codi_minimal.prompts import repeated
 from codi_minimal.training.cache import Cache, CaptionTable, build_cache
 from codi_minimal.training.conditions import mixed_condition
+from codi_minimal.training.prompts import same_meaning
 from codi_minimal.training.run import Run
 
 TURNS = {
@@ -71,20 +71,20 @@ class Streams:
             z0 = {"text": self.encode(captions), **z0}
             prompts = {"text": self.prompt(captions), **prompts}
             say = [self.prompt(cache.captions(idx, rng, OPEN)), *say]
-            positives = repeated(captions).to(run.device)
+            positives = same_meaning(captions).to(run.device)
         cfg = run.config.train
         cond = mixed_condition(say, None, generator, P_NULL, cfg.cond_noise, cfg.p_single)
         return Pair(z0, prompts, cond, positives, alike)
 
     @staticmethod
     def alike(cache: Cache, idx: Tensor, generator: torch.Generator) -> Tensor:
-        """As many samples whose prompts are nearest to that of the first: hard negatives for L_Con.
+        """As many different samples whose prompts are nearest to that of the first: hard negatives for L_Con.
 
         It can tell most pairs apart by what a prompt would say; among these, V must look at what no prompt says.
         """
         prompts = next(iter(cache.prompts.values()))
         near = (prompts @ prompts[idx[0]]).topk(min(len(cache), max(len(idx), int(ALIKE * len(cache))))).indices
-        return near[torch.randint(len(near), (len(idx),), generator=generator)]
+        return near[torch.randperm(len(near), generator=generator)[: len(idx)]]  # none of them twice
 
 
 def open_streams(run: Run, stage: str) -> Streams:

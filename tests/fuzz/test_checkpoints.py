@@ -1,0 +1,76 @@
+"""Checkpoints whose config has other values, or whose weights have other bytes."""
+
+import json
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codi_minimal import CoDi
+from tests.fuzz.outcome import fuzzing, outcome
+from tests.models import random_codi
+
+VALUES = [None, True, "", "x", [], {}, [1], [8, 8], {"a": 1}, -1, 0, 1, 3, 10**6, 10**9, 10**400, 0.5, 1e308, "cosine"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A checkpoint, and beside it a copy to damage."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    random_codi().save_pretrained(folder / "whole")
+    return folder
+
+
+def places(value, path=()):
+    """The paths of all values in nested dicts and lists."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from places(item, (*path, key))
+
+
+def load(folder):
+    model = CoDi.from_pretrained(folder, "cpu")
+    return model.generate({"text": "seven"}, ("text", "image"), steps=1)
+
+
+def check(made) -> None:
+    assert made["image"].shape == (1, 3, 32, 32) and made["image"].isfinite().all()
+
+
+@fuzzing(60)
+@given(st.data())
+def test_configs(folder, data):
+    config = json.loads((folder / "whole" / "config.json").read_text(encoding="utf-8"))
+    *path, last = data.draw(st.sampled_from([place for place in places(config) if "vocabulary" not in place[:-1]]))
+    target = config
+    for key in path:
+        target = target[key]
+    what = data.draw(st.sampled_from(["change", "change", "remove", "add"]))
+    if what == "change":
+        target[last] = data.draw(st.sampled_from(VALUES))
+    elif what == "remove":
+        del target[last]
+    elif isinstance(target, dict):
+        target["new"] = data.draw(st.sampled_from(VALUES))
+    broken = copied(folder)
+    (broken / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    outcome("checkpoints", lambda: load(broken), check)
+
+
+@fuzzing(40)
+@given(st.sampled_from(["config.json", "model.safetensors"]), st.floats(0, 1), st.binary(max_size=4), st.booleans())
+def test_bytes(folder, name, where, change, cut):
+    broken = copied(folder)
+    content = bytearray((folder / "whole" / name).read_bytes())
+    at = int(where**4 * len(content))  # more often in the header
+    content[at : len(content) if cut else at + len(change)] = change
+    (broken / name).write_bytes(content)
+    outcome("checkpoints", lambda: load(broken), check)
+
+
+def copied(folder):
+    broken = folder / "broken"
+    shutil.rmtree(broken, ignore_errors=True)
+    return shutil.copytree(folder / "whole", broken)

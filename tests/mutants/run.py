@@ -1,0 +1,148 @@
+"""`make mutants`: applies each wrong edit to a copy of the tree, and requires that some test fails.
+
+The edits are in edits.toml. The tests of an edit are those of the file's room, see `COVER`. An edit
+whose old text is not in its file exactly once is an error, so the list cannot go stale in silence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import multiprocessing
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10, where pytest brings its forerunner
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("codi_minimal", "tests", "pyproject.toml")
+HEAVY = ("torch", "torchaudio", "torchvision", "einops", "numpy", "pytest", "safetensors.torch", "scipy", "sklearn")
+SECONDS = 300  # for the tests of one edit
+# tests of each room, the quickest that can fail first
+COVER = {
+    "diffusion": ("tests/diffusion",),
+    "autoencoders": ("tests/autoencoders", "tests/training/test_identity.py"),
+    "prompts": ("tests/prompts",),
+    "denoisers": ("tests/denoisers",),
+    "alignment": ("tests/alignment", "tests/training/test_identity.py"),
+    "data": ("tests/data", "tests/training/test_identity.py"),
+    "training": ("tests/training/test_identity.py", "tests/training"),
+    "evaluation": ("tests/evaluation",),
+    "": ("tests/test_codi.py", "tests/test_side_by_side.py", "tests/test_reproducible.py", "tests/test_checkpoint.py"),
+}
+
+
+class Edit(NamedTuple):
+    """`old` becomes `new` in `file`; `why` says what is then wrong."""
+
+    file: str
+    old: str
+    new: str
+    why: str
+
+
+def edits() -> list[Edit]:
+    """All edits of edits.toml."""
+    listed = tomllib.loads(Path(__file__).with_name("edits.toml").read_text(encoding="utf-8"))
+    return [Edit(**edit) for edit in listed["edit"]]
+
+
+def tests_of(edit: Edit) -> tuple[str, ...]:
+    """The paths of the tests that cover the edited file."""
+    parts = Path(edit.file).parts
+    return COVER[parts[1] if len(parts) > 2 else ""]
+
+
+def applied(edit: Edit, tree: Path) -> str:
+    """The edited file's text; ValueError if the old text is not there exactly once."""
+    text = (tree / edit.file).read_text(encoding="utf-8")
+    if (count := text.count(edit.old)) != 1:
+        raise ValueError(f"{edit.file}: expected the old text once, found it {count} times: {edit.old!r}")
+    return text.replace(edit.old, edit.new)
+
+
+def killed(edit: Edit) -> tuple[bool, float]:
+    """Whether a test fails with this edit, and the seconds that it took; runs in a process of its own."""
+    start = time.monotonic()
+    with copy_of_the_tree() as tree:
+        (tree / edit.file).write_text(applied(edit, tree), encoding="utf-8")
+        process = multiprocessing.get_context("fork").Process(target=_run_tests, args=(tree, tests_of(edit)))
+        process.start()
+        process.join(SECONDS)
+        if process.is_alive():  # an endless loop is noticed, too
+            process.kill()
+            process.join()
+    return process.exitcode != 0, time.monotonic() - start
+
+
+@contextlib.contextmanager
+def copy_of_the_tree() -> Iterator[Path]:
+    """A copy of the package and its tests in a temporary folder; the weights that ship are linked."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("weights", "__pycache__"))
+            else:
+                shutil.copy(source, tree / name)
+        (tree / "codi_minimal" / "weights").symlink_to(ROOT / "codi_minimal" / "weights")
+        yield tree
+
+
+def _run_tests(tree: Path, paths: Sequence[str]) -> None:
+    """In the child: pytest on the copy; leaves with 0 only if all tests pass."""
+    import pytest
+
+    os.chdir(tree)
+    sys.path = [str(tree), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", "-c", "pyproject.toml", *paths])
+    os._exit(int(code) if code in (0, 1) else 3)
+
+
+def _warm_up() -> None:
+    """Imports what is heavy, and nothing of the package, before the children fork off."""
+    for name in HEAVY:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs all edits, or a random sample; returns the number of survivors."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", type=int, help="only so many of the edits")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--only", default="", help="only edits of files whose path contains this")
+    args = parser.parse_args(argv)
+    chosen = [edit for edit in edits() if args.only in edit.file]
+    chosen = chosen if args.sample is None else random.Random(args.seed).sample(chosen, args.sample)
+    for edit in chosen:
+        applied(edit, ROOT)
+    survivors = 0
+    workers = os.cpu_count() or 1
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _warm_up) as pool:
+        for edit, (dead, seconds) in zip(chosen, pool.map(killed, chosen), strict=True):
+            survivors += not dead
+            print(f"{'killed' if dead else 'SURVIVED':8} {seconds:5.1f} s  {edit.file}: {edit.why}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} killed")
+    return survivors
+
+
+if __name__ == "__main__":
+    sys.exit(main())
