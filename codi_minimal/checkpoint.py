@@ -219,9 +219,12 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def local_folder(folder: str | Path) -> Path:
-    """A folder as it is, or the download of a hub id of the form "user/name"."""
+    """A folder as it is, or the download of a hub id of the form "user/name".
+
+    A name whose first part is a folder here is taken for a folder, so that a mistyped one never asks the hub.
+    """
     path = Path(folder)
-    if path.exists() or str(folder).count("/") != 1 or str(folder).startswith((".", "/")):
+    if path.exists() or str(folder).count("/") != 1 or str(folder).startswith((".", "/")) or path.parent.is_dir():
         return path
     from huggingface_hub import snapshot_download
 

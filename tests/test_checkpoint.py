@@ -2,6 +2,8 @@ import errno
 import json
 import os
 import pickle
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from codi_minimal.checkpoint import (
     digest,
     load_folder,
     load_into,
+    local_folder,
     read_tensors,
     save_folder,
     write_tensors,
@@ -21,6 +24,15 @@ from codi_minimal.checkpoint import (
 
 TENSORS = {"a": torch.linspace(-3, 3, 12).reshape(3, 4), "n": torch.tensor(2**40)}
 CONFIG = {"name": "é", "sizes": [1, 2], "nested": {"x": None}}
+
+
+def test_a_mistyped_folder_does_not_ask_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # an import would fail
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert local_folder("runs/smal") == Path("runs/smal")
+    with pytest.raises(ImportError):
+        local_folder("someone/codi")
 
 
 def test_folder_comes_back_as_it_was(tmp_path):
