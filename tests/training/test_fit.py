@@ -187,7 +187,8 @@ def test_a_finished_stage_is_loaded_not_trained(tmp_path, reference):
     assert all(torch.equal(v, trained.state_dict()[k]) for k, v in modules.state_dict().items())
 
 
-def test_a_finished_stage_says_so_where_progress_is_shown(reference, capsys):
+def test_a_finished_stage_says_so_where_progress_is_shown(reference, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # in a notebook the line would go to stdout
     train(reference[0])
     assert capsys.readouterr().err == ""
     train(reference[0], progress=True)
