@@ -32,7 +32,7 @@ test: $(VENV)/.installed-dev
 fuzz: $(VENV)/.installed-dev
 	CODI_FUZZ=$(N) $(PY) -m pytest -q tests/fuzz
 
-# applies each of the wrong edits in tests/mutants/edits.py to a copy; some test must fail for each
+# applies each of the wrong edits in tests/mutants/edits.toml to a copy; some test must fail for each
 mutants: $(VENV)/.installed-dev
 	$(PY) -m tests.mutants.run
 

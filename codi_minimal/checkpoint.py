@@ -22,7 +22,7 @@ MAX_JSON = 1 << 26  # bytes; Python needs many times as much memory to read them
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def name_in_error(path: Path) -> Iterator[None]:
     """Inside the block an OSError gets the name of the file: those of writing, such as a full disk, have none."""
     try:
         yield
@@ -39,7 +39,7 @@ def atomic_write(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with naming(path), open(temporary, "xb") as file:
+        with name_in_error(path), open(temporary, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())  # else a power cut may keep the new name and lose the bytes behind it
@@ -168,29 +168,38 @@ def parse_json(text: str | bytes, path: Path) -> dict:
     return content
 
 
-@torch.no_grad()
-def copy_named(target: Mapping[str, Tensor], source: Mapping[str, Tensor], what: str = "the module") -> None:
-    """Copies tensors by name, in place; nothing is copied unless all names and shapes agree and all is finite.
-
-    The target keeps its device, dtype and memory layout.
+def check_named(shapes: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str = "the module") -> None:
+    """Compares tensors with those of a module: names, and shapes; those of the module may lie on "meta".
 
     Raises:
         ValueError: listing the names that are missing, unexpected, of another shape, or not finite.
     """
-    shapes = [
-        f"{k} (expected {tuple(target[k].shape)}, got {tuple(source[k].shape)})"
-        for k in target
-        if k in source and target[k].shape != source[k].shape
+    other = [
+        f"{k} (expected {tuple(shapes[k].shape)}, got {tuple(tensors[k].shape)})"
+        for k in shapes
+        if k in tensors and shapes[k].shape != tensors[k].shape
     ]
     problems = {
-        "missing": [k for k in target if k not in source],
-        "unexpected": [k for k in source if k not in target],
-        "of another shape": shapes,
-        "not finite": [k for k in source if not source[k].isfinite().all()],
+        "missing": [k for k in shapes if k not in tensors],
+        "unexpected": [k for k in tensors if k not in shapes],
+        "of another shape": other,
+        "not finite": [k for k in tensors if not tensors[k].isfinite().all()],
     }
     if any(problems.values()):
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
         raise ValueError(f"expected the tensors of {what}; {listed}")
+
+
+@torch.no_grad()
+def copy_named(target: Mapping[str, Tensor], source: Mapping[str, Tensor], what: str = "the module") -> None:
+    """Copies tensors by name, in place, if `check_named` finds nothing wrong.
+
+    The target keeps its device, dtype and memory layout.
+
+    Raises:
+        ValueError: as `check_named`.
+    """
+    check_named(target, source, what)
     for name, tensor in source.items():
         target[name].copy_(tensor)
 
@@ -210,7 +219,7 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """The same for tensors by name; their order, devices and memory layouts make no difference."""
+    """Eight hexadecimal digits that identify named tensors, whatever their order, devices and memory layouts."""
     sha = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         sha.update(name.encode())

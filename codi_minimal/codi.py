@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from codi_minimal.alignment import Wiring, check_wiring
 from codi_minimal.batches import join, slices
-from codi_minimal.checkpoint import load_folder, load_into, local_folder, save_folder
+from codi_minimal.checkpoint import check_named, load_folder, load_into, local_folder, save_folder
 from codi_minimal.config import Config
 from codi_minimal.device import best_device, sample_seed
 from codi_minimal.diffusion import Schedule, guided, make_sampler
@@ -142,7 +142,7 @@ class CoDi(nn.Module):
                 t = 0: the prompt space is aligned through text, so what text never says (the onset) can only pass
                 this way.
             num_samples: samples a prompt (next to each other in the batch); without prompts, the batch. Any number that
-                4 GiB of outputs can hold; the networks take them in batches.
+                2 GiB of outputs can hold; the networks take them in batches.
             seed: sample k has the seed `device.sample_seed(seed, k)`; or a list of one seed a sample. All noise of a
                 sample comes from its seed and the modality's name, so that it depends neither on the other samples nor
                 on the other outputs.
@@ -194,8 +194,8 @@ class CoDi(nn.Module):
         seeds = check_seeds(seed, b)
         noise = self._check_noise(names, b, noise)
         # at unit length, as composition_loss reads a sum of parts: a mixture is shorter, and would be followed less
-        cond = None if cond is None else F.normalize(cond, dim=-1).repeat_interleave(num_samples, dim=0)
-        given = self._prompt_tokens(prompts, weights, num_samples, b) if prompt_streams else []
+        cond = None if cond is None else F.normalize(cond, dim=-1)
+        given = self._prompt_tokens(prompts, weights) if prompt_streams else []
         steps = self._per_output("steps", steps, asked, names)
         alone = self._per_output("guidance", guidance, asked, names)
         beside = self._per_output("guidance_beside", guidance, asked, names)
@@ -223,6 +223,7 @@ class CoDi(nn.Module):
         as_prompt = self._as_prompt if arrivals and wiring == "others" else None
         made: dict[str, list[Any]] = {name: [] for name in asked}
         for rows in slices(b):
+            of = torch.arange(b, device=self.device)[rows] // num_samples  # whose prompts a sample follows
             streams = {
                 name: Stream(
                     self.modalities[name],
@@ -234,8 +235,9 @@ class CoDi(nn.Module):
                 for name in names
             }
             for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
-                denoise(group, None if cond is None else cond[rows], [tokens[rows] for tokens in given], wiring,
-                        stagger, autocast, progress, as_prompt)  # fmt: skip
+                c = None if cond is None else cond[of]
+                env = [tokens[of] if len(tokens) > 1 else tokens.expand(len(of), -1, -1) for tokens in given]
+                denoise(group, c, env, wiring, stagger, autocast, progress, as_prompt)
             for name in asked:
                 if not (streams[name].z.abs() < LARGEST).all():  # NaN is not, either
                     raise ValueError(f"{name}: expected latents within ±{LARGEST:,}; is guidance too large?")
@@ -247,15 +249,14 @@ class CoDi(nn.Module):
         seed = sample_seed(check_whole("seed", seed, 0), check_whole("k", k, 0))
         return {name: self._noise(name, [seed]) for name in self.modalities}
 
-    def _prompt_tokens(self, prompts, weights: Mapping[str, float], num_samples: int, b: int) -> list[Tensor]:
-        """`Modality.clock` of each prompt that has one, (b, n, d_env)."""
+    def _prompt_tokens(self, prompts: Mapping[str, Any], weights: Mapping[str, float]) -> list[Tensor]:
+        """`Modality.clock` of each prompt that has one, (b, n, d_env), one row a prompt, or one for all of them."""
         tokens = []
         for name in sorted(prompts):
             m = self.modalities[name]
             heard = m.environment.clock > 0 and weights.get(name, 1.0) != 0
             for batch in m.data.prompts(prompts[name]) if heard else []:
-                v = self._in_batches(lambda x, m=m: m.clock(m.encode(x)), batch)
-                tokens.append(v.expand(b // num_samples, -1, -1).repeat_interleave(num_samples, dim=0))
+                tokens.append(self._in_batches(lambda x, m=m: m.clock(m.encode(x)), batch))
         return tokens
 
     def _as_prompt(self, stream: Stream) -> tuple[Tensor, Tensor]:
@@ -326,8 +327,11 @@ class CoDi(nn.Module):
         tensors, saved = load_folder(SHIPPED if folder is None else local_folder(folder))
         if not {"config", "vocabulary"} <= set(saved):
             raise ValueError(f"expected config.json with the keys config and vocabulary, got {sorted(saved)}")
+        config, vocabulary = Config.from_dict(saved["config"]), saved["vocabulary"]
+        with torch.device("meta"):  # shapes without memory: a damaged config could ask for any amount
+            check_named(cls(config, vocabulary).state_dict(), tensors, "the model of config.json")
         with torch.random.fork_rng(devices=[]):  # the initial weights are replaced; the caller's generator stays
-            model = cls(Config.from_dict(saved["config"]), saved["vocabulary"]).float()
+            model = cls(config, vocabulary).float()
         load_into(model, tensors)
         # channels_last: on a CPU convolutions take a fifth less time so
         return model.to(best_device(device), memory_format=torch.channels_last).eval()

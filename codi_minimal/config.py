@@ -5,18 +5,36 @@ from __future__ import annotations
 import json
 import reprlib
 from dataclasses import asdict, field, replace
-from functools import partial
+from functools import wraps
 from typing import Annotated, Any, Literal
 
-import pydantic.dataclasses
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-# the hint of each field is checked when a config is made: its type, exactly, and its range
-dataclass = partial(
-    pydantic.dataclasses.dataclass,
-    frozen=True,
-    config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False),
-)
+
+def checked(cls: type) -> type:
+    """A frozen dataclass whose fields have the type and the range of their hints; anything else is a ValueError."""
+    made = pydantic_dataclass(cls, frozen=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
+    init = made.__init__
+
+    @wraps(init)
+    def __init__(self, *args: Any, **values: Any) -> None:
+        try:
+            init(self, *args, **values)
+        except ValidationError as error:
+            raise ValueError(_first(error, cls.__name__)) from None
+
+    made.__init__ = __init__
+    return made
+
+
+def _first(error: ValidationError, what: str) -> str:
+    """The first of pydantic's errors in one line: where, what was expected, and what came."""
+    first: Any = error.errors()[0]
+    where = ".".join(map(str, (what, *first["loc"])))
+    return f"{where}: {first['msg'].replace('Input should be', 'expected')}, got {reprlib.repr(first['input'])}"
+
+
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 Few = Annotated[int, Field(ge=1, le=16)]
 Width = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]  # channels, which group norm shares among 8 groups
@@ -25,7 +43,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Sigma = Annotated[float, Field(ge=0, le=100)]
 
 
-@dataclass
+@checked
 class UNetConfig:
     """Sizes of a denoiser; see `denoisers.UNet`."""
 
@@ -35,18 +53,18 @@ class UNetConfig:
     tokens: Annotated[int, Field(ge=1, le=64)] = 4
 
 
-@dataclass
+@checked
 class ModelConfig:
     """Sizes of all modules. Data: 32×32 images, 8 frames, 8192 samples at 8 kHz, captions of at most 12 words."""
 
     d: Embedding = 128  # the prompt space
-    memory: Annotated[int, Field(ge=1, le=100_000)] = 700  # captions of `CaptionMemory`; there are 692
+    memory: Annotated[int, Field(ge=1, le=100_000)] = 700  # captions of `CaptionMemory`; the grammar has 692 meanings
     d_env: Annotated[int, Field(ge=32, le=4096)] = 128  # an environment token
     summary: Few = 4  # environment tokens that say what; audio and video have one more a frame that says when
     T: Annotated[int, Field(ge=2, le=100_000)] = 1000
     schedule: Literal["linear", "scaled_linear", "cosine"] = "cosine"
     prediction: Literal["v", "epsilon"] = "v"
-    size: Literal[32] = 32  # the world's; this and the next three have one value, which is kept for other programs
+    size: Literal[32] = 32  # these four are fixed by the data, and saved so that a port can read them
     frames: Literal[8] = 8
     samples: Literal[8192] = 8192
     rate: Literal[8000] = 8000
@@ -69,7 +87,7 @@ class ModelConfig:
     env_layers: Few = 2
 
 
-@dataclass
+@checked
 class Stage:
     """One training stage: `steps` of AdamW on batches of `batch` at a peak learning rate `lr`.
 
@@ -82,7 +100,7 @@ class Stage:
     shift: Annotated[float, Field(ge=0.01, le=100)] = 1.0
 
 
-@dataclass
+@checked
 class TrainConfig:
     """Stages in the order in which they are trained, and what the diffusion stages share."""
 
@@ -102,7 +120,7 @@ class TrainConfig:
     compile: bool = False
 
 
-@dataclass
+@checked
 class Config:
     """A preset: its name, the model's sizes and the training's."""
 
@@ -124,15 +142,7 @@ class Config:
         try:
             return TypeAdapter(cls).validate_json(json.dumps(values))  # JSON has lists for tuples
         except ValidationError as error:
-            raise ValueError(_first(error)) from None
-
-
-def _first(error: ValidationError) -> str:
-    """The first of pydantic's errors in one line: where, what was expected, and what came."""
-    first: Any = error.errors()[0]
-    where = ".".join(map(str, ("config", *first["loc"])))
-    came = reprlib.repr(first["input"])
-    return f"{where}: {first['msg'].replace('Input should be', 'expected')}, got {came}"
+            raise ValueError(_first(error, "config")) from None
 
 
 # An hour and a half on two cores. Where denoisers of images, voices and clips learn by themselves, twice the steps on

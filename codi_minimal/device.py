@@ -61,7 +61,7 @@ def step_seed(seed: int, i: int, stream: str = "") -> int:
 def sample_seed(seed: int, k: int) -> int:
     """The seed of sample k of a batch: `generate(seed=sample_seed(s, k))` makes sample k of `generate(seed=s)` alone.
 
-    Sample 0 has the seed itself. The others have hashes of it, so that no two seeds share a sample.
+    Sample 0 has the seed itself. The others have hashes of it, so that seeds that follow one another share no sample.
 
     >>> sample_seed(7, 0), sample_seed(7, 1) == sample_seed(8, 0)
     (7, False)

@@ -12,7 +12,7 @@ from torch import Tensor
 from codi_minimal.device import sample_seed
 from codi_minimal.shapes import batch_of
 
-MOST = 1 << 30  # numbers that all outputs of one call may hold: 4 GiB of float32
+MOST = 1 << 29  # numbers that all outputs of one call may hold: 2 GiB of float32, twice that while they are joined
 TOLERANCE = 1e-3  # resampling and PCM rounding overshoot a range by a little
 
 
@@ -53,7 +53,7 @@ class TensorData:
 
 @dataclass(frozen=True)
 class TextData:
-    """Batches are lists of strings; `shape` is that of a single string."""
+    """Batches are lists of strings. The empty `shape` counts a string as one number, see `check_count`."""
 
     name: str
     shape: tuple[int, ...] = ()
@@ -74,9 +74,9 @@ class TextData:
 
 
 def check_whole(name: str, value: Any, least: int) -> int:
-    """The value as an int, if it is an integer of at least `least`, below 2**63."""
+    """The value as an int, if it is an integer from `least` to 2**63 - 1."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value < 2**63:
-        raise ValueError(f"{name}: expected an integer of at least {least}, got {value!r}")
+        raise ValueError(f"{name}: expected an integer from {least} to 2**63 - 1, got {value!r}")
     return int(value)
 
 
@@ -109,7 +109,7 @@ def check_count(samples: int, numbers: int) -> None:
     """ValueError if so many samples, of so many numbers each, are more than `MOST` numbers."""
     if samples * numbers > MOST:
         raise ValueError(
-            f"num_samples: expected at most {MOST // numbers:,} samples of these outputs (4 GiB), got {samples:,}; "
+            f"num_samples: expected at most {MOST // numbers:,} samples of these outputs (2 GiB), got {samples:,}; "
             "make them in several calls, each with another seed"
         )
 
@@ -131,8 +131,10 @@ def check_latents(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
         raise ValueError(f"{expected}, a float tensor, got {getattr(value, 'dtype', type(value).__name__)}")
     if tuple(value.shape) != shape:
         raise ValueError(f"{expected}, got {tuple(value.shape)}")
-    if value.is_meta or not value.isfinite().all():
-        raise ValueError(f"{expected}, got NaN or infinite values, or none at all")
+    if value.is_meta:
+        raise ValueError(f"{expected}, got a tensor without data, on the device 'meta'")
+    if not value.isfinite().all():
+        raise ValueError(f"{expected}, got NaN or infinite values")
     return value.float()
 
 

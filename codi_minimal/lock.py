@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 def alone_in(folder: str | Path) -> Iterator[None]:
     """Inside the block no other process or thread can enter `alone_in` the same folder; this one may, again.
 
-    The folder is made if it is missing. Temporary files that a killed writer left in it (`.*.tmp`) are removed.
+    The folder is made if it is missing. Temporary files that a killed `atomic_write` left in it are removed.
 
     Raises:
         ValueError: another process or thread is at work in the folder.
@@ -28,7 +28,7 @@ def alone_in(folder: str | Path) -> Iterator[None]:
         raise ValueError(f"expected {folder} for this run alone; another one is at work in it: wait for it to end, or "
                          "choose another folder") from None  # fmt: skip
     try:
-        for leftover in folder.glob(".*.tmp"):
+        for leftover in folder.glob(".*.????????.tmp"):
             leftover.unlink(missing_ok=True)
         yield
     finally:

@@ -1,5 +1,7 @@
 """Cross-attention from a denoiser to the environment of the other streams (CoDi sect. 3.4)."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 
 from codi_minimal.alignment.environment import CLOCK, clock_code, has_clock, slots
 from codi_minimal.denoisers.blocks import zero
-from codi_minimal.denoisers.unet import Stage, UNet
+from codi_minimal.denoisers.unet import UNet, UNetBlock
 
 
 class EnvironmentAttention(nn.Module):
@@ -73,27 +75,14 @@ def add_environment(denoiser: UNet, d_env: int, clock: bool = False) -> None:
     """
     denoiser.environment = EnvironmentAttention(denoiser.d, d_env)
     frames = getattr(denoiser, "frames", 1)
-    for stage, sides in stage_sides(denoiser).items():
-        places = sides.numel()
+    for block in [denoiser.middle, *(layer for layer in denoiser.up if isinstance(layer, UNetBlock))]:
+        places, last = math.prod(block.sides), block.sides[-1]
         times = None
         if frames > 1:
             times = repeat(slots(frames), "f -> (f n)", n=places)
         elif clock:
-            times = repeat(slots(sides[-1]), "w -> (n w)", n=places // sides[-1])
-        stage.transformer.environment = EnvironmentAttention(stage.channels, d_env, times, places, frames)
-
-
-def stage_sides(denoiser: UNet) -> dict[Stage, torch.Size]:
-    """The sides (l) or (h, w) of the feature maps of the middle stage and those after it, by a trial run."""
-    sides: dict[Stage, torch.Size] = {}
-    after = [denoiser.middle, *(layer for layer in denoiser.up if isinstance(layer, Stage))]
-    hooks = [s.register_forward_hook(lambda m, _, out: sides.update({m: out[0, 0].shape})) for s in after]
-    with torch.no_grad():
-        p = denoiser.position
-        denoiser(p.new_zeros(1, *denoiser.shape), torch.zeros(1, dtype=torch.long, device=p.device))
-    for hook in hooks:
-        hook.remove()
-    return sides
+            times = repeat(slots(last), "w -> (n w)", n=places // last)
+        block.transformer.environment = EnvironmentAttention(block.channels, d_env, times, places, frames)
 
 
 def environment_modules(denoiser: UNet) -> list[EnvironmentAttention]:

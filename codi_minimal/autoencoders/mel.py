@@ -37,9 +37,10 @@ class LogMel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        bank = melscale_fbanks(
-            N_FFT // 2 + 1, 0.0, SAMPLE_RATE / 2, N_MELS, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
-        )
+        with torch.device("cpu"):  # torchaudio looks at the values, which the device "meta" does not have
+            bank = melscale_fbanks(
+                N_FFT // 2 + 1, 0.0, SAMPLE_RATE / 2, N_MELS, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
+            )
         # Constants, not weights: they follow the device and stay out of the checkpoint.
         self.register_buffer("filters", rearrange(bank, "k m -> m k"), persistent=False)
         self.register_buffer("window", torch.hann_window(WIN_LENGTH), persistent=False)

@@ -24,7 +24,8 @@ from . import sample
 
 HUB = {"mnist": "ylecun/mnist", "fsdd": "mteb/free-spoken-digit-dataset"}
 RATE, WINDOW, PEAK, LONGEST = 8000, 128, 0.8, 8192
-VOICES, MAX_SECONDS = ("WAV", "FLAC", "OGG", "MP3"), 60  # formats of recordings, and how long one may last
+VOICES = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3")  # formats of recordings; libsndfile knows many more
+MAX_SECONDS = 60
 _SPLITS = ("train", "test")
 _log = logging.getLogger(__name__)
 

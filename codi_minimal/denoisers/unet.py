@@ -11,15 +11,19 @@ from codi_minimal.denoisers.blocks import ResBlock, TransformerBlock, conv, time
 from codi_minimal.shapes import batch_of
 
 
-class Stage(nn.Module):
-    """Residual block, then a slot for what video adds, then attention. The slots are modules h → h or None."""
+class UNetBlock(nn.Module):
+    """Residual block, then a slot for what video adds, then attention. The slots are modules h → h or None.
 
-    def __init__(self, dims: int, c_in: int, c_out: int, embed: int, context: int):
+    `sides`: (l) or (h, w) of its feature maps.
+    """
+
+    def __init__(self, sides: Sequence[int], c_in: int, c_out: int, embed: int, context: int):
         super().__init__()
+        dims = len(sides)
         self.res = ResBlock(dims, c_in, c_out, embed)
         self.temporal: nn.Module | None = None
         self.transformer = TransformerBlock(c_out, context)
-        self.channels = c_out
+        self.channels, self.sides = c_out, tuple(sides)
 
     def forward(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
         h = self.res(x, emb)
@@ -38,7 +42,7 @@ class UNet(nn.Module):
         shape: latent shape (c, l) or (c, h, w).
         d: dimension of the prompt space.
         widths: channels at each resolution, each half of the one before.
-        depth: stages a resolution on the way down; one more on the way up.
+        depth: blocks a resolution on the way down; one more on the way up.
         embed: width of the time embedding. tokens: number of condition tokens, each `embed` wide.
     """
 
@@ -68,18 +72,22 @@ class UNet(nn.Module):
         self.position = nn.Parameter(torch.zeros(width, *sides))  # onset and pitch are places
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, c = [width], width
+
+        def block(level: int, c_in: int, c_out: int) -> UNetBlock:
+            return UNetBlock([side // 2**level for side in sides], c_in, c_out, embed, embed)
+
         for level, w in enumerate(widths):
             for _ in range(depth):
-                self.down.append(Stage(dims, c, w, embed, embed))
+                self.down.append(block(level, c, w))
                 c = w
                 skips.append(c)
             if level < len(widths) - 1:
                 self.down.append(conv(dims, c, c, 3, stride=2))
                 skips.append(c)
-        self.middle = Stage(dims, c, c, embed, embed)
+        self.middle = block(len(widths) - 1, c, c)
         for level, w in reversed(list(enumerate(widths))):
             for _ in range(depth + 1):
-                self.up.append(Stage(dims, c + skips.pop(), w, embed, embed))
+                self.up.append(block(level, c + skips.pop(), w))
                 c = w
             if level:
                 self.up.append(conv(dims, c, c, 3))
@@ -88,9 +96,9 @@ class UNet(nn.Module):
         nn.init.zeros_(self.out[-1].bias)
 
     @property
-    def stages(self) -> list[Stage]:
-        """All stages from first to last: where `temporal` and `transformer.environment` can be filled."""
-        return [m for m in self.modules() if isinstance(m, Stage)]
+    def blocks(self) -> list[UNetBlock]:
+        """All blocks from first to last: where `temporal` and `transformer.environment` can be filled."""
+        return [m for m in self.modules() if isinstance(m, UNetBlock)]
 
     def embed_condition(self, t: Tensor, cond: Tensor | None, env: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Embedding (b, embed) and condition tokens (b, tokens, embed) of zero-based t (b,) and C (b, d) or None.
@@ -119,11 +127,11 @@ class UNet(nn.Module):
         h = self.conv_in(x) + self.position
         skips = [h]
         for layer in self.down:
-            h = layer(h, emb, context, env) if isinstance(layer, Stage) else layer(h)
+            h = layer(h, emb, context, env) if isinstance(layer, UNetBlock) else layer(h)
             skips.append(h)
         h = self.middle(h, emb, context, env)
         for layer in self.up:
-            if isinstance(layer, Stage):
+            if isinstance(layer, UNetBlock):
                 h = layer(torch.cat([h, skips.pop()], dim=1), emb, context, env)
             else:
                 h = layer(F.interpolate(h, scale_factor=2.0, mode="nearest"))

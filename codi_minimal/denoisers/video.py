@@ -69,7 +69,7 @@ class FrameEmbedding(nn.Module):
 
 
 class VideoUNet(UNet):
-    """ε_video over latents "b f c h w": an image `UNet` with `FrameEmbedding`, and `Temporal` in every stage.
+    """ε_video over latents "b f c h w": an image `UNet` with `FrameEmbedding`, and `Temporal` in every block.
 
     Its self-attention is over the places of all frames together. With attention over time at each place alone, a clip
     whose colour no prompt says drifts through several: a moving glyph is never twice in the same place.
@@ -85,9 +85,9 @@ class VideoUNet(UNet):
         super().__init__(frame_shape, **unet)
         self.frames = frames
         self.shape = tuple(shape)
-        for stage in self.stages:
-            stage.temporal = Temporal(stage.channels, frames, chunks)
-            stage.transformer.frames = frames
+        for block in self.blocks:
+            block.temporal = Temporal(block.channels, frames, chunks)
+            block.transformer.frames = frames
         self.frame_embedding = FrameEmbedding(self.embed, frames)
 
     def start_from(self, image: UNet) -> None:

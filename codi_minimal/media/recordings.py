@@ -8,14 +8,14 @@ import soundfile
 import torch
 from torch import Tensor
 
+from codi_minimal.data.sources import MAX_SECONDS, VOICES
 from codi_minimal.fitting import fit_audio
 
 from .files import decoding, naming, read_bytes
 
 AUDIO_FILE = "a recording (.wav, .flac, .ogg, .mp3)"
-FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3")  # libsndfile knows many more
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"\xff")  # how files of these formats begin
-MAX_SECONDS, MAX_CHANNELS, MAX_SAMPLES = 60, 8, 24_000_000
+MAX_CHANNELS, MAX_SAMPLES = 8, 24_000_000
 
 
 def read_audio(path: str | Path) -> Tensor:
@@ -41,8 +41,8 @@ def read_audio(path: str | Path) -> Tensor:
 
 
 def _check_size(sound: soundfile.SoundFile) -> None:
-    if sound.format not in FORMATS:
-        raise ValueError(f"{sound.format} is none of {', '.join(FORMATS)}")
+    if sound.format not in VOICES:
+        raise ValueError(f"{sound.format} is none of {', '.join(VOICES)}")
     if not sound.frames:
         raise ValueError("it holds no sound")
     if sound.frames > MAX_SECONDS * sound.samplerate:
@@ -53,7 +53,7 @@ def _check_size(sound: soundfile.SoundFile) -> None:
 
 
 def _closed(data: bytes) -> bytes:
-    """A WAV file whose recorder was killed says that it holds 0 bytes of sound: here it says how many it holds."""
+    """Corrects the data size 0 that a killed recorder leaves in the header of a WAV file."""
     at = 12
     while data.startswith(b"RIFF") and at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)

@@ -33,7 +33,8 @@ class AudioPromptEncoder(PromptEncoder):
     def __init__(self, d: int = 128, width: int = 32, dropout: float = 0.3):
         super().__init__(d)
         # 64 filters need n_fft 512: with 256 the lowest would fall between two bins and be empty.
-        self.mel = MelSpectrogram(8000, n_fft=512, win_length=256, hop_length=128, n_mels=64)
+        with torch.device("cpu"):  # torchaudio looks at the filters' values, which the device "meta" does not have
+            self.mel = MelSpectrogram(8000, n_fft=512, win_length=256, hop_length=128, n_mels=64)
         self.trunk = nn.Sequential(
             nn.Conv2d(1, width, 5, stride=2, padding=2),  # (b, w, 32, 32)
             ResidualBlock(width, width, stride=2),  # (b, w, 16, 16)

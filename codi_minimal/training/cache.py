@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from codi_minimal.checkpoint import copy_named, digest, read_tensors, write_tensors
+from codi_minimal.checkpoint import check_named, digest, read_tensors, write_tensors
 from codi_minimal.codi import CoDi
 from codi_minimal.config import TrainConfig
 from codi_minimal.data import KEPT, Drawn, Pairs
@@ -74,13 +74,16 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
     # else captions would be of other scenes, or latents of other encoders
     made_of = {"seed": str(run.seed), "n": str(n), "source": run.source.identity, "encoders": _encoders(run, names)}
     if path.exists():
-        saved, metadata = read_tensors(path)
-        if metadata != made_of:
-            raise ValueError(f"expected {path} to be of {made_of}, got {metadata}: remove it, or choose another folder")
+        tensors, metadata = read_tensors(path)
+        for key, value in made_of.items():
+            if metadata.get(key) != value:
+                came = f"expected {path} to be of {key} {value}, got {metadata.get(key)}"
+                raise ValueError(f"{came}: remove it, or choose another folder")
         shapes = {f"latent.{m}": run.model.modalities[m].latent_shape for m in names}
         shapes |= {f"prompt.{m}": (run.config.model.d,) for m in names}
-        tensors = {key: torch.empty(n, *shape) for key, shape in shapes.items()}
-        copy_named(tensors, saved, f"the cache {path}")
+        expected = {key: torch.empty(n, *shape, device="meta") for key, shape in shapes.items()}
+        check_named(expected, tensors, f"the cache {path}")
+        tensors = {key: tensor.float() for key, tensor in tensors.items()}
     else:
         parts: dict[str, list[Tensor]] = {}
         for start in range(0, n, CHUNK):

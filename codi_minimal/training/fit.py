@@ -95,7 +95,7 @@ def fit(
     _check(steps=steps, schedule=schedule, autocast=autocast, log_every=log_every, name=name)
     settings = {"steps": steps, "seed": seed, "lr": lr, "betas": betas, "weight_decay": weight_decay, "warmup": warmup,
                 "schedule": schedule, "ema": ema, "grad_clip": grad_clip, "autocast": autocast}  # fmt: skip
-    settings |= depends or {}
+    settings = {**(depends or {}), **settings}
     folder = Path(folder)
     weights, buffers = _trained(modules)
     trained, finished, summary = {**weights, **buffers}, folder / f"{name}.safetensors", folder / f"{name}.json"

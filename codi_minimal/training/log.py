@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from codi_minimal.checkpoint import atomic_write, check_file, naming
+from codi_minimal.checkpoint import atomic_write, check_file, name_in_error
 
 
 class Log:
@@ -46,10 +46,10 @@ class Log:
         means = {name: float(total[0] / total[1]) for name, total in self.totals.items()}
         self.totals = {}
         # opened for each line: what is written is on disk, whatever happens to the process
-        with naming(self.path), open(self.path, "a", encoding="utf-8") as file:
+        with name_in_error(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"stage": self.stage, "step": step, **means, **extra}) + "\n")
         if self.tensorboard is not None:
-            with naming(Path(self.tensorboard.log_dir)):
+            with name_in_error(Path(self.tensorboard.log_dir)):
                 for name, value in {**means, **extra}.items():
                     self.tensorboard.add_scalar(f"{self.stage}/{name}", value, step)
         return means
@@ -57,7 +57,7 @@ class Log:
     def close(self) -> None:
         """Flushes what TensorBoard has not yet written."""
         if self.tensorboard is not None:
-            with naming(Path(self.tensorboard.log_dir)):
+            with name_in_error(Path(self.tensorboard.log_dir)):
                 self.tensorboard.close()
 
 
@@ -88,5 +88,5 @@ def _tensorboard(folder: Path, start: int):
             from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    with naming(folder):
+    with name_in_error(folder):
         return SummaryWriter(folder, purge_step=start or None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from codi_minimal.checkpoint import fingerprint, naming
+from codi_minimal.checkpoint import fingerprint, name_in_error
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Config, preset
 from codi_minimal.data import VOCABULARY, load
@@ -169,7 +169,7 @@ def _go_through(run: Run, names: Sequence[str]) -> None:
     for name in names:
         STAGES[name].train(run)
         if not (picture := run.folder / f"{name}.png").exists():
-            with naming(picture):
+            with name_in_error(picture):
                 STAGES[name].show(run, name)
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from codi_minimal.alignment import EnvironmentAttention, add_environment, environment_modules
 from codi_minimal.alignment.environment import CLOCK, clock_code, slots
 from codi_minimal.denoisers import UNet, VideoUNet
-from codi_minimal.denoisers.unet import Stage
+from codi_minimal.denoisers.unet import UNetBlock
 from tests.denoisers.test_unet import SIZES, awake
 
 WIDTH = CLOCK + 16  # of a token
@@ -105,7 +105,7 @@ def test_what_joint_training_may_change_is_the_attention_alone():
     before = len(list(net.parameters()))
     add_environment(net, d_env=WIDTH)
     added = [p for module in environment_modules(net) for p in module.parameters()]
-    attended = 1 + 1 + sum(isinstance(layer, Stage) for layer in net.up)  # the condition, the middle, the way up
+    attended = 1 + 1 + sum(isinstance(layer, UNetBlock) for layer in net.up)  # the condition, the middle, the way up
     assert len(added) == len(list(net.parameters())) - before == 8 * attended
 
 

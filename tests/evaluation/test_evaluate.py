@@ -78,9 +78,9 @@ def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"seed": -1}, "seed: expected an integer of at least 0, got -1"),
-        ({"cells": 0}, "cells: expected an integer of at least 1, got 0"),
-        ({"workers": 0}, "workers: expected an integer of at least 1, got 0"),
+        ({"seed": -1}, "seed: expected an integer from 0 to 2..63 - 1, got -1"),
+        ({"cells": 0}, "cells: expected an integer from 1 to 2..63 - 1, got 0"),
+        ({"workers": 0}, "workers: expected an integer from 1 to 2..63 - 1, got 0"),
         ({"options": {"stagger": float("nan")}}, "stagger: expected a number in .0, 1., got nan"),
         ({"options": {"sampler": "abacus"}}, "sampler: expected one of"),
     ],

@@ -50,7 +50,7 @@ def test_prompts_are_asked_with_and_without_the_memory(tmp_path):
 
 
 def test_a_distance_needs_two_samples(tmp_path):
-    with pytest.raises(ValueError, match="samples: expected an integer of at least 2, got 1"):
+    with pytest.raises(ValueError, match="samples: expected an integer from 2 to 2..63 - 1, got 1"):
         sampling(random_codi(), None, tmp_path, samples=1)
 
 

@@ -276,7 +276,7 @@ def test_a_seed_out_of_range_is_refused_before_anything_is_made(tmp_path, seed):
     for run in (partial(train, "tiny"), partial(train_further, ["joint"])):
         with pytest.raises(ValueError, match=f"seed: expected an integer .*got {seed}"):
             run(out=tmp_path / "new", seed=seed)
-    with pytest.raises(ValueError, match="steps: expected an integer of at least 1, got 0"):
+    with pytest.raises(ValueError, match="steps: expected an integer from 1 to 2..63 - 1, got 0"):
         train_further(["joint"], out=tmp_path / "new", steps=0)
     assert not (tmp_path / "new").exists()
 
