@@ -32,12 +32,12 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
     def read(value: str) -> int:
         try:
-            number = int(value)
+            given = int(value)
         except ValueError:
-            number = low - 1
-        if not low <= number <= high:
+            given = low - 1
+        if not low <= given <= high:
             raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {value!r}")
-        return number
+        return given
 
     return read
 
@@ -47,12 +47,12 @@ def number(low: float, high: float) -> Callable[[str], float]:
 
     def read(value: str) -> float:
         try:
-            number = float(value)
+            given = float(value)
         except ValueError:
-            number = math.nan
-        if not low <= number <= high:
+            given = math.nan
+        if not low <= given <= high:
             raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got {value!r}")
-        return number
+        return given
 
     return read
 

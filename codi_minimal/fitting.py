@@ -20,7 +20,7 @@ from codi_minimal.inputs import TOLERANCE
 
 INK = VIDEO_WIDTH * 20 / 28  # px: an MNIST digit fills 20 of its 28 px, and the world draws those 22 px wide
 OFFSET = 0.05  # mean of a recording: the world's voices have up to 0.03, more is a fault of the microphone
-CLICK, PAUSE = 2, 6  # windows of 16 ms: a click lasts at most 2, and a voice does not pause for 6 after its start
+CLICK, PAUSE = 2, 6  # windows of 16 ms: a click lasts at most 2, and a voice hardly ever pauses for 6 after its start
 
 
 def fit_image(pixels: Tensor) -> Tensor:

@@ -6,11 +6,11 @@ ending claims, and it checks a file's size on its header, before it decodes anyt
 `CoDi.generate` returns, one sample at a time.
 """
 
-from .captions import TEXT_FILE, read_text
 from .clips import VIDEO_FILE, read_video
 from .files import MAX_BYTES
 from .pictures import IMAGE_FILE, read_image
 from .recordings import AUDIO_FILE, read_audio
+from .texts import TEXT_FILE, read_text
 from .writers import FPS, WRITERS, write_gif, write_mp4, write_png, write_sample, write_text, write_wav
 
 READERS = {"text": read_text, "image": read_image, "audio": read_audio, "video": read_video}

@@ -15,13 +15,13 @@ from torch import Tensor
 from codi_minimal.data.scenes import FRAMES
 from codi_minimal.fitting import fit_video
 
-from .files import decoding, naming, read_bytes
+from .files import Kind, decoding, naming, read_bytes
 from .pictures import as_pixels, check_size, shrink
 
-VIDEO_FILE = "a clip (.gif, .mp4)"
+VIDEO_FILE = Kind("a clip", (".gif", ".mp4"))
 MAX_FRAME = 9_000_000  # pixels: "4K"
 MAX_FRAMES = 240  # in the first second
-AREA = 131_072  # pixels that are kept of a frame until it is known which frames are wanted
+FRAME_AREA = 131_072  # pixels that are kept of a frame until it is known which frames are wanted
 
 Timed = Iterator[tuple[Image.Image, float, float]]  # a frame, and from when to when it is shown, in seconds
 
@@ -40,7 +40,7 @@ def read_video(path: str | Path) -> Tensor:
         ImportError: for an MP4 without PyAV, the extra `video`.
     """
     data = read_bytes(path, VIDEO_FILE)
-    read, most = FORMATS[Path(path).suffix.lower()]
+    read, most = CONTAINERS[Path(path).suffix.lower()]
     with decoding(path, VIDEO_FILE):
         shown, starts, end = _first_second(read(data), most)
         moments = (np.arange(FRAMES) + 0.5) / FRAMES * min(end, 1.0)
@@ -58,7 +58,7 @@ def _first_second(frames: Timed, most: int) -> tuple[list[Image.Image], list[flo
             raise ValueError(f"frames of {size[0]} x {size[1]} and of {frame.size[0]} x {frame.size[1]}")
         if len(shown) == MAX_FRAMES or (len(shown) + 1) * math.prod(size) > most:
             raise ValueError(f"more than {MAX_FRAMES} frames or {most:,} pixels in its first second")
-        shown.append(shrink(frame, AREA))
+        shown.append(shrink(frame, FRAME_AREA))
         starts.append(start)
         if end >= 1:
             break
@@ -95,7 +95,7 @@ def _mp4_frames(data: bytes) -> Timed:
 
 
 # how frames are read, and how many pixels those of the first second may have: one of a GIF takes longer
-FORMATS = {".gif": (_gif_frames, 64_000_000), ".mp4": (_mp4_frames, 256_000_000)}
+CONTAINERS = {".gif": (_gif_frames, 64_000_000), ".mp4": (_mp4_frames, 256_000_000)}
 
 
 def pyav() -> Any:

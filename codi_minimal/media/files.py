@@ -5,18 +5,29 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
 MAX_BYTES = 50_000_000
 
 
-def read_bytes(path: str | Path, expected: str) -> bytes:
+class Kind(NamedTuple):
+    """A kind of file, for messages, and the endings that its files may have, as (".gif", ".mp4")."""
+
+    name: str
+    endings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({', '.join(self.endings)})"
+
+
+def read_bytes(path: str | Path, expected: Kind) -> bytes:
     """The content of a file.
 
     Args:
-        path: a file whose ending is one of those in `expected`.
-        expected: what the file should be, with its endings, such as "a clip (.gif, .mp4)".
+        path: a file with one of the endings that are expected.
+        expected: what the file should be.
     Raises:
         ValueError: if there is no such file, or if it has another ending, no bytes or more than `MAX_BYTES`.
     """
@@ -25,7 +36,7 @@ def read_bytes(path: str | Path, expected: str) -> bytes:
         came = "a folder" if path.is_dir() else "no such file"
         raise ValueError(f"{path}: expected {expected}, got {came}")
     suffix = path.suffix.lower()
-    if suffix not in re.findall(r"\.\w+", expected):
+    if suffix not in expected.endings:
         raise ValueError(f"{path}: expected {expected}, got the ending {suffix!r}")
     size = path.stat().st_size
     if not 0 < size <= MAX_BYTES:
@@ -43,7 +54,7 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def decoding(path: str | Path, expected: str) -> Iterator[None]:
+def decoding(path: str | Path, expected: Kind) -> Iterator[None]:
     """Turns whatever a decoder raises into a ValueError of one line that names the file."""
     try:
         with warnings.catch_warnings():

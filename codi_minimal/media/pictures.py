@@ -12,9 +12,9 @@ from torch import Tensor
 
 from codi_minimal.fitting import fit_image
 
-from .files import decoding, naming, read_bytes
+from .files import Kind, decoding, naming, read_bytes
 
-IMAGE_FILE = "a picture (.png, .jpg, .jpeg, .webp, .bmp)"
+IMAGE_FILE = Kind("a picture", (".png", ".jpg", ".jpeg", ".webp", ".bmp"))
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows many more, and starts a program of its own for PostScript
 MAX_PIXELS = 51_000_000  # in the header: a phone's 50 megapixels
 MAX_DECODED = 13_000_000  # in memory

@@ -11,9 +11,9 @@ from torch import Tensor
 from codi_minimal.data.sources import MAX_SECONDS, VOICES
 from codi_minimal.fitting import fit_audio
 
-from .files import decoding, naming, read_bytes
+from .files import Kind, decoding, naming, read_bytes
 
-AUDIO_FILE = "a recording (.wav, .flac, .ogg, .mp3)"
+AUDIO_FILE = Kind("a recording", (".wav", ".flac", ".ogg", ".mp3"))
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"\xff")  # how files of these formats begin
 MAX_CHANNELS, MAX_SAMPLES = 8, 24_000_000
 

@@ -15,6 +15,16 @@ def test_kl_is_torchs():
     torch.testing.assert_close(kl_divergence(mean, logvar), torch.distributions.kl_divergence(q, p).mean())
 
 
+def test_the_encoder_sees_the_range_that_the_decoder_makes():
+    """Black is -1 and white is 1 on both sides."""
+    ae, seen = ImageVAE(widths=(16, 16)), []
+    ae.encoder.register_forward_hook(lambda _m, args, _out: seen.append(args[0]))
+    ae.encode(torch.stack([torch.zeros(3, 32, 32), torch.ones(3, 32, 32)]))
+    assert (seen[0][0] == -1).all() and (seen[0][1] == 1).all()
+    ae.decoder = torch.nn.Identity()
+    assert ae.decode(torch.full((1, 4, 8, 8), -1.0)).max() == 0 and ae.decode(torch.ones(1, 4, 8, 8)).min() == 1
+
+
 def test_a_few_images_are_learned_and_the_loss_is_its_parts():
     torch.manual_seed(0)
     ae = ImageVAE(widths=(16, 32))

@@ -31,6 +31,15 @@ def test_time_and_condition_change_the_prediction_and_batches_do_not(shape):
     torch.testing.assert_close(net(z[1:2], t[1:2], cond[1:2]), out[1:2], rtol=1e-4, atol=1e-5)
 
 
+def test_a_condition_of_unit_norm_reaches_the_networks_with_unit_variance():
+    net, seen = UNet((4, 8), **{**SIZES, "d": 64}), []
+    for module in (net.cond_mlp, net.cond_tokens):
+        module.register_forward_hook(lambda _m, args, _out: seen.append(args[0]))
+    cond = F.normalize(torch.randn(500, 64), dim=-1)
+    net(torch.zeros(500, 4, 8), torch.zeros(500, dtype=torch.long), cond)
+    assert [x.square().mean().item() for x in seen] == pytest.approx([1, 1], abs=1e-4)
+
+
 def test_no_condition_is_a_row_of_zeros():
     net = awake(UNet((4, 8, 8), **SIZES)).eval()
     z, t = torch.randn(2, 4, 8, 8), torch.tensor([1, 2])

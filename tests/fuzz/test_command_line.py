@@ -37,6 +37,7 @@ def run(*argv: str) -> list[str]:
             code = stop.code
     if code == 2:
         assert err.getvalue().startswith("error: ") and err.getvalue().count("\n") == 1, err.getvalue()
+        assert "unexpected" not in err.getvalue(), err.getvalue()  # an error that nobody has thought of
         raise ValueError(err.getvalue().strip())
     assert code == 0 and not err.getvalue(), (code, err.getvalue())
     return out.getvalue().splitlines()

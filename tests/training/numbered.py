@@ -157,7 +157,7 @@ class Cache:
     prompts: dict[str, Tensor]
 
     def __len__(self) -> int:
-        return N
+        return len(next(iter(self.prompts.values())))
 
     def captions(self, idx: Tensor, rng: random.Random, kept: object = None) -> list[str]:
         return [say(int(i), rng) for i in idx]

@@ -155,6 +155,17 @@ def test_the_streams_of_a_pair_their_prompts_and_their_condition_are_of_one_samp
     assert set(pairs) == set(streams.TURNS[stage]) <= set(PAIRINGS)
 
 
+def test_hard_negatives_are_samples_whose_prompts_are_nearest_to_one_of_them():
+    """The angle of a prompt is the number of its sample: the nearest numbers are the nearest prompts."""
+    numbers = torch.arange(200) % numbered.N
+    cache = numbered.Cache(("audio", "video"), {}, {"audio": numbered.embedding(numbers)})
+    idx = torch.tensor([15, 29, 1, 7])
+    drawn = [streams.Streams.alike(cache, idx, torch.Generator().manual_seed(i)) for i in range(20)]
+    assert len({tuple(rows.tolist()) for rows in drawn}) > 10  # others each time
+    for rows in drawn:
+        assert len(rows.unique()) == 4 and (numbers[rows] - 15).abs().max() <= 2
+
+
 def test_the_environment_is_trained_on_pairs_of_tokens_and_on_their_prompts(monkeypatch):
     run = numbered_run(batch=20)
     con = recorder(monkeypatch, joint, "contrastive_loss", 3.0)

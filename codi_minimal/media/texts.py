@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from .files import decoding, read_bytes
+from .files import Kind, decoding, read_bytes
 
-TEXT_FILE = "a UTF-8 text file (.txt)"
+TEXT_FILE = Kind("a UTF-8 text file", (".txt",))
 
 
 def read_text(path: str | Path) -> str:
