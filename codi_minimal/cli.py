@@ -23,6 +23,9 @@ PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets",
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code: 0, 2 for an error, 130 when interrupted, 141 for a broken pipe."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed, as for a program that no console has started
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a console's code page may lack a character of a path
     try:
@@ -46,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def generate(args: argparse.Namespace) -> None:
     """Any prompts to any outputs, each to OUT/NUMBER-MODALITY; the numbers go up, nothing is replaced."""
+    from filelock import FileLock
+
     from codi_minimal import media
     from codi_minimal.batches import slices
     from codi_minimal.device import sample_seed
@@ -56,7 +61,7 @@ def generate(args: argparse.Namespace) -> None:
     given = {name: items for name, items in given.items() if items}
     names = ("guidance", "steps", "sampler", "stagger", "arrivals", "autocast")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    model, out, rows, first = _model(args), Path(args.out), [], 0
+    model, out, rows, sheet = _model(args), Path(args.out), [], None
     for batch in slices(args.num):  # so that memory is bounded, and what is done is on disk
         seeds = [sample_seed(args.seed, k) for k in range(args.num)[batch]]
         results = model.generate(
@@ -70,14 +75,16 @@ def generate(args: argparse.Namespace) -> None:
             **options,
         )
         out.mkdir(parents=True, exist_ok=True)
-        first = first or _next_number(out)
-        for i in range(len(seeds)):
-            sample = {name: items[i] for name, items in results.items()}
-            for path in media.write_sample(out, f"{first + batch.start + i:03d}", sample, mp4=args.mp4):
-                print(path)
-            title = f"{' + '.join(given) or 'nothing'} → {' + '.join(sample)}"
-            rows = [*rows, {"title": title, "prompts": given, "outputs": sample}][:ROWS]
-    print(contact_sheet(rows, out / f"{first:03d}-sheet.png", args.num))
+        with FileLock(out / ".lock"):  # another `generate` that writes here takes other numbers
+            first = _next_number(out)
+            sheet = sheet or out / f"{first:03d}-sheet.png"
+            for i in range(len(seeds)):
+                sample = {name: items[i] for name, items in results.items()}
+                for path in media.write_sample(out, f"{first + i:03d}", sample, mp4=args.mp4):
+                    print(path)
+                title = f"{' + '.join(given) or 'nothing'} → {' + '.join(sample)}"
+                rows = [*rows, {"title": title, "prompts": given, "outputs": sample}][:ROWS]
+    print(contact_sheet(rows, sheet, args.num))
 
 
 def train(args: argparse.Namespace) -> None:
@@ -187,7 +194,7 @@ def _check_out(out: str | None) -> None:
     """Refuses a folder that cannot be made or written, before any work is done, and makes nothing."""
     if out is None:
         return
-    there = next(path for path in (Path(out), *Path(out).parents) if path.exists())
+    there = next(path for path in (Path(out), *Path(out).parents) if os.path.lexists(path))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"--out: expected a folder that can be written, got {out!r}: see {str(there)!r}")
 

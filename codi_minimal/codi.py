@@ -170,8 +170,8 @@ class CoDi(nn.Module):
                 that leave all bounds.
         """
         asked = self._outputs(outputs)
-        if (dtype := next(self.parameters()).dtype) != torch.float32:
-            raise ValueError(f"expected a model with weights of float32, got {dtype}; autocast='bf16' is the fast way")
+        if other := {p.dtype for p in self.parameters()} - {torch.float32}:
+            raise ValueError(f"expected a model with weights of float32, got {other}; autocast='bf16' is the fast way")
         num_samples, prompts = check_whole("num_samples", num_samples, 1), check_mapping("prompts", prompts)
         weights, noise = check_mapping("weights", weights), check_mapping("noise", noise)
         flags = {"joint": joint, "prompt_streams": prompt_streams, "arrivals": arrivals, "decode": decode}

@@ -116,7 +116,7 @@ def check_count(samples: int, numbers: int) -> None:
 
 def check_seeds(value: Any, b: int) -> list[int]:
     """One seed a sample, each in [0, 2**63): `sample_seed` of a single one, or the b that are given."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         if len(value) != b:
             raise ValueError(f"seed: expected an integer, or one for each of {b} samples, got {len(value)}")
         return [check_whole("seed", seed, 0) for seed in value]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from codi_minimal import arguments, cli, demo, media
+from codi_minimal import arguments, batches, cli, demo, media
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.device import sample_seed
@@ -88,7 +88,7 @@ def test_generate_without_prompts_is_unconditional_and_numbers_go_up(fake, capsy
     assert fake.calls[0]["prompts"] == {} and fake.calls[0]["num"] == 2
     names = sorted(p.name for p in tmp_path.iterdir())
     texts = [f"00{i}-text.txt" for i in (1, 2, 3, 4)]
-    assert names == sorted([*texts, "001-sheet.png", "003-sheet.png"])
+    assert names == sorted([*texts, "001-sheet.png", "003-sheet.png", ".lock"])
 
 
 WRITING = [["generate"], ["train"], ["evaluate"], ["judges"], ["experiment", "probe"], ["demo"]]
@@ -202,6 +202,36 @@ def test_many_samples_are_made_and_written_in_batches(fake, capsys, tmp_path, mo
     assert written == [1] * 64 + [2] * 64 + [3] * 2  # the first batch is on disk before the second is made
     assert [Path(line).name for line in lines[:-1]] == [f"{k:03d}-text.txt" for k in range(1, 131)]
     assert sheets == [(20, 130)]
+
+
+def test_another_run_in_the_same_folder_takes_other_numbers(fake, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "BATCH", 2)
+    inner, made = fake.generate, []
+
+    def generate(*args, **options):
+        if len(made) == 1:  # between our batches another run writes its files
+            (tmp_path / "003-text.txt").write_text("another", encoding="utf-8")
+        made.append(1)
+        return inner(*args, **options)
+
+    monkeypatch.setattr(fake, "generate", generate)
+    code, lines, _ = run(capsys, "generate", "--num", 4, "--to", "text", "--out", tmp_path)
+    assert code == 0 and (tmp_path / "003-text.txt").read_text(encoding="utf-8") == "another"
+    assert [Path(line).name[:3] for line in lines] == ["001", "002", "004", "005", "001"]
+
+
+def test_closed_streams_are_no_error(fake, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.main(["generate", "--to", "text", "--out", str(tmp_path)]) == 0
+    assert cli.main(["generate", "--to", "smell"]) == 2
+    assert (tmp_path / "001-text.txt").exists()
+
+
+def test_a_link_to_nowhere_is_no_folder(fake, capsys, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    code, _, err = run(capsys, "generate", "--to", "text", "--out", tmp_path / "link")
+    assert code == 2 and "expected a folder that can be written" in err and not fake.calls
 
 
 def test_a_batch_that_fails_leaves_those_before_it(fake, capsys, tmp_path):

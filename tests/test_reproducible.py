@@ -135,6 +135,9 @@ def test_a_model_that_predicts_epsilon_does_not_explode():
         ({"noise": {"image": torch.empty(1, 4, 8, 8, device="meta")}}, "without data"),
         ({"noise": {"image": torch.full((1, 4, 8, 8), 1e38)}}, "image: expected latents within"),
         ({"guidance": 1e30, "prompts": {"text": "seven"}, "steps": 3}, "image: expected latents within"),
+        ({"sampler": []}, "sampler: expected one of"),
+        ({"wiring": {"image": 3}}, "wiring: expected a sequence of names"),
+        ({"seed": b"ab"}, "seed: expected an integer"),
         ({"guidance": 10**400}, "guidance: expected a finite number"),
         ({"joint": "False"}, "joint: expected True or False, got 'False'"),
         ({"decode": 2}, "decode: expected True or False, got 2"),
@@ -152,8 +155,12 @@ def test_arguments_of_the_wrong_kind_are_named(settings, message):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_another_type_are_refused(dtype):
-    with pytest.raises(ValueError, match="weights of float32, got torch"):
+    with pytest.raises(ValueError, match="weights of float32, got .*torch"):
         copy.deepcopy(random_codi()).to(dtype).generate({}, ("image",), steps=1)
+    model = copy.deepcopy(random_codi())
+    model.modalities["image"].denoiser.to(dtype)  # a part of it
+    with pytest.raises(ValueError, match="weights of float32, got .*torch"):
+        model.generate({}, ("image",), steps=1)
 
 
 @pytest.mark.parametrize("config", ["tiny", None])

@@ -54,7 +54,7 @@ def wire(
 def check_wiring(wiring: Wiring) -> None:
     """ValueError lists the wirings there are; a mapping's values are sequences of names."""
     if isinstance(wiring, Mapping):
-        if wrong := {name: seen for name, seen in wiring.items() if isinstance(seen, str)}:
+        if wrong := {n: seen for n, seen in wiring.items() if isinstance(seen, str) or not isinstance(seen, Sequence)}:
             raise ValueError(f"wiring: expected a sequence of names for each stream, got {wrong}")
     elif wiring not in WIRINGS:
         raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, or a mapping, got {wiring!r}")

@@ -39,7 +39,7 @@ def make_sampler(
     >>> make_sampler("ddim", Schedule("cosine", 1000), steps=4).timesteps
     [999, 749, 499, 249]
     """
-    if name not in SAMPLERS:
+    if not isinstance(name, str) or name not in SAMPLERS:
         raise ValueError(f"sampler: expected one of {sorted(SAMPLERS)}, got {name!r}")
     if name == "ddim":
         return DDIM(schedule, steps, prediction, clip, eta=eta)

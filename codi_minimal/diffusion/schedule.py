@@ -50,14 +50,14 @@ def cosine(T: int, s: float = 0.008) -> Tensor:
 
     Args:
         T: number of noising steps.
-        s: offset that keeps the first betas above zero; finite, at least 0.
+        s: offset that keeps the first betas above zero; in [0, 1].
 
     Returns:
         "T", float64, in (0, 0.999].
     """
     _check_length(T)
-    if not 0 <= s < math.inf:
-        raise ValueError(f"s: expected a finite number of at least 0, got {s!r}")
+    if not 0 <= s <= 1:
+        raise ValueError(f"s: expected a number in [0, 1], got {s!r}")
     u = torch.arange(T + 1, dtype=torch.float64, device="cpu") / T
     alpha_bar = torch.cos((u + s) / (1 + s) * math.pi / 2).square()
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=BETA_MAX)

@@ -37,15 +37,16 @@ def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None =
 
     if weights is None:
         weights = torch.ones(k)
-    w = torch.as_tensor(weights).to(stacked)
+    w = torch.as_tensor(weights, dtype=torch.float64).to(stacked.device)  # the shares are float32, not what they are of
     if w.shape not in ((k,), (k, b)):
         raise ValueError(f"mix expected {k} weights, ({k},) or ({k}, {b}), got {tuple(w.shape)}")
     if not (w >= 0).all() or not w.isfinite().all():
         raise ValueError(f"mix expected finite weights >= 0, got {w.tolist()}")
-    total = w.sum(dim=0)
-    if not (total > 0).all():
+    largest = w.amax(dim=0)
+    if not (largest > 0).all():
         raise ValueError("mix expected at least one weight above 0, got only zeros")
-    return einsum((w / total).reshape(k, -1).expand(k, b), stacked, "k b, k b d -> b d")
+    w = w / largest  # else the sum of very large weights would be infinite
+    return einsum((w / w.sum(dim=0)).to(stacked).reshape(k, -1).expand(k, b), stacked, "k b, k b d -> b d")
 
 
 def random_weights(k: int, b: int, generator: Generator) -> Tensor:

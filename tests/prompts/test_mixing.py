@@ -19,6 +19,11 @@ def test_weights_are_normalised_and_default_to_equal():
     assert torch.equal(mix([A, B], [1, 0]), A)
 
 
+def test_only_the_ratio_of_weights_matters_however_small_or_large_they_are():
+    for size in (1e-300, 1e-50, 1.0, 1e308):
+        torch.testing.assert_close(mix([A, B], [size, size / 3]), 0.75 * A + 0.25 * B)
+
+
 def test_the_condition_is_not_scaled_back_to_unit_norm():
     assert torch.allclose(mix([A, B]).norm(dim=-1), torch.full((2,), 0.5**0.5))
     assert torch.allclose(mix([A, -A]), torch.zeros(2, 3))
