@@ -12,10 +12,11 @@ from codi_minimal.diffusion.schedule import Schedule
 
 
 def trailing_timesteps(T: int, steps: int) -> list[int]:
-    """t_i = round(T - i T / steps) - 1: descending, zero-based (Lin et al. 2023, table 2, "trailing").
+    """t_i = ⌊T - i T / steps + 1/2⌋ - 1: descending, zero-based (Lin et al. 2023, table 2, "trailing").
 
     The first is T-1, where z_t is (almost) pure noise, as z_T is; other spacings start below it, where the
-    network never saw pure noise.  Elsewhere: diffusers `timestep_spacing="trailing"`.
+    network never saw pure noise. Halves are rounded up, in whole numbers, which every language can repeat.
+    Elsewhere: diffusers `timestep_spacing="trailing"`, which rounds halves to even, so that some t differ by 1.
 
     Raises:
         ValueError: unless 1 <= steps <= T.
@@ -26,7 +27,7 @@ def trailing_timesteps(T: int, steps: int) -> list[int]:
     if not isinstance(steps, Integral) or isinstance(steps, bool) or not 1 <= steps <= T:
         raise ValueError(f"steps: expected an integer in 1 … {T}, got {steps!r}")
     steps = int(steps)
-    return [round(T - i * T / steps) - 1 for i in range(steps)]
+    return [(2 * T * (steps - i) + steps) // (2 * steps) - 1 for i in range(steps)]
 
 
 class Sampler(ABC):

@@ -47,7 +47,8 @@ class AudioPromptEncoder(PromptEncoder):
 
     def log_mel(self, wave: Tensor) -> Tensor:
         """The picture (b, 64 mels, 64 frames) of a wave (b, 8192): 1 at its peak, 0 from 50 dB below."""
-        level = self.mel(wave)[..., :64].clamp(min=1e-10).log10()  # centred frames are one too many
+        with torch.autocast(wave.device.type, enabled=False):  # quiet bands are lost in bfloat16
+            level = self.mel(wave.float())[..., :64].clamp(min=1e-10).log10()  # centred frames are one too many
         return ((level - level.amax(dim=(1, 2), keepdim=True)) / DECADES + 1).clamp(min=0)
 
     def augment(self, picture: Tensor, generator: Generator | None = None) -> Tensor:

@@ -73,7 +73,10 @@ def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tens
             f"positives expected bool ({b}, {b}) with a True diagonal, "
             f"got {positives.dtype} {tuple(positives.shape)}"
         )
-    logits = logit_scale * x @ y.T  # (b, b)
+    # never in bfloat16: at a scale of 50 its logits would be off by 0.15
+    with torch.autocast(x.device.type, enabled=False):
+        wide = torch.promote_types(x.dtype, torch.float32)
+        logits = logit_scale * x.to(wide) @ y.to(wide).T  # (b, b)
     match = positives.to(logits)
     xy = F.cross_entropy(logits, match / match.sum(dim=1, keepdim=True))
     yx = F.cross_entropy(logits.T, match.T / match.T.sum(dim=1, keepdim=True))

@@ -62,6 +62,12 @@ def test_timesteps_start_at_the_end_and_fall(steps):
     )  # even, up to rounding; the last gap ends at "no noise"
 
 
+def test_halves_are_rounded_up():
+    """At 16 steps every second t is a half; Python's own round would take 875 - 62.5 to 812."""
+    assert trailing_timesteps(1000, 16)[:4] == [999, 937, 874, 812]
+    assert trailing_timesteps(10, 4) == [9, 7, 4, 2]
+
+
 def test_integers_of_numpy_are_steps():
     assert trailing_timesteps(1000, np.int64(5)) == trailing_timesteps(1000, 5)
 

@@ -64,6 +64,14 @@ def test_repeated_captions_are_not_pushed_apart():
     assert moved["plain"] < 0 < moved["shared"]
 
 
+def test_logits_are_never_in_half_precision():
+    x, y, s = (unit(64, 32, dtype=torch.float32), unit(64, 32, seed=1, dtype=torch.float32), torch.tensor(50.0))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = clip_loss(x, y, s)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, clip_loss(x.double(), y.double(), 50.0).float(), rtol=1e-5, atol=1e-5)
+
+
 def test_gradients_are_right():
     x, y = unit(4, 3).requires_grad_(), unit(4, 3, seed=1).requires_grad_()
     s = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)

@@ -230,6 +230,13 @@ def test_audio_hardly_hears_when_the_voice_starts():
     assert (a * offset).sum(1).min() > other.max()
 
 
+def test_the_picture_of_a_sound_is_the_same_in_mixed_precision():
+    encoder = AudioPromptEncoder(d=16, width=8)
+    with torch.autocast("cpu", torch.bfloat16):
+        picture = encoder.log_mel(waves(4))
+    assert torch.equal(picture, encoder.log_mel(waves(4)))
+
+
 def test_the_picture_is_one_at_its_peak_and_zero_in_silence():
     encoder = built("audio")
     picture = encoder.log_mel(waves(4))
