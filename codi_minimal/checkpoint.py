@@ -71,21 +71,25 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Reads a safetensors file to the CPU: its tensors, and its metadata.
 
     Raises:
-        ValueError: there is no such file, or it is a pickle, cut short, or not safetensors.
+        ValueError: there is no such file; it is a pickle, cut short, no safetensors, or has floats of 8 bits or fewer.
     """
-    if path.suffix in PICKLES:
-        raise ValueError(f"expected safetensors; {path} is a pickle, which can run code when it is read")
     check_file(path, "a safetensors file")
     with open(path, "rb") as file:
         start = file.read(9)  # the header's length in 8 bytes, and its brace
-    if start[8:] != b"{" and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
+    pickled = start[8:] != b"{" and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80")
+    if pickled or path.suffix in PICKLES:
         raise ValueError(f"expected safetensors; {path} is a pickle, which can run code when it is read")
     try:
         with safe_open(path, "pt") as file:
             # clones: the tensors would otherwise be views of the file, which may change under them
-            return {name: file.get_tensor(name).clone() for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"expected whole safetensors; {path} is cut short or corrupt ({error})") from error
+    # torch can convert and compare only some of these
+    if small := [name for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.element_size() < 2]:
+        raise ValueError(f"expected numbers of at least 16 bits in {path}; {', '.join(small)} has fewer")
+    return tensors, metadata
 
 
 def save_folder(folder: str | Path, tensors: Mapping[str, Tensor], config: dict, dtype: str | None = None) -> None:
@@ -98,15 +102,15 @@ def save_folder(folder: str | Path, tensors: Mapping[str, Tensor], config: dict,
         dtype: None keeps each tensor's; "float16" halves the size of those of floating point.
 
     Raises:
-        ValueError: another dtype, or a number that float16 cannot hold.
+        ValueError: another dtype, or a number that is not finite in float16 (or in float32, if `dtype` is None).
     """
     if dtype not in (None, "float16"):
         raise ValueError(f"expected dtype None or 'float16'; got {dtype!r}")
-    if dtype == "float16":
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point() and (tensor.abs() > torch.finfo(torch.float16).max).any():
-                raise ValueError(f"expected numbers within float16's ±65504; {name} goes beyond them")
-        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+    kind = torch.float16 if dtype == "float16" else torch.float32
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.to(kind).isfinite().all():
+            raise ValueError(f"expected finite numbers within ±{torch.finfo(kind).max:g}; {name} has others")
+    tensors = {k: v.half() if dtype and v.is_floating_point() else v for k, v in tensors.items()}
     text = json.dumps({"format_version": FORMAT_VERSION, "config": config}, indent=2, ensure_ascii=False)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,21 +173,23 @@ def parse_json(text: str | bytes, path: Path) -> dict:
 
 
 def check_named(shapes: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str = "the module") -> None:
-    """Compares tensors with those of a module: names, and shapes; those of the module may lie on "meta".
+    """Compares tensors with those of a module, which may lie on "meta": names, shapes, and kinds of numbers.
+
+    Floating point numbers may have more or fewer bits than the module's. All others must have its type.
 
     Raises:
-        ValueError: listing the names that are missing, unexpected, of another shape, or not finite.
+        ValueError: listing the names that are missing, unexpected, of another shape or kind, or not finite.
     """
-    other = [
-        f"{k} (expected {tuple(shapes[k].shape)}, got {tuple(tensors[k].shape)})"
-        for k in shapes
-        if k in tensors and shapes[k].shape != tensors[k].shape
-    ]
+    both = [(k, shapes[k], tensors[k]) for k in shapes if k in tensors]
+    same = {k for k, a, b in both if a.dtype == b.dtype or (a.is_floating_point() and b.is_floating_point())}
     problems = {
         "missing": [k for k in shapes if k not in tensors],
         "unexpected": [k for k in tensors if k not in shapes],
-        "of another shape": other,
-        "not finite": [k for k in tensors if not tensors[k].isfinite().all()],
+        "of another shape": [
+            f"{k} (expected {tuple(a.shape)}, got {tuple(b.shape)})" for k, a, b in both if a.shape != b.shape
+        ],
+        "of another kind": [f"{k} (expected {a.dtype}, got {b.dtype})" for k, a, b in both if k not in same],
+        "not finite": [k for k, a, b in both if k in same and not b.to(a.dtype).isfinite().all()],
     }
     if any(problems.values()):
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
@@ -208,7 +214,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Loads a whole state into a module, in place, whatever its device.
 
     Raises:
-        ValueError: listing the names that are missing, unexpected, of another shape, or not finite.
+        ValueError: as `check_named`.
     """
     copy_named(module.state_dict(), tensors, type(module).__name__)
 

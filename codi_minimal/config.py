@@ -115,7 +115,7 @@ class TrainConfig:
     clip_share: Share = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as ten images
     wiring: Literal["others", "own", "pooled", "off"] = "others"  # of stages 4 and 5; L_Read only where others are seen
     p_own: Share = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
-    ema: Share = 0.999
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     autocast: Literal["bf16", None] = None
     compile: bool = False
 

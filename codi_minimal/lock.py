@@ -9,6 +9,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files that a killed `atomic_write` left in a folder in which nobody else writes now."""
+    for leftover in folder.glob(".*.????????.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
 @contextmanager
 def alone_in(folder: str | Path) -> Iterator[None]:
     """Inside the block no other process or thread can enter `alone_in` the same folder; this one may, again.
@@ -16,20 +22,22 @@ def alone_in(folder: str | Path) -> Iterator[None]:
     The folder is made if it is missing. Temporary files that a killed `atomic_write` left in it are removed.
 
     Raises:
-        ValueError: another process or thread is at work in the folder.
+        ValueError: another process or thread is at work in the folder; or its .lock is a link or no ordinary file.
         OSError: the folder cannot be written.
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)  # one object a path, which counts its entries
+    path = folder / ".lock"
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ValueError(f"expected an ordinary file, which locks the folder; {path} is none: remove it")
+    lock = FileLock(path, timeout=0, is_singleton=True)  # one object a path, which counts its entries
     try:
         lock.acquire()
     except Timeout:
         raise ValueError(f"expected {folder} for this run alone; another one is at work in it: wait for it to end, or "
                          "choose another folder") from None  # fmt: skip
     try:
-        for leftover in folder.glob(".*.????????.tmp"):
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(folder)
         yield
     finally:
         lock.release()

@@ -55,9 +55,13 @@ def test_float16_halves_the_file_and_reads_as_float32(tmp_path):
     assert torch.equal(loaded["w"], tensors["w"].half().float())
 
 
-def test_what_float16_cannot_hold_is_refused(tmp_path):
+def test_what_could_not_be_loaded_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match="big"):
         save_folder(tmp_path, {"big": torch.tensor([7e4])}, {}, dtype="float16")
+    for value, dtype in ((float("nan"), None), (float("inf"), None), (1e300, None), (float("nan"), "float16")):
+        odd = torch.tensor([0.0, value], dtype=torch.float64)
+        with pytest.raises(ValueError, match=r"expected finite numbers within ±\S+; odd has others$"):
+            save_folder(tmp_path, {"fine": torch.zeros(2), "odd": odd}, {}, dtype)
     with pytest.raises(ValueError, match="'int3'"):
         save_folder(tmp_path, TENSORS, {}, dtype="int3")
     assert list(tmp_path.iterdir()) == []
@@ -196,6 +200,37 @@ def test_weights_that_are_not_finite_are_refused_and_nothing_is_changed(value):
     with pytest.raises(ValueError, match="expected the tensors of Linear; not finite: weight$"):
         load_into(layer, {"bias": torch.ones(3), "weight": weight})
     assert torch.equal(layer.bias, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.uint16, torch.int64, torch.complex64])
+def test_numbers_of_another_kind_are_refused_and_nothing_is_changed(dtype):
+    layer = nn.BatchNorm1d(3)
+    before, state = layer.state_dict(), layer.state_dict()
+    message = rf"of another kind: weight \(expected torch.float32, got {dtype}\)$"
+    with pytest.raises(ValueError, match=message):
+        load_into(layer, {**state, "bias": torch.ones(3), "weight": state["weight"].to(dtype)})
+    if dtype != torch.int64:
+        with pytest.raises(ValueError, match=r"of another kind: num_batches_tracked \(expected torch.int64"):
+            load_into(layer, {**state, "bias": torch.ones(3), "num_batches_tracked": torch.zeros((), dtype=dtype)})
+    assert torch.equal(layer.bias, torch.zeros(3)) and torch.equal(layer.weight, before["weight"])
+
+
+def test_numbers_of_other_bits_are_converted_if_they_stay_finite():
+    layer = nn.Linear(2, 1)
+    for dtype in (torch.float64, torch.float16, torch.bfloat16):
+        load_into(layer, {"weight": torch.full((1, 2), 0.5, dtype=dtype), "bias": torch.ones(1)})
+        assert layer.weight.tolist() == [[0.5, 0.5]] and layer.weight.dtype == torch.float32
+    with pytest.raises(ValueError, match="not finite: weight$"):
+        load_into(layer, {"weight": torch.full((1, 2), 1e300, dtype=torch.float64), "bias": torch.ones(1)})
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [("F8_E4M3", [4]), ("F4", [8])])
+def test_floats_of_eight_bits_or_fewer_are_refused(tmp_path, dtype, shape):
+    header = json.dumps({"w": {"dtype": dtype, "shape": shape, "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    # older safetensors do not know all of them
+    with pytest.raises(ValueError, match="expected numbers of at least 16 bits in .*w.safetensors; w has|is cut short"):
+        read_tensors(tmp_path / "w.safetensors")
 
 
 def test_what_is_copied_keeps_the_layout_of_its_place():

@@ -51,6 +51,13 @@ def test_who_is_in_may_come_in_again_but_no_other_thread(tmp_path, monkeypatch):
         assert pool.submit(other).exception() is None
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("none"), os.mkfifo])
+def test_a_lock_that_is_no_ordinary_file_is_refused_by_name(tmp_path, make):
+    make(tmp_path / ".lock")
+    with pytest.raises(ValueError, match=f"{tmp_path}/.lock is none: remove it$"), alone_in(tmp_path):
+        pass
+
+
 def test_what_is_no_folder_is_refused_by_name(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), alone_in(tmp_path / "file"):

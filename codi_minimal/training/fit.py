@@ -68,7 +68,7 @@ def fit(
         step: step(i, generator) -> {"loss": the scalar to minimise, …: scalars to log}; the generator, on the
             CPU, depends on (seed, i) alone. For Python's: `random.Random(generator.initial_seed())`.
         steps: how many, in all.
-        lr: peak learning rate, see `learning_rate`.
+        lr: peak learning rate, finite and >= 0, see `learning_rate`.
         folder: where all files go; stages may share one.
         name: the stage's; names its files.
         weight_decay: of matrices and kernels; biases, gains and scalars are never decayed.
@@ -90,9 +90,9 @@ def fit(
     Raises:
         ValueError: an argument out of range; files that are damaged, or of a run with other settings or modules;
             another run at work in the folder.
-        FloatingPointError: a loss or gradient is not finite; the last save stays as it was.
+        FloatingPointError: a loss, a gradient or a weight is not finite; the last save stays as it was.
     """
-    _check(steps=steps, schedule=schedule, autocast=autocast, log_every=log_every, name=name)
+    _check(steps=steps, lr=lr, schedule=schedule, autocast=autocast, log_every=log_every, name=name)
     settings = {"steps": steps, "seed": seed, "lr": lr, "betas": betas, "weight_decay": weight_decay, "warmup": warmup,
                 "schedule": schedule, "ema": ema, "grad_clip": grad_clip, "autocast": autocast}  # fmt: skip
     settings = {**(depends or {}), **settings}
@@ -124,6 +124,10 @@ def fit(
         def assert_finite() -> None:
             if (bad := int(first_bad)) < steps:
                 raise FloatingPointError(f"{name}: the loss or its gradient is not finite at step {bad}")
+
+        def assert_finite_weights(i: int) -> None:  # the loss of step i + 1 would show it, but there may be none
+            if not all(tensor.isfinite().all() for tensor in (*trained.values(), *parts["ema"].values())):
+                raise FloatingPointError(f"{name}: a weight is not finite after step {i}")
 
         with (  # the last: dropout draws from global generators, seeded at each step; the caller's come back
             closing(Log(folder, name, start, totals)) as log,
@@ -165,6 +169,7 @@ def fit(
                     _sample(samples, done, modules, average)
                 if caught or now - saved_at >= save_seconds:
                     assert_finite()
+                    assert_finite_weights(i)
                     meta = to_record(settings, FitResult(done, seconds, losses_seen))
                     save_state(state_path, meta, parts, optimizer, log.totals)
                     saved_at = time.monotonic()
@@ -174,6 +179,7 @@ def fit(
         if caught:
             signal.raise_signal(caught[0])  # as if it came now, to whoever handles it
             raise KeyboardInterrupt(f"{name} was stopped by signal {caught[0]}, and saved")
+        assert_finite_weights(steps - 1)
         if average:
             average.copy_to()
         if start < steps:
@@ -190,14 +196,16 @@ def _stream() -> TextIO:
     return sys.stdout if "ipykernel" in sys.modules else sys.stderr
 
 
-def _check(*, steps: int, schedule: str, autocast: str | None, log_every: int, name: str) -> None:
+def _check(*, steps: int, lr: float, schedule: str, autocast: str | None, log_every: int, name: str) -> None:
     if steps < 1 or log_every < 1:
         raise ValueError(f"expected steps >= 1 and log_every >= 1; got {steps} and {log_every}")
+    if not 0 <= lr < math.inf:
+        raise ValueError(f"expected a finite lr >= 0; got {lr}")
     if schedule not in SCHEDULES:
         raise ValueError(f"expected a schedule out of {SCHEDULES}; got {schedule!r}")
     if autocast not in (None, "bf16"):
         raise ValueError(f"expected autocast None or 'bf16'; got {autocast!r}")
-    if not name or Path(name).name != name:
+    if name in ("", "..") or Path(name).name != name:
         raise ValueError(f"expected a name that can be a file's; got {name!r}")
 
 

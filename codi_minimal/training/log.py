@@ -23,7 +23,7 @@ class Log:
         totals: name -> (sum, count) since the last line, on the losses' device, so that adding never waits.
 
     Raises:
-        ValueError: log.jsonl is no ordinary file.
+        ValueError: log.jsonl is no ordinary file, or tb or tb/<stage> no folder.
     """
 
     def __init__(self, folder: Path, stage: str, start: int = 0, totals: dict[str, Tensor] | None = None) -> None:
@@ -88,5 +88,9 @@ def _tensorboard(folder: Path, start: int):
             from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"expected a folder in a folder, or nothing, at {folder}: remove the file there") from None
     with name_in_error(folder):
         return SummaryWriter(folder, purge_step=start or None)

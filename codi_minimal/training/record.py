@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -51,12 +51,17 @@ def from_record(record: Mapping[str, Any], run: Mapping[str, Any], path: Path) -
 
 def _is_sound(steps: Any, seconds: Any, losses: Any, weights: Any, total: int) -> bool:
     return (
-        isinstance(steps, int)
+        type(steps) is int
         and 0 <= steps <= total
-        and isinstance(seconds, (int, float))
-        and 0 <= seconds < math.inf
+        and _is_finite(seconds)
+        and seconds >= 0
         and isinstance(losses, dict)
-        and all(isinstance(loss, (int, float)) for loss in losses.values())
-        and ("loss" in losses or steps < total)
+        and all(type(loss) in (int, float) for loss in losses.values())  # only "loss" itself must be finite
         and isinstance(weights, str)
+        and (not weights or (steps == total and _is_finite(losses.get("loss"))))  # a finished run names its weights
     )
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether it is a number that a finite float can hold: JSON also has longer integers, and true is no number."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

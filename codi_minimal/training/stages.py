@@ -13,7 +13,7 @@ from codi_minimal.config import Config, preset
 from codi_minimal.data import VOCABULARY, load
 from codi_minimal.device import best_device
 from codi_minimal.inputs import check_whole
-from codi_minimal.lock import alone_in
+from codi_minimal.lock import alone_in, remove_leftovers
 from codi_minimal.training.autoencoders import draw_stills, train_autoencoder, train_vocoder
 from codi_minimal.training.beside import train_beside
 from codi_minimal.training.card import write_card
@@ -175,6 +175,8 @@ def _go_through(run: Run, names: Sequence[str]) -> None:
 
 def _save(run: Run, config: Config) -> None:
     """The model with its card, which is about this run, and with the config of all that it has been trained for."""
-    write_card(run, run.folder / "model")
+    folder = run.folder / "model"
+    remove_leftovers(folder)
+    write_card(run, folder)
     run.model.config = config
-    run.model.save_pretrained(run.folder / "model", dtype="float16")
+    run.model.save_pretrained(folder, dtype="float16")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from codi_minimal.checkpoint import copy_named, parse_json, read_tensors, write_tensors
+from codi_minimal.checkpoint import copy_named, digest, parse_json, read_tensors, write_tensors
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's names for its averages of the gradient and of its square
 
@@ -21,7 +21,7 @@ def save_state(
     optimizer: torch.optim.AdamW,
     totals: Mapping[str, Tensor],
 ) -> None:
-    """Writes meta (JSON, in the file's header), the parts, the optimizer's state and the log's totals.
+    """Writes meta (JSON, in the file's header), the parts, the optimizer's state, the log's totals, and a digest.
 
     Args:
         path: the file, written atomically.
@@ -36,18 +36,21 @@ def save_state(
         for key, value in optimizer.state.get(weight, {}).items()
     }
     groups = {**parts, "adam": adam, "totals": totals}
-    write_tensors(path, _grouped(groups), {"meta": json.dumps(meta)})
+    tensors, text = _grouped(groups), json.dumps(meta)
+    write_tensors(path, tensors, {"meta": text, "digest": _digest(tensors, text)})
 
 
 def load_meta(path: Path) -> tuple[dict, dict[str, Tensor]]:
     """Reads a state's meta, and its tensors for `load_tensors`.
 
     Raises:
-        ValueError: the file is broken, or no training state.
+        ValueError: the file is broken, or not what `save_state` has written.
     """
     tensors, metadata = read_tensors(path)
-    if "meta" not in metadata:
-        raise ValueError(f"expected a training state; {path} has no meta")
+    if not {"meta", "digest"} <= set(metadata):
+        raise ValueError(f"expected a training state; {path} is none, or of an older version: remove it")
+    if _digest(tensors, metadata["meta"]) != metadata["digest"]:
+        raise ValueError(f"expected a training state as it was saved; {path} is damaged: remove it")
     return parse_json(metadata["meta"], path), tensors
 
 
@@ -64,11 +67,9 @@ def load_tensors(
     whatever the strides; on a GPU they refuse weights, gradients and moments whose strides differ.
 
     Raises:
-        ValueError: the state in `path` is of other modules, or damaged; names are listed.
+        ValueError: the state in `path` is of other modules; names are listed.
     """
     totals = {key.removeprefix("totals:"): value for key, value in tensors.items() if key.startswith("totals:")}
-    if wrong := [name for name, total in totals.items() if total.shape != (2,)]:
-        raise ValueError(f"expected a sum and a count for each loss in {path}; got others for {', '.join(wrong)}")
     saved = {key: value for key, value in tensors.items() if not key.startswith("totals:")}
     stepped = {name: w for name, w in parts["weights"].items() if f"adam:step/{name}" in saved}  # had a gradient
     states = {
@@ -80,6 +81,11 @@ def load_tensors(
     state = {i: states[name] for i, name in enumerate(parts["weights"]) if name in states}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return totals
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    """One digest of the tensors and of the text, as one more tensor of bytes."""
+    return digest({**tensors, "meta": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)})
 
 
 def _grouped(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import random
 import shutil
@@ -6,6 +7,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -268,38 +270,31 @@ def edited(values, **changes):
     [
         (lambda saved: [saved], "expected a JSON object"),
         (lambda saved: edited(saved, run=None), "expected the settings of its run .*older version"),
-        (lambda saved: edited(saved, losses=[0.1]), "expected steps, seconds, losses and weights"),
-        (lambda saved: edited(saved, losses={"loss": "low"}), "expected steps, seconds, losses and weights"),
-        (lambda saved: edited(saved, losses=None), "expected steps, seconds, losses and weights"),
-        (lambda saved: edited(saved, seconds="soon"), "expected steps, seconds, losses and weights"),
-        (lambda saved: edited(saved, seconds=-1), "expected steps, seconds, losses and weights"),
-        (lambda saved: edited(saved, steps=31), "expected steps, seconds, losses and weights"),
-        (lambda saved: edited(saved, weights=7), "expected steps, seconds, losses and weights"),
+        *(
+            (partial(edited, **changes), "expected steps, seconds, losses and weights")
+            for changes in (
+                {"losses": [0.1]}, {"losses": {"loss": "low"}}, {"losses": None}, {"losses": {}},
+                {"losses": {"loss": True}}, {"losses": {"loss": 10**400}}, {"losses": {"loss": math.nan}},
+                {"losses": {"loss": 0.1, "scale": None}}, {"seconds": "soon"}, {"seconds": -1}, {"seconds": True},
+                {"seconds": 10**400}, {"seconds": math.inf}, {"steps": 1, "losses": {}}, {"steps": 29}, {"steps": 31},
+                {"steps": True}, {"weights": 7},
+            )
+        ),
     ],
-)
-def test_a_damaged_record_is_refused_by_name(interrupted, finished, tmp_path, damage, message):
-    for source in (interrupted, finished):
-        folder = tmp_path / source.name
-        shutil.copytree(source, folder)
-        path = next(folder.glob("toy*.s*")) if source is interrupted else folder / "toy.json"
-        if source is finished:
-            path.write_text(json.dumps(damage(json.loads(path.read_text()))))
-        else:
-            tensors, metadata = read_tensors(path)
-            write_tensors(path, tensors, {"meta": json.dumps(damage(json.loads(metadata["meta"])))})
-        with pytest.raises(ValueError, match=message) as error:
-            train(folder, depends=DEPENDS)
-        assert str(path) in str(error.value) and "\n" not in str(error.value)
+)  # fmt: skip
+def test_a_damaged_record_is_refused_by_name(finished, tmp_path, damage, message):
+    shutil.copytree(finished, folder := tmp_path / "run")
+    path = folder / "toy.json"
+    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+    with pytest.raises(ValueError, match=message) as error:
+        train(folder, depends=DEPENDS)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_finished_record_needs_its_loss_and_its_own_weights(finished, tmp_path):
+def test_a_finished_record_needs_its_own_weights(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     record = json.loads((folder / "toy.json").read_text())
-    (folder / "toy.json").write_text(json.dumps({**record, "losses": {}}))
-    with pytest.raises(ValueError, match="toy.json"):
-        train(folder, depends=DEPENDS)
-    (folder / "toy.json").write_text(json.dumps(record))
     tensors, _ = read_tensors(folder / "toy.safetensors")
     tensors["net.0.weight"][0, 0] += 1
     write_tensors(folder / "toy.safetensors", tensors)
@@ -307,28 +302,48 @@ def test_a_finished_record_needs_its_loss_and_its_own_weights(finished, tmp_path
         train(folder, depends=DEPENDS)
 
 
-def without(tensors, key):
-    return {k: v for k, v in tensors.items() if k != key}
+def without(tensors, *keys):
+    return {k: v for k, v in tensors.items() if k not in keys}
+
+
+WEIGHT = "net.0.weight"
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    "damage",
     [
-        (lambda t: {**t, "stray": torch.zeros(1)}, "unexpected: stray"),
-        (lambda t: {**t, "totals:loss": torch.zeros(3)}, "got others for loss"),
-        (lambda t: {**t, "adam:exp_avg/kernel.weight": torch.zeros(2)}, "another shape: adam:exp_avg/kernel.weight"),
-        (lambda t: without(t, "adam:exp_avg/kernel.weight"), "missing: adam:exp_avg/kernel.weight"),
-        (lambda t: without(t, "adam:step/kernel.weight"), "unexpected: adam:exp_avg/kernel.weight"),
-        (lambda t: {**t, "ema:net.0.bias": torch.full((16,), torch.nan)}, "not finite: ema:net.0.bias"),
-        (lambda t: {**t, "weights:net.0.bias": torch.full((16,), torch.inf)}, "not finite: weights:net.0.bias"),
+        lambda tensors: {**tensors, "stray": torch.zeros(1)},
+        lambda tensors: {**tensors, "totals:loss": torch.full((2,), torch.nan)},
+        lambda tensors: {**tensors, f"adam:step/{WEIGHT}": torch.tensor(0.0)},
+        lambda tensors: {**tensors, f"ema:{WEIGHT}": tensors[f"ema:{WEIGHT}"] + 1e-6},
+        lambda tensors: without(tensors, *(f"adam:{key}/{WEIGHT}" for key in ("step", "exp_avg", "exp_avg_sq"))),
     ],
 )
-def test_a_damaged_state_is_refused_by_name(interrupted, tmp_path, damage, message):
+def test_a_state_with_other_tensors_than_were_saved_is_refused(interrupted, tmp_path, damage):
     shutil.copytree(interrupted, folder := tmp_path / "run")
     tensors, metadata = read_tensors(folder / "toy.state.safetensors")
     write_tensors(folder / "toy.state.safetensors", damage(tensors), metadata)
-    with pytest.raises(ValueError, match=f"toy.state.safetensors.*{message}"):
+    with pytest.raises(ValueError, match="toy.state.safetensors is damaged: remove it$"):
         train(folder, depends=DEPENDS)
+
+
+@pytest.mark.parametrize("changes", [{"steps": 2}, {"steps": True}, {"seconds": 10**400}, {"losses": {"loss": 1}}])
+def test_a_state_with_another_record_than_was_saved_is_refused(interrupted, tmp_path, changes):
+    shutil.copytree(interrupted, folder := tmp_path / "run")
+    tensors, metadata = read_tensors(path := folder / "toy.state.safetensors")
+    meta = json.dumps(edited(json.loads(metadata["meta"]), **changes))
+    write_tensors(path, tensors, {**metadata, "meta": meta})
+    with pytest.raises(ValueError, match="toy.state.safetensors is damaged: remove it$"):
+        train(folder, depends=DEPENDS)
+    write_tensors(path, tensors, {"meta": meta})
+    with pytest.raises(ValueError, match="toy.state.safetensors is none, or of an older version: remove it$"):
+        train(folder, depends=DEPENDS)
+
+
+def test_a_state_of_other_modules_is_refused(interrupted):
+    other = nn.ModuleDict({"net": toy()["net"], "frozen": toy()["frozen"]})
+    with pytest.raises(ValueError, match="toy.state.safetensors; unexpected: .*, weights:kernel.weight$"):
+        train(interrupted, modules=other, depends=DEPENDS)
 
 
 def test_moments_get_the_memory_layout_of_their_weights(interrupted):
@@ -440,6 +455,29 @@ def test_not_a_number_stops_the_run_at_its_step(tmp_path, where):
     assert seen[0][0] == 6
 
 
+@pytest.mark.parametrize(("last", "save_seconds"), [(9, 0), (29, 45)])
+def test_an_update_that_is_not_finite_is_never_written(tmp_path, reference, last, save_seconds):
+    modules = toy()
+
+    def spoil(i):  # after the forward pass: loss and gradient stay finite
+        if i == last:
+            modules["kernel"].bias.data.fill_(math.inf)
+
+    with pytest.raises(FloatingPointError, match=f"toy: a weight is not finite after step {last}$"):
+        train(tmp_path, before=spoil, modules=modules, save_seconds=save_seconds)
+    assert not (tmp_path / "toy.json").exists() and not (tmp_path / "toy.safetensors").exists()
+    seen = []
+    modules, _ = train(tmp_path, seen)
+    assert seen[0][0] == (last if save_seconds == 0 else 0)  # the last save stays
+    assert_same(tmp_path, modules, reference)
+
+
+def test_a_single_step_at_far_too_high_a_rate_is_not_written(tmp_path):
+    with pytest.raises(FloatingPointError, match="toy: a weight is not finite after step 0$"):
+        train(tmp_path, steps=1, lr=1e38)
+    assert not list(tmp_path.glob("toy*"))
+
+
 def test_log_has_a_line_for_each_interval_and_keeps_other_stages(tmp_path):
     line = {"stage": "other", "step": 99, "loss": 1.0}
     (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n")
@@ -516,6 +554,11 @@ def test_progress_bar_shows_the_stage_and_loss(tmp_path, capsys, monkeypatch, no
         ({"schedule": "linear"}, "'linear'"),
         ({"autocast": "fp16"}, "'fp16'"),
         ({"name": "a/b"}, "'a/b'"),
+        ({"name": "."}, r"'\.'"),
+        ({"name": ".."}, r"'\.\.'"),
+        ({"lr": math.inf}, "lr >= 0; got inf"),
+        ({"lr": math.nan}, "lr >= 0; got nan"),
+        ({"lr": -1e-3}, "lr >= 0; got -0.001"),
         ({"ema": 1.0}, "EMA decay"),
         ({"modules": nn.ModuleDict({"net": nn.Linear(1, 1).requires_grad_(False)})}, "all are frozen"),
     ],
@@ -523,6 +566,7 @@ def test_progress_bar_shows_the_stage_and_loss(tmp_path, capsys, monkeypatch, no
 def test_bad_arguments_are_refused(tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
         train(tmp_path, **settings)
+    assert not (tmp_path / "tb").exists()
 
 
 @pytest.mark.parametrize("losses", [{}, {"loss": torch.zeros(2, requires_grad=True)}])

@@ -1,6 +1,7 @@
 import errno
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -50,4 +51,13 @@ def test_a_full_disk_is_said_with_the_file(tmp_path, monkeypatch):
 def test_what_is_no_file_is_refused_by_name(tmp_path):
     (tmp_path / "log.jsonl").mkdir()
     with pytest.raises(ValueError, match="log.jsonl is no ordinary file"):
+        Log(tmp_path, "a")
+
+
+@pytest.mark.parametrize("place", ["tb", "tb/a"])
+def test_a_file_in_place_of_tensorboards_folder_is_refused_by_name(tmp_path, monkeypatch, place):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=None))
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).touch()
+    with pytest.raises(ValueError, match=f"at {tmp_path}/tb/a: remove the file there$"):
         Log(tmp_path, "a")

@@ -151,8 +151,10 @@ def test_the_run_leaves_a_model_pictures_and_a_log(whole_run):
 def test_a_finished_run_is_loaded_and_not_trained_again(whole_run, monkeypatch):
     model, folder, _, _ = whole_run
     monkeypatch.setattr("codi_minimal.training.fit.adamw", None)  # would be called to train
+    leftover = folder / "model" / ".model.safetensors.1a2b3c4d.tmp"
+    leftover.touch()
     again = train(model.config, out=folder, progress=False)
-    assert not changed(again, snapshot(model))
+    assert not changed(again, snapshot(model)) and not leftover.exists()
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +377,7 @@ def test_a_damaged_cache_is_refused_by_name(run, tmp_path):
         ({"latent.image": latents}, "missing: prompt.image"),
         ({"latent.image": latents[:-1], "prompt.image": prompts}, "of another shape: latent.image"),
         ({"latent.image": latents.log(), "prompt.image": prompts}, "not finite: latent.image"),
+        ({"latent.image": latents.int(), "prompt.image": prompts}, "of another kind: latent.image"),
     ):
         write_tensors(path, damaged, metadata)
         with pytest.raises(ValueError, match=f"cache-text-image.safetensors; {message}"):
