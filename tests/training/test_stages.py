@@ -246,7 +246,7 @@ BASE = two_stages()
     [
         (two_stages(prediction="epsilon"), {}, "image.json .*model.prediction 'epsilon'; got 'v'"),
         (two_stages(steps=3), {}, "image.json .*steps 3; got 2"),
-        (with_stage(BASE, "autoencoder-text", lr=5e-4), {}, "text.json .* lr 0.0005; got 0.001"),
+        (with_stage(BASE, "autoencoder-text", lr=5e-4), {}, "text.json .*stage.lr 0.0005; got 0.001"),
         (with_stage(BASE, "autoencoder-text", batch=3), {}, "text.json .*stage.batch 3; got 2"),
         (replace(BASE, train=replace(BASE.train, p_null=0.2)), {}, "image.json .*train.p_null 0.2; got 0.1"),
         (BASE, {"seed": 1}, "image.json .*seed 1; got 0"),
