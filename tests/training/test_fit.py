@@ -291,6 +291,14 @@ def test_a_damaged_record_is_refused_by_name(finished, tmp_path, damage, message
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+def test_true_is_no_number_of_steps(tmp_path):
+    train(tmp_path, steps=1)
+    path = tmp_path / "toy.json"
+    path.write_text(json.dumps(edited(json.loads(path.read_text()), steps=True)))
+    with pytest.raises(ValueError, match="expected steps, seconds, losses and weights"):
+        train(tmp_path, steps=1)
+
+
 def test_a_finished_record_needs_its_own_weights(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
