@@ -1,7 +1,8 @@
 """Fits what people have (a digit photographed on paper, a voice memo, a screen recording) to the world.
 
 The rules are the world's own: light ink on black in an MNIST digit's framing, 8 kHz with the voice at a peak
-of 0.8, eight frames of 32 x 32. What is in the world's format already is kept as it is.
+of 0.8, eight frames of 32 x 32. What is in the world's format already is kept as it is. Results are float32 on the
+CPU; tensors of float64, float16 and bfloat16 are converted.
 """
 
 import math
@@ -16,10 +17,11 @@ from torch import Tensor
 
 from codi_minimal.data.scenes import CANVAS, FRAMES, SAMPLES, SAMPLES_PER_ONSET, SILENCE, VIDEO_WIDTH
 from codi_minimal.data.sources import RATE, WINDOW, loudness, trim, voice_start
-from codi_minimal.inputs import TOLERANCE
+from codi_minimal.inputs import TOLERANCE, check_number
 
 INK = VIDEO_WIDTH * 20 / 28  # px: an MNIST digit fills 20 of its 28 px, and the world draws those 22 px wide
 OFFSET = 0.05  # mean of a recording: the world's voices have up to 0.03, more is a fault of the microphone
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 CLICK, PAUSE = 2, 6  # windows of 16 ms: a click lasts at most 2, and a voice hardly ever pauses for 6 after its start
 
 
@@ -37,7 +39,7 @@ def fit_image(pixels: Tensor) -> Tensor:
     Raises:
         ValueError: if the shape, type or range is another, or if nothing is drawn.
     """
-    _check(pixels, "pixels", (3, "h", "w"), 0, 1)
+    pixels = _checked(pixels, "pixels", (3, "h", "w"), 0, 1)
     paper = _paper(pixels[None])
     if paper.max() < 0.1 and pixels.max() > 0.1 and (small := _of_squares(pixels)) is not None:
         return small
@@ -49,7 +51,7 @@ def fit_image(pixels: Tensor) -> Tensor:
     glyph = F.interpolate(glyph, (h, w), mode="bicubic", antialias=True)[0, 0].clamp(0, 1)
     glyph = glyph / glyph.max()  # a thin pen on a large sheet would fade
     top, left = _centred(glyph.sum(1)), _centred(glyph.sum(0))
-    canvas = torch.zeros(CANVAS, CANVAS)
+    canvas = torch.zeros(CANVAS, CANVAS, dtype=torch.float32)
     canvas[top : top + h, left : left + w] = glyph
     return colour[:, None, None] * canvas
 
@@ -64,7 +66,7 @@ def fit_video(frames: Tensor) -> Tensor:
     Raises:
         ValueError: if the shape, type or range is another, or if nothing is drawn on a light background.
     """
-    _check(frames, "frames", (FRAMES, 3, "h", "w"), 0, 1)
+    frames = _checked(frames, "frames", (FRAMES, 3, "h", "w"), 0, 1)
     paper = _paper(frames)
     if paper.max() >= 0.1:
         coverage, colour = _ink(frames, paper)
@@ -93,9 +95,8 @@ def fit_audio(wave: Tensor, rate: int) -> Tensor:
     Raises:
         ValueError: for another shape or type, silence, less than 128 samples, NaN, or a rate outside 2 to 192 kHz.
     """
-    _check(wave, "samples", ("n",))
-    if not 2000 <= rate <= 192_000:
-        raise ValueError(f"expected 2,000 to 192,000 samples a second, got {rate:,}")
+    wave = _checked(wave, "samples", ("n",))
+    check_number("samples a second", rate, 2000, 192_000)
     in_world, keeps_clock = (len(wave), rate) == (SAMPLES, RATE), 1.0 <= round(len(wave) / rate, 2) <= 1.1
     if keeps_clock:
         wave = wave[: math.ceil(SAMPLES * rate / RATE)]
@@ -111,25 +112,29 @@ def fit_audio(wave: Tensor, rate: int) -> Tensor:
     voice = torch.from_numpy(trim(voice[start:]))
     if not keeps_clock:
         start = SAMPLES_PER_ONSET * (2 if len(voice) <= SAMPLES - 2 * SAMPLES_PER_ONSET else 1)
-    out = SILENCE * torch.randn(SAMPLES, generator=torch.Generator().manual_seed(0))
+    out = SILENCE * torch.randn(SAMPLES, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     rest = out[start:][: len(voice)]
     rest[:] = voice[: len(rest)]
     return out
 
 
-def _check(values: Any, what: str, shape: tuple, low: float = -math.inf, high: float = math.inf) -> None:
-    """ValueError unless the values are finite floats in [low, high] of this shape; a letter is any length."""
+def _checked(values: Any, what: str, shape: tuple, low: float = -math.inf, high: float = math.inf) -> Tensor:
+    """The values as float32, if they are finite floats in [low, high] of this shape; a letter is any length."""
     expected = f"expected {what} as a float tensor ({', '.join(map(str, shape))})"
-    if not isinstance(values, Tensor) or not values.is_floating_point():
+    if not isinstance(values, Tensor) or values.dtype not in FLOATS:
         raise ValueError(f"{expected}, got {getattr(values, 'dtype', type(values).__name__)}")
+    if values.is_meta or values.layout != torch.strided:
+        raise ValueError(f"{expected}, got one of layout {values.layout} on the device {str(values.device)!r}")
     came = tuple(values.shape)
     wanted = tuple(m if isinstance(n, str) else n for n, m in zip(shape, came, strict=False))
     if wanted != came or len(shape) != len(came) or 0 in came:
         raise ValueError(f"{expected}, got shape {came}")
+    values = values.detach().to("cpu", torch.float32)
     if not values.isfinite().all():
         raise ValueError(f"{expected}, got NaN or infinite values")
     if values.min() < low - TOLERANCE or values.max() > high + TOLERANCE:
         raise ValueError(f"{expected} in [{low:g}, {high:g}], got values in [{values.min():.3g}, {values.max():.3g}]")
+    return values
 
 
 def _of_squares(pixels: Tensor) -> Tensor | None:
@@ -168,11 +173,11 @@ def _ink(frames: Tensor, paper: Tensor) -> tuple[Tensor, Tensor]:
     full = coverage > 0.6
     colour = (frames * full).sum((0, 2, 3)) / full.sum()
     grey = colour.max() - colour.min() < 0.15
-    colour = torch.ones(3) if grey else colour / colour.max()
+    colour = torch.ones_like(colour) if grey else colour / colour.max()
     return coverage * ((coverage - 0.1) / 0.2).clamp(0, 1), colour  # the grain of the paper is not ink
 
 
 def _centred(mass: Tensor) -> int:
     """Where a glyph with this profile starts, so that its centre of mass is the canvas's middle."""
-    centre = (mass * (torch.arange(len(mass)) + 0.5)).sum() / mass.sum()
+    centre = (mass * (torch.arange(len(mass), dtype=mass.dtype) + 0.5)).sum() / mass.sum()
     return min(max(round(CANVAS / 2 - centre.item()), 0), CANVAS - len(mass))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from codi_minimal.fitting import fit_audio, fit_image, fit_video
 
@@ -37,6 +38,10 @@ WRONG = [
     (fit_audio, torch.ones(9000, dtype=torch.int16), r"expected samples as a float tensor \(n\), got torch.int16"),
     (fit_audio, torch.rand(2, 9000), r"got shape \(2, 9000\)"),
     (fit_audio, torch.tensor([0.1, float("inf")] * 4000), "got NaN or infinite"),
+    (fit_image, torch.rand(3, 40, 40).to_sparse(), "got one of layout torch.sparse_coo on the device 'cpu'"),
+    (fit_video, torch.rand(8, 3, 40, 40, device="meta"), "got one of layout torch.strided on the device 'meta'"),
+    (fit_image, torch.rand(3, 40, 40).to(torch.float8_e4m3fn), "got torch.float8_e4m3fn"),
+    (fit_image, torch.full((3, 40, 40), 1e300, dtype=torch.float64), "got NaN or infinite"),
     (fit_audio, torch.rand(100), r"128 samples or more, got shape \(100,\)"),
 ]
 
@@ -45,3 +50,33 @@ WRONG = [
 def test_other_values_are_refused_with_what_was_expected_and_what_came(fit, values, message):
     with pytest.raises(ValueError, match=message):
         fit(*((values, 8000) if fit is fit_audio else (values,)))
+
+
+@pytest.mark.parametrize("rate", ["8000", None, True, 100, 1e6, NAN])
+def test_a_rate_is_a_number(rate):
+    with pytest.raises(ValueError, match=r"samples a second: expected a number in \[2000, 192000\], got "):
+        fit_audio(torch.rand(8192), rate)
+
+
+GLYPH = torch.zeros(3, 40, 40)
+GLYPH[0, 10:30, 12:20] = 0.75
+CLIP = torch.stack([GLYPH.roll(k, 2) for k in range(8)])
+VOICE = torch.sin(torch.arange(6000) / 5) * (torch.arange(6000) > 3000) / 2
+
+
+@pytest.fixture
+def float64_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("change", [Tensor.double, Tensor.half, Tensor.bfloat16, lambda x: x.clone().requires_grad_()])
+@pytest.mark.parametrize(("fit", "values"), [(fit_image, (GLYPH,)), (fit_video, (CLIP,)), (fit_audio, (VOICE, 8000))])
+def test_other_floats_and_another_default_give_the_same_float32(float64_by_default, fit, values, change):
+    torch.set_default_dtype(torch.float32)
+    expected = fit(*values)
+    torch.set_default_dtype(torch.float64)
+    result = fit(change(values[0]), *values[1:])
+    assert result.dtype == torch.float32 and not result.requires_grad
+    assert (result - expected).abs().max() < (1e-6 if change(VOICE).dtype.itemsize > 2 else 0.01)

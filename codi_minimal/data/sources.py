@@ -25,7 +25,7 @@ from . import sample
 HUB = {"mnist": "ylecun/mnist", "fsdd": "mteb/free-spoken-digit-dataset"}
 RATE, WINDOW, PEAK, LONGEST = 8000, 128, 0.8, 8192
 VOICES = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3")  # formats of recordings; libsndfile knows many more
-MAX_SECONDS = 60
+MAX_SECONDS, MAX_ROWS = 60, 300_000  # a parquet file of kilobytes may have millions of rows
 _SPLITS = ("train", "test")
 _log = logging.getLogger(__name__)
 
@@ -154,7 +154,10 @@ def _from_sample(split: str) -> Source:
 def _read_parquet(path: Path) -> Any:
     Dataset = _datasets().Dataset
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from pyarrow.parquet import read_metadata
 
+    if (rows := read_metadata(path).num_rows) > MAX_ROWS:
+        raise ValueError(f"{rows:,} rows, more than {MAX_ROWS:,}")
     quiet = are_progress_bars_disabled()
     disable_progress_bars()
     try:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image, ImageSequence
+from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
 from codi_minimal.data.scenes import FRAMES
 from codi_minimal.fitting import fit_video
 
-from .files import Kind, decoding, naming, read_bytes
+from .files import Content, Kind, decoding, naming, read_bytes
 from .pictures import as_pixels, check_size, shrink
 
 VIDEO_FILE = Kind("a clip", (".gif", ".mp4"))
@@ -44,9 +43,9 @@ def read_video(path: str | Path) -> Tensor:
     with decoding(path, VIDEO_FILE):
         shown, starts, end = _first_second(read(data), most)
         moments = (np.arange(FRAMES) + 0.5) / FRAMES * min(end, 1.0)
-        frames = [as_pixels(shown[i]) for i in np.searchsorted(starts, moments, side="right") - 1]
+        frames = as_pixels([shown[i] for i in np.searchsorted(starts, moments, side="right") - 1])
     with naming(path):
-        return fit_video(torch.stack(frames))
+        return fit_video(frames)
 
 
 def _first_second(frames: Timed, most: int) -> tuple[list[Image.Image], list[float], float]:
@@ -68,7 +67,7 @@ def _first_second(frames: Timed, most: int) -> tuple[list[Image.Image], list[flo
 
 
 def _gif_frames(data: bytes) -> Timed:
-    with Image.open(io.BytesIO(data), formats=("GIF",)) as gif:
+    with Image.open(Content(data), formats=("GIF",)) as gif:
         end = 0.0
         for frame in ImageSequence.Iterator(gif):
             check_size(frame.size, MAX_FRAME)
@@ -91,7 +90,24 @@ def _mp4_frames(data: bytes) -> Timed:
             first = frame.time if first is None else first
             start = frame.time - first
             end = after.time - first if after else max(length, start + 1 / float(stream.average_rate or 25))
-            yield frame.to_image().rotate(frame.rotation, expand=True), start, end
+            yield _upright(frame.to_image(), frame.side_data.get("DISPLAYMATRIX")), start, end
+
+
+def _upright(image: Image.Image, matrix: Any) -> Image.Image:
+    """The picture, turned or mirrored as a player does, whose display matrix moves (x, y) to (a x + c y, b x + d y).
+
+    Like the players, it ignores where the matrix moves the picture to. A matrix that turns it by anything but a
+    multiple of 90 degrees is ignored.
+    """
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.rint(np.frombuffer(matrix, np.int32)[:5] / 65536)  # 16.16 fixed point
+    if b and c and a == d == 0:
+        image, a, d = image.transpose(Image.Transpose.TRANSPOSE), c, b
+    elif b or c or not (a and d):
+        return image
+    image = ImageOps.mirror(image) if a < 0 else image
+    return ImageOps.flip(image) if d < 0 else image
 
 
 # how frames are read, and how many pixels those of the first second may have: one of a GIF takes longer

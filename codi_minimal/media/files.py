@@ -1,5 +1,6 @@
 """What every reader does: it checks a file before it decodes it, and says in one line what is wrong with it."""
 
+import io
 import re
 import warnings
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 
 MAX_BYTES = 50_000_000
+MAX_READS = 500_000
 
 
 class Kind(NamedTuple):
@@ -44,6 +46,23 @@ def read_bytes(path: str | Path, expected: Kind) -> bytes:
     return path.read_bytes()
 
 
+class Content(io.BytesIO):
+    """A file's bytes for Pillow, which may read them in at most `MAX_READS` pieces.
+
+    Pillow parses PNG, JPEG and GIF in Python, one small piece after the other. A file of 50 MB can hold 50 million
+    pieces, and takes half a minute then. Ordinary files of that size hold less than `MAX_READS`.
+    """
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes; ValueError if there were too many reads."""
+        self.reads += 1
+        if self.reads > MAX_READS:
+            raise ValueError(f"it consists of more than {MAX_READS:,} pieces")
+        return super().read(size)
+
+
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
     """Puts the file's name before what a ValueError says."""
@@ -64,5 +83,5 @@ def decoding(path: str | Path, expected: Kind) -> Iterator[None]:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError and their own
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        reason = re.sub(r"\W*<(_io\.BytesIO|none)\b[^>]*>'?", "", reason)  # decoders know no name for our bytes
+        reason = re.sub(r"\W*<([\w.]+ object at|none)\b[^>]*>'?", "", reason)  # decoders know no name for our bytes
         raise ValueError(f"{path}: expected {expected}, got one that cannot be read ({reason})") from error

@@ -1,24 +1,25 @@
 """Reads pictures, and turns Pillow's images into tensors."""
 
-import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from einops import rearrange, reduce, repeat
+from einops import rearrange, repeat
 from PIL import Image, ImageOps
 from torch import Tensor
 
 from codi_minimal.fitting import fit_image
 
-from .files import Kind, decoding, naming, read_bytes
+from .files import Content, Kind, decoding, naming, read_bytes
 
 IMAGE_FILE = Kind("a picture", (".png", ".jpg", ".jpeg", ".webp", ".bmp"))
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows many more, and starts a program of its own for PostScript
 MAX_PIXELS = 51_000_000  # in the header: a phone's 50 megapixels
 MAX_DECODED = 13_000_000  # in memory
 MAX_SIDE = 20_000  # Pillow keeps a pointer for each row
+MAX_EXIF = 100  # segments of a JPEG; Pillow joins them one by one, in quadratic time
 AREA = 2_000_000  # pixels of which tensors are made
 
 
@@ -35,14 +36,16 @@ def read_image(path: str | Path) -> Tensor:
     """
     data = read_bytes(path, IMAGE_FILE)
     with decoding(path, IMAGE_FILE):
-        pixels = as_pixels(_decode(data))
+        pixels = as_pixels([_decode(data)])[0]
     with naming(path):
         return fit_image(pixels)
 
 
 def _decode(data: bytes) -> Image.Image:
     """The picture, made smaller; what its decoder has in memory goes before tensors are made."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    if data.count(b"Exif\0\0") > MAX_EXIF:
+        raise ValueError(f"it has more than {MAX_EXIF} segments of Exif")
+    with Image.open(Content(data), formats=FORMATS) as image:
         check_size(image.size, MAX_PIXELS)
         if "progressive" not in image.info:
             image.draft(None, tuple(n // _excess(image.size, AREA) for n in image.size))
@@ -73,17 +76,22 @@ def shrink(image: Image.Image, area: int) -> Image.Image:
     return image.reduce(factor)
 
 
-def as_pixels(image: Image.Image) -> Tensor:
-    """A Pillow picture as "3 h w" in [0, 1], upright, its transparent parts filled with paper."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip
-        grey = torch.from_numpy(np.asarray(image).astype(np.float32) / 65535)
-        return repeat(grey.clamp(0, 1), "h w -> c h w", c=3)
-    rgba = torch.from_numpy(np.asarray(image.convert("RGBA")).astype(np.float32) / 255)
-    rgb, alpha = rearrange(rgba[..., :3], "h w c -> c h w"), rgba[..., 3]
-    drawn = (reduce(rgb, "c h w -> h w", "mean") * alpha).sum() / alpha.sum().clamp(min=1e-6)
+def as_pixels(images: Sequence[Image.Image]) -> Tensor:
+    """Pillow's pictures of one size as "n 3 h w" in [0, 1], upright, all on one paper where they are transparent."""
+    rgba = torch.stack([_rgba(image) for image in images])
+    rgb, alpha = rgba[:, :3], rgba[:, 3:]
+    drawn = (rgb * alpha).sum() / (3 * alpha.sum()).clamp(min=1e-6)
     paper = float(drawn < 0.5)  # dark ink on nothing is meant for white paper, light ink for black
     return rgb * alpha + paper * (1 - alpha)
+
+
+def _rgba(image: Image.Image) -> Tensor:
+    """One picture, upright, as "4 h w" in [0, 1]."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip
+        grey = torch.from_numpy(np.asarray(image).astype(np.float32) / 65535).clamp(0, 1)
+        return torch.cat([repeat(grey, "h w -> c h w", c=3), torch.ones_like(grey)[None]])
+    return rearrange(torch.from_numpy(np.asarray(image.convert("RGBA")).astype(np.float32) / 255), "h w c -> c h w")
 
 
 def _excess(size: tuple[int, int], area: int) -> int:

@@ -4,6 +4,7 @@ import io
 import struct
 from pathlib import Path
 
+import numpy as np
 import soundfile
 import torch
 from torch import Tensor
@@ -33,35 +34,54 @@ def read_audio(path: str | Path) -> Tensor:
     with decoding(path, AUDIO_FILE):
         if not data.startswith(MAGIC):
             raise ValueError("Format not recognised.")
-        with soundfile.SoundFile(io.BytesIO(_closed(data))) as sound:
-            _check_size(sound)
-            wave, rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
+        with _Stream(io.BytesIO(_closed(data))) as sound:
+            wave, rate = _samples(sound), sound.samplerate
     with naming(path):
         return fit_audio(_mono(torch.from_numpy(wave)), rate)
 
 
-def _check_size(sound: soundfile.SoundFile) -> None:
+class _Stream(soundfile.SoundFile):
+    """A recording that is read once from its start, to the end of its samples and not to the count in its header."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _samples(sound: soundfile.SoundFile) -> np.ndarray:
+    """All samples, "n c". A header's count is not used: it is missing in a file that was written to a pipe."""
     if sound.format not in VOICES:
         raise ValueError(f"{sound.format} is none of {', '.join(VOICES)}")
-    if not sound.frames:
+    if sound.channels > MAX_CHANNELS:
+        raise ValueError(f"{sound.channels} channels are more than {MAX_CHANNELS}")
+    most = min(MAX_SECONDS * sound.samplerate, MAX_SAMPLES // sound.channels)
+    wave = sound.read(most + 1, dtype="float32", always_2d=True)
+    if not len(wave):
         raise ValueError("it holds no sound")
-    if sound.frames > MAX_SECONDS * sound.samplerate:
-        raise ValueError(f"{sound.frames / sound.samplerate:.0f} s is more than {MAX_SECONDS} s")
-    if sound.channels > MAX_CHANNELS or sound.frames * sound.channels > MAX_SAMPLES:
-        came = f"{sound.channels} channels of {sound.frames:,} samples"
-        raise ValueError(f"{came} is more than {MAX_CHANNELS} channels or {MAX_SAMPLES:,} samples in all")
+    if len(wave) > most:
+        raise ValueError(f"it holds more than {MAX_SECONDS} s or {MAX_SAMPLES:,} samples")
+    return wave
 
 
 def _closed(data: bytes) -> bytes:
     """Corrects the data size 0 that a killed recorder leaves in the header of a WAV file."""
+    order = {b"RIFF": "<", b"RIFX": ">"}.get(data[:4])
     at = 12
-    while data.startswith(b"RIFF") and at + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, at)
+    while order and at + 8 <= len(data):
+        name, size = struct.unpack_from(order + "4sI", data, at)
         at += 8
         if name == b"data":
-            return data if size else data[: at - 4] + struct.pack("<I", len(data) - at) + data[at:]
+            empty = size == 0 and not _is_chunk(data, at, order)
+            return data[: at - 4] + struct.pack(order + "I", len(data) - at) + data[at:] if empty else data
         at += size + size % 2
     return data
+
+
+def _is_chunk(data: bytes, at: int, order: str) -> bool:
+    """Whether a chunk starts here, and no samples: a name of four characters, and a size that fits into the file."""
+    if at + 8 > len(data):
+        return False
+    name, size = struct.unpack_from(order + "4sI", data, at)
+    return name.isascii() and name.decode().isprintable() and at + 8 + size <= len(data)
 
 
 def _mono(wave: Tensor) -> Tensor:

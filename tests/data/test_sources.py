@@ -6,6 +6,8 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 import torch
@@ -125,6 +127,14 @@ def test_broken_folders_are_named(tmp_path):
         load(tmp_path)
     write_glyphs(tmp_path, GLYPH[:20])
     with pytest.raises(ValueError, match="mnist-train.parquet.*not 28x28"):
+        load(tmp_path)
+
+
+def test_a_small_file_of_millions_of_rows_is_refused(tmp_path):
+    rows = {"image": pa.nulls(1_000_000), "label": pa.nulls(1_000_000)}
+    pq.write_table(pa.table(rows), tmp_path / "mnist-train.parquet")
+    assert (tmp_path / "mnist-train.parquet").stat().st_size < 10_000
+    with pytest.raises(ValueError, match="mnist-train.parquet.*1,000,000 rows, more than 300,000"):
         load(tmp_path)
 
 

@@ -18,7 +18,8 @@ def turned(path, a, b, c, d):
     """Notes in an MP4 that a player must show (x, y) at (a x + c y, b x + d y), moved into sight; y is downwards."""
     data = path.read_bytes()
     at = data.index(IDENTITY, data.index(b"tkhd"))
-    matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    a, b, c, d = (round(65536 * n) for n in (a, b, c, d))
+    matrix = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data[:at] + matrix + data[at + len(matrix) :])
 
 
@@ -42,8 +43,12 @@ def test_a_clip_on_paper_is_turned_light_on_black(tmp_path):
     assert video[7].mean((0, 1)).argmax() > video[0].mean((0, 1)).argmax()
 
 
-@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
-def test_a_clip_is_turned_as_its_camera_noted(tmp_path, matrix):
+TURNS = [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)]
+MIRRORS = [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)]
+
+
+@pytest.mark.parametrize("matrix", TURNS + MIRRORS)
+def test_a_clip_is_turned_and_mirrored_as_its_camera_noted(tmp_path, matrix):
     pytest.importorskip("av")
     path = media.write_mp4(tmp_path / "a.mp4", moving_square())
     plain = media.read_video(path)
@@ -54,6 +59,15 @@ def test_a_clip_is_turned_as_its_camera_noted(tmp_path, matrix):
     shown = torch.empty_like(plain)
     shown[..., to_y - to_y.min(), to_x - to_x.min()] = plain[..., y, x]
     assert (media.read_video(path) - shown).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("matrix", [(0, 0, 0, 0), (1, 0, 1, 0), (0, 0, 0, -1), (0.7, 0.7, -0.7, 0.7)])
+def test_a_matrix_that_turns_by_no_multiple_of_ninety_degrees_is_ignored(tmp_path, matrix):
+    pytest.importorskip("av")
+    path = media.write_mp4(tmp_path / "a.mp4", moving_square())
+    plain = media.read_video(path)
+    turned(path, *matrix)
+    assert torch.equal(media.read_video(path), plain)
 
 
 def write_frames(path, times, colours):
@@ -92,3 +106,14 @@ def test_a_large_clip_is_made_smaller_and_shows_the_same(tmp_path):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=125)
     small, large = media.read_video(tmp_path / "a.gif"), media.read_video(tmp_path / "b.gif")
     assert (small - large).abs().mean() < 0.002 and (small - large).abs().max() < 0.2
+
+
+@pytest.mark.parametrize(("inks", "paper"), [([200] * 6 + [90] * 2, 0), ([50] * 6 + [160] * 2, 255)])
+def test_a_transparent_clip_is_laid_on_one_paper(tmp_path, inks, paper):
+    for name, background in {"transparent.gif": (0, 0, 0, 0), "opaque.gif": (paper, paper, paper, 255)}.items():
+        frames = [Image.new("RGBA", (64, 64), background) for _ in inks]
+        for i, (frame, ink) in enumerate(zip(frames, inks, strict=True)):
+            frame.paste((ink, ink, ink, 255), (12 + 4 * i, 16, 20 + 4 * i, 32))
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=125, disposal=2)
+    read = [media.read_video(tmp_path / name) for name in ("transparent.gif", "opaque.gif")]
+    assert (read[0] - read[1]).abs().max() < 0.02

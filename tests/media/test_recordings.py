@@ -131,6 +131,30 @@ def test_a_recording_whose_recorder_was_killed_is_read_as_far_as_it_goes(tmp_pat
         assert torch.equal(media.read_audio(tmp_path / name), whole)
 
 
+@pytest.mark.parametrize("endian", ["LITTLE", "BIG"])
+def test_an_empty_wav_with_notes_is_empty(tmp_path, endian):
+    """A chunk after the samples is no sound, and noise that follows a killed recorder's header is no chunk."""
+    soundfile.write(tmp_path / "a.wav", voice(8000).numpy(), 8000, endian=endian)
+    data = (tmp_path / "a.wav").read_bytes()
+    at = data.index(b"data") + 8
+    note = struct.pack(("<" if endian == "LITTLE" else ">") + "4sI", b"LIST", 1000) + bytes(range(250)) * 4
+    (tmp_path / "empty.wav").write_bytes(data[: at - 4] + bytes(4) + note)
+    with pytest.raises(ValueError, match="it holds no sound"):
+        media.read_audio(tmp_path / "empty.wav")
+    (tmp_path / "killed.wav").write_bytes(data[: at - 4] + bytes(4) + data[at:])
+    assert torch.equal(media.read_audio(tmp_path / "killed.wav"), media.read_audio(tmp_path / "a.wav"))
+
+
+def test_a_flac_file_from_a_pipe_is_read_to_its_end(tmp_path):
+    """Its header holds no count of samples: the last 36 bits before the checksum are zero."""
+    soundfile.write(tmp_path / "a.flac", voice(16000).numpy(), 16000)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21], data[22:26] = data[21] & 0xF0, bytes(4)
+    (tmp_path / "piped.flac").write_bytes(data)
+    assert soundfile.info(tmp_path / "piped.flac").frames > 2**60
+    assert torch.equal(media.read_audio(tmp_path / "piped.flac"), media.read_audio(tmp_path / "a.flac"))
+
+
 def test_a_recording_is_resampled_and_not_bent(tmp_path):
     """The world's own audio at four times its rate comes back as it was, where there is a voice."""
     wave = 0.8 * torch.sin(torch.arange(8192) / 5) * (torch.arange(8192) >= 4000)
