@@ -46,7 +46,7 @@ def test_everything_that_the_package_imports_is_required():
     imported = {name.partition(".")[0] for name in imported} - {"codi_minimal", *sys.stdlib_module_names}
     extras = PROJECT["project"]["optional-dependencies"]
     everything = PROJECT["project"]["dependencies"] + [r for extra in extras.values() for r in extra]
-    required = {re.split(r"[<>=]", r)[0] for r in everything} | {"huggingface_hub"}  # comes with datasets
+    required = {re.split(r"[<>=]", r)[0] for r in everything} | {"huggingface_hub", "pyarrow"}  # come with datasets
     other_names = {"PIL": "pillow", "sklearn": "scikit-learn", "open_clip": "open_clip_torch", "IPython": "ipython"}
     assert {other_names.get(name, name) for name in imported} <= required
 
