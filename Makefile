@@ -68,5 +68,5 @@ $(VENV)/.installed: pyproject.toml | $(PY)
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(PY)
-	$(PIP) -e ".[dev,docs]"
+	$(PIP) -e ".[dev,docs,video]"
 	@touch $@ $(VENV)/.installed
