@@ -13,6 +13,7 @@ DATA ?=
 CHECKPOINT ?=
 NOTEBOOKS ?=
 N ?= 10
+JOBS ?= 2
 
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
@@ -26,7 +27,7 @@ demo: $(VENV)/.installed
 	$(PY) -m codi_minimal demo
 
 test: $(VENV)/.installed-dev
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n $(JOBS) --dist loadfile
 
 # N times as many inputs as `make test` draws
 fuzz: $(VENV)/.installed-dev
