@@ -12,9 +12,12 @@ from torch import Tensor
 class EMA:
     """Averages weights as they are trained: θ̄ ← d θ̄ + (1 − d) θ, d = min(decay, (1 + i) / (10 + i)).
 
-    The ratio is a warm-up: while i is small the average forgets its random start at once. No state but the
-    average itself, as the step number i is an argument. Elsewhere: diffusers `EMAModel(use_ema_warmup=…)`,
-    DDPM (Ho et al. 2020), appendix B, with decay 0.9999.
+    The ratio makes the average span about the last ninth of a run, however long the run is. A fixed decay would fit
+    one length only: over 900 steps, 0.999 would still hold 40 % of the random start. So the bound `decay` counts from
+    step 8,990 on (for 0.999); d is 0.9901 after 900 steps and 0.9978 after 4,000. The step number i is an argument, and
+    the average is the only state, so that a run is resumed from named tensors alone; torch's `AveragedModel` would copy
+    the frozen parts of the modules, too. Elsewhere: diffusers `EMAModel(use_ema_warmup=…)`, DDPM (Ho et al. 2020),
+    appendix B, with decay 0.9999.
 
     Args:
         weights: name -> the live tensor; the averages, `shadow`, have the same names and devices.
