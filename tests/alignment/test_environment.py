@@ -17,6 +17,12 @@ def video() -> EnvironmentEncoder:
     ).eval()
 
 
+def test_clocks_tell_the_middles_of_frames():
+    """So that a stream of 8 frames and one of 64 columns agree on when something happens."""
+    assert slots(4).tolist() == [0.125, 0.375, 0.625, 0.875]
+    torch.testing.assert_close(slots(64).reshape(8, 8).mean(dim=1), slots(8))
+
+
 def test_tokens_have_norm_sqrt_d_and_depend_on_latent_and_time(video):
     z, t = torch.randn(3, 8, 4, 8, 8), torch.tensor([0, 500, 999])
     tokens = video(z, t)
