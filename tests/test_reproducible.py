@@ -45,6 +45,8 @@ def test_the_noise_of_a_sample_can_be_asked_for():
     for name in made:
         torch.testing.assert_close(made[name][2:], again[name], rtol=1e-4, atol=1e-5)
     assert not torch.equal(model.noise_of(5, 1)["image"], noise["image"])
+    starts = [z.flatten()[:16] for z in model.noise_of(5).values()]
+    assert not any(torch.equal(a, b) for i, a in enumerate(starts) for b in starts[:i])  # no two outputs share it
 
 
 def test_seeds_that_follow_one_another_share_no_sample():

@@ -30,6 +30,8 @@ def test_it_says_nothing_before_its_first_step():
     assert not one.tokens().any()
     one.step(None, None)
     assert torch.equal(one.tokens(), one.modality.environment(one.z, torch.tensor([749, 749])))
+    one.step(None, None)  # and then something else
+    assert torch.equal(one.tokens(), one.modality.environment(one.z, torch.tensor([499, 499])))
 
 
 def test_with_fewer_steps_it_rests_now_and_then():
