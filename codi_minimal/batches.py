@@ -9,12 +9,12 @@ BATCH = 64  # samples that pass through the networks at a time
 
 
 def slices(n: int) -> Iterator[slice]:
-    """Slices of n rows, `BATCH` rows each.
+    """Slices of n rows, `BATCH` rows each; the last may have fewer.
 
     >>> [(rows.start, rows.stop) for rows in slices(100)]
-    [(0, 64), (64, 128)]
+    [(0, 64), (64, 100)]
     """
-    return (slice(start, start + BATCH) for start in range(0, n, BATCH))
+    return (slice(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
 
 
 def join(parts: Sequence[Any]) -> Any:

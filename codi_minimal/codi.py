@@ -223,7 +223,7 @@ class CoDi(nn.Module):
         as_prompt = self._as_prompt if arrivals and wiring == "others" else None
         made: dict[str, list[Any]] = {name: [] for name in asked}
         for rows in slices(b):
-            of = torch.arange(b, device=self.device)[rows] // num_samples  # whose prompts a sample follows
+            of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of the prompts
             streams = {
                 name: Stream(
                     self.modalities[name],

@@ -87,7 +87,8 @@ def check_number(name: str, value: Any, low: float = -math.inf, high: float = ma
     except OverflowError:  # an integer of more than 308 digits
         number = math.inf
     if not (math.isfinite(number) and low <= number <= high):
-        expected = "a finite number" if math.inf in (-low, high) else f"a number in [{low:g}, {high:g}]"
+        expected = f"a number in [{low:g}, {high:g}]" if math.isfinite(high) else "a finite number"
+        expected += f" of at least {low:g}" if math.isfinite(low) > math.isfinite(high) else ""
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 

@@ -331,7 +331,10 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"prompts": {"audio": torch.zeros(8192, dtype=torch.long)}}, "audio: .*type torch.int64"),
         ({"prompts": {"audio": "me.wav"}}, "audio: .*got str"),
         ({"prompts": {"text": "seven"}, "weights": {"image": 1.0}}, "weights only for prompts"),
-        ({"prompts": {"text": "seven"}, "weights": {"text": -1.0}}, "weight"),
+        (
+            {"prompts": {"text": "seven"}, "weights": {"text": -1.0}},
+            "weights: text: expected a finite number of at least 0, got -1.0",
+        ),
         ({"prompts": {"text": ["one", "two"], "image": torch.zeros(3, 3, 32, 32)}}, "expected"),
         ({"steps": 0}, "steps"),
         ({"sampler": "magic"}, "sampler: expected one of"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codi_minimal import CoDi
-from tests.fuzz.outcome import fuzzing, outcome
+from tests.fuzz.outcome import fuzzing, limits, outcome
 from tests.models import random_codi
 
 VALUES = [None, True, "", "x", [], {}, [1], [8, 8], {"a": 1}, -1, 0, 1, 3, 10**6, 10**9, 10**400, 0.5, 1e308, "cosine"]
@@ -68,6 +68,15 @@ def test_bytes(folder, name, where, change, cut):
     content[at : len(content) if cut else at + len(change)] = change
     (broken / name).write_bytes(content)
     outcome("checkpoints", lambda: load(broken), check)
+
+
+def test_a_config_that_asks_for_gigabytes_is_refused_before_it_gets_them(folder):
+    config = json.loads((folder / "whole" / "config.json").read_text(encoding="utf-8"))
+    config["config"]["config"]["model"]["image_unet"] |= {"widths": [1024, 1024]}  # 2 GB
+    broken = copied(folder)
+    (broken / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with limits(), pytest.raises(ValueError, match="the model of config.json; of another shape"):
+        load(broken)
 
 
 def copied(folder):
