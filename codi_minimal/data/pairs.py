@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .captions import KEPT, describe
 from .scenes import ATTRIBUTES_OF, RENDERERS, Scene, draw
+from .shares import split_shares
 from .sources import Source
 
 PAIRINGS = (("text", "image"), ("text", "audio"), ("text", "video"), ("audio", "video"))
@@ -26,23 +27,22 @@ class Pairs:
     """Draws of one pairing, from its own disjoint share of glyphs and recordings.
 
     Args:
-        source: handwriting and voices.
+        source: handwriting and voices. Its ``split_seed`` alone fixes the shares, so that the shares of all pairings
+            are disjoint in every run with that ``split_seed``.
         pairing: one of PAIRINGS, in either order.
-        seed: of the split into shares; the same for all pairings that are to be disjoint.
 
     Raises:
         ValueError: on any other pairing, or anything but two names.
     """
 
-    def __init__(self, source: Source, pairing: Sequence[str], seed: int = 0) -> None:
+    def __init__(self, source: Source, pairing: Sequence[str]) -> None:
         known = next((p for p in PAIRINGS if len(pairing) == 2 and sorted(p) == sorted(pairing)), None)
         if known is None:
             raise ValueError(f"expected one of the pairings {PAIRINGS}, got {tuple(pairing)}")
         self.pairing = known
         self._source = source
-        generator = torch.Generator().manual_seed(seed)
-        self.glyphs = shares(source.digits, GLYPH_SHARES, generator).get(known)
-        self.recordings = shares(source.spoken, RECORDING_SHARES, generator).get(known)
+        self.glyphs = split_shares(source.digits, GLYPH_SHARES, source.split_seed).get(known)
+        self.recordings = split_shares(source.spoken, RECORDING_SHARES, source.split_seed).get(known)
 
     def draw(self, n: int, generator: torch.Generator) -> Drawn:
         """n pairs."""
@@ -74,9 +74,7 @@ class Drawn:
             raise ValueError(f"expected one of {expected} of the pairing {self.pairing}, got {name!r}")
         return RENDERERS[name](self._source, self._at(idx), generator)
 
-    def captions(
-        self, rng: random.Random, idx: Index | None = None, kept: Mapping[str, float] = KEPT
-    ) -> list[str]:
+    def captions(self, rng: random.Random, idx: Index | None = None, kept: Mapping[str, float] = KEPT) -> list[str]:
         """Fresh captions: each says a random subset of what the other modality can show, as often as `kept` says.
 
         Raises:
@@ -113,18 +111,3 @@ def unpaired(source: Source, name: str, n: int, generator: torch.Generator) -> A
         return RENDERERS[name](source, scene, generator)
     rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
     return describe(scene, ATTRIBUTES_OF[name], rng)
-
-
-def shares(
-    labels: Tensor, fractions: Mapping[tuple[str, str], float], generator: torch.Generator
-) -> dict[tuple[str, str], Tensor]:
-    """Disjoint indices for each pairing, every digit split in the same proportions."""
-    parts: dict[tuple[str, str], list[Tensor]] = {pairing: [] for pairing in fractions}
-    bounds = torch.tensor([0.0, *fractions.values()], dtype=torch.float64).cumsum(0)
-    for digit in labels.unique():
-        of_digit = (labels == digit).nonzero()[:, 0]
-        of_digit = of_digit[torch.randperm(len(of_digit), generator=generator)]
-        cuts = (bounds * len(of_digit)).round().long().tolist()
-        for (_, indices), start, end in zip(parts.items(), cuts, cuts[1:], strict=False):
-            indices.append(of_digit[start:end])
-    return {pairing: torch.cat(indices).sort().values for pairing, indices in parts.items()}

@@ -10,7 +10,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from . import sample
+from .shares import split_shares
 
 HUB = {"mnist": "ylecun/mnist", "fsdd": "mteb/free-spoken-digit-dataset"}
 RATE, WINDOW, PEAK, LONGEST = 8000, 128, 0.8, 8192
 VOICES = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3")  # formats of recordings; libsndfile knows many more
 MAX_SECONDS, MAX_ROWS = 60, 300_000  # a parquet file of kilobytes may have millions of rows
-_SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test")
+VALIDATION = 0.1  # of each digit's handwriting, and of each speaker's recordings of each digit
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +37,9 @@ class Source:
     """Handwriting and voices of one split.
 
     ``glyphs`` uint8 "n 28 28" with ``digits`` "n"; ``recordings`` float32 "m l", l <= 8192, trimmed, peak
-    0.8, zero past ``lengths`` "m", with ``spoken`` digit and ``speakers`` "m". ``name`` says which source.
+    0.8, zero past ``lengths`` "m", with ``spoken`` digit and ``speakers`` "m". ``name`` is "folder", "hub" or
+    "built-in sample"; ``split`` is one of SPLITS. ``split_seed`` alone fixes the validation share and the share
+    of each pairing.
     """
 
     glyphs: Tensor
@@ -45,29 +49,48 @@ class Source:
     spoken: Tensor
     speakers: Tensor
     name: str
+    split: str = "train"
+    split_seed: int = 0
 
     @cached_property
     def identity(self) -> str:
-        """The name, and eight hexadecimal digits that tell these recordings and this handwriting from others."""
-        digest = hashlib.sha256()
+        """The name, and eight hexadecimal digits: the fingerprint of the content and of ``split_seed``."""
+        digest = hashlib.sha256(str(self.split_seed).encode())
         for values in (self.glyphs, self.digits, self.recordings, self.lengths, self.spoken, self.speakers):
             digest.update(values.contiguous().numpy().tobytes())
         return f"{self.name} {digest.hexdigest()[:8]}"
 
 
-def load(data: str | Path | None = None, split: str = "train", hub: bool = True) -> Source:
+def load(data: str | Path | None = None, split: str = "train", split_seed: int = 0, hub: bool = True) -> Source:
     """Handwriting and voices: from the folder given, else the public hub, else the built-in sample.
+
+    Public data sets have the splits -train and -test. A tenth of the public -train split is held out as "validation":
+    no training sees it, and all settings are chosen on it. "train" is the rest. Results are reported on "test".
 
     Args:
         data: folder with mnist-{train,test}.parquet and fsdd-{train,test}.parquet; default: $CODI_DATA.
-        split: "train" or "test".
+        split: "train", "validation" or "test".
+        split_seed: fixes which samples are validation, and the share of each pairing; see `TrainConfig`.
         hub: try the hub when no folder is given (never with HF_HUB_OFFLINE set).
 
     Raises:
         ValueError: on an unknown split, or a missing or unreadable file in the folder given.
     """
-    if split not in _SPLITS:
-        raise ValueError(f"expected a split of {_SPLITS}, got {split!r}")
+    if split not in SPLITS:
+        raise ValueError(f"expected a split of {SPLITS}, got {split!r}")
+    source = replace(_load(data, "test" if split == "test" else "train", hub), split=split, split_seed=split_seed)
+    if split == "test":
+        return source
+    fractions = {"validation": VALIDATION, "train": 1 - VALIDATION}
+    glyphs = split_shares(source.digits, fractions, split_seed)[split]
+    recordings = split_shares(10 * source.speakers + source.spoken, fractions, split_seed)[split]
+    parts = {name: getattr(source, name)[glyphs] for name in ("glyphs", "digits")}
+    parts |= {name: getattr(source, name)[recordings] for name in ("recordings", "lengths", "spoken", "speakers")}
+    return replace(source, **parts)
+
+
+def _load(data: str | Path | None, split: str, hub: bool) -> Source:
+    """All of a public split, "train" or "test"."""
     folder = data or os.environ.get("CODI_DATA")
     if folder:
         return _from_folder(Path(folder), split)

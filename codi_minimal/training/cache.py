@@ -69,7 +69,7 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
     name = "-".join(pairing)
     path, generator = run.folder / f"cache-{name}.safetensors", run.generator(name)
     n = cache_size(run.model, pairing, run.config.train)
-    drawn = Pairs(run.source, pairing, run.seed).draw(n, generator)
+    drawn = Pairs(run.source, pairing).draw(n, generator)
     names = [m for m in pairing if m != "text"]
     # else captions would be of other scenes, or latents of other encoders
     made_of = {"seed": str(run.seed), "n": str(n), "source": run.source.identity, "encoders": _encoders(run, names)}

@@ -56,7 +56,7 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         c_other.start_from(run.model.modalities[start_from].prompt)
     c_other.shift.zero_()
     temperature = Temperature().to(run.device)
-    pairs, batch = Pairs(run.source, ("text", name), run.seed), run.stage(stage).batch
+    pairs, batch = Pairs(run.source, ("text", name)), run.stage(stage).batch
     modules = nn.ModuleDict({"other": c_other, "temperature": temperature, **({"text": c_text} if first else {})})
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ def heat_map(run: Run, stage: str, cosine: torch.Tensor, captions: list[str], ac
 
 def draw_captioned(run: Run, name: str, n: int = 12) -> tuple[list[str], torch.Tensor]:
     """n captions, and the samples of another modality that they are paired with."""
-    drawn = Pairs(run.source, ("text", name), run.seed).draw(n, run.generator("sheet"))
+    drawn = Pairs(run.source, ("text", name)).draw(n, run.generator("sheet"))
     return drawn.captions(random.Random(run.seed)), drawn.render(name, generator=run.generator("sheet")).to(run.device)
 
 

@@ -89,9 +89,7 @@ def test_scaling_is_torch_bilinear(source):
     grid = F.affine_grid(theta, [6, 1, CANVAS, CANVAS], align_corners=False)
     expected = F.grid_sample(source.glyphs[scene.glyph][:, None].float() / 255, grid, align_corners=False)
     rgb = torch.tensor(list(COLOURS.values()))[scene.colour]
-    torch.testing.assert_close(
-        render_image(source, scene), expected * rgb[:, :, None, None], atol=2e-5, rtol=0
-    )
+    torch.testing.assert_close(render_image(source, scene), expected * rgb[:, :, None, None], atol=2e-5, rtol=0)
 
 
 def test_image_has_the_colour_place_and_size(ruler):

@@ -146,23 +146,48 @@ def test_the_hub_is_tried_next_and_its_failure_told(monkeypatch, caplog, sample)
 
     monkeypatch.setattr(sources, "_from_hub", unreachable)
     with caplog.at_level(logging.WARNING, logger="codi_minimal"):
-        assert load() is sample and not caplog.messages  # HF_HUB_OFFLINE: not even tried
+        assert load().name == sample.name and not caplog.messages  # HF_HUB_OFFLINE: not even tried
         monkeypatch.delenv("HF_HUB_OFFLINE")
-        assert load(hub=False) is sample and not caplog.messages
-        assert load() is sample
+        assert load(hub=False).name == sample.name and not caplog.messages
+        assert load().name == sample.name
     assert len(caplog.messages) == 1 and "ConnectionError" in caplog.messages[0]
-    monkeypatch.setattr(sources, "_from_hub", lambda split: "from the hub")
-    assert load() == "from the hub"
+    monkeypatch.setattr(sources, "_from_hub", lambda split: replace(sample, name="hub"))
+    assert load().name == "hub"
 
 
-def test_sample_is_the_same_each_time_and_its_splits_are_disjoint(sample):
-    again, test = load(), load(split="test")
-    assert sample.name == test.name == "built-in sample"
-    assert torch.equal(again.recordings, sample.recordings) and torch.equal(again.glyphs, sample.glyphs)
+LABELS = {"glyphs": ("digits",), "recordings": ("lengths", "spoken", "speakers")}
+
+
+def rows(source, of):
+    """Each glyph or recording with its labels."""
+    labels = zip(*(getattr(source, name).tolist() for name in LABELS[of]), strict=True)
+    return [(row.numpy().tobytes(), *each) for row, each in zip(getattr(source, of)[:, :2000], labels, strict=True)]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_splits_are_disjoint_and_none_is_lost(seed):
+    parts = {split: load(split=split, split_seed=seed) for split in sources.SPLITS}
+    public = [sources._load(None, split, False) for split in ("train", "test")]
     for of in ("glyphs", "recordings"):
-        rows = [{row.numpy().tobytes() for row in getattr(part, of)[:, :2000]} for part in (sample, test)]
-        assert not rows[0] & rows[1]
-    assert len(sample.glyphs) + len(test.glyphs) == 1797
+        found = [row for part in parts.values() for row in rows(part, of)]
+        assert sorted(found) == sorted(row for part in public for row in rows(part, of))
+        assert not set(rows(parts["validation"], of)) & {*rows(parts["train"], of), *rows(parts["test"], of)}
+    assert [(part.split, part.split_seed) for part in parts.values()] == [(split, seed) for split in parts]
+
+
+def test_a_tenth_of_each_digit_and_of_each_speaker_is_validation():
+    train, validation = load(), load(split="validation")
+    held, kept = (part.digits.bincount(minlength=10) for part in (validation, train))
+    assert torch.equal(held, (0.1 * (held + kept)).round().long())
+    for part, takes in ((validation, 1), (train, 4)):  # of five takes, of which a tenth is less than one
+        assert (10 * part.speakers + part.spoken).bincount().tolist() == [takes] * 60
+
+
+def test_the_split_seed_alone_draws_the_validation_share():
+    one, same, other = (load(split="validation", split_seed=seed) for seed in (0, 0, 1))
+    for of in ("glyphs", "recordings"):
+        assert rows(one, of) == rows(same, of) != rows(other, of)
+    assert one.name == "built-in sample" and one.identity == same.identity != other.identity
 
 
 def test_sample_voices_tell_their_digit(sample):
@@ -183,7 +208,7 @@ def test_sample_voices_tell_their_digit(sample):
 
 def test_unknown_split_is_refused():
     with pytest.raises(ValueError, match="expected a split of"):
-        load(split="validation")
+        load(split="dev")
 
 
 def test_a_source_is_told_from_another_of_the_same_name(sample):
