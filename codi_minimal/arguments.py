@@ -133,6 +133,8 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     sub = verb("evaluate", "results")
     checkpoint(sub)
     data(sub)
+    sub.add_argument("--split", choices=("validation", "test"), default="test",
+                     help="choose settings on validation; report on test (default: test)")  # fmt: skip
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
     sub.add_argument("--samples", type=whole(2, MOST_SAMPLES),
                      help=f"for each single-prompt cell, several prompts, and joint figure: 2 to {MOST_SAMPLES}")

@@ -116,6 +116,7 @@ def train(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """The table of results, as JSON, Markdown and a heat map; goes on where it was stopped."""
+    from codi_minimal.data import load
     from codi_minimal.device import best_device
     from codi_minimal.evaluation.evaluate import evaluate
 
@@ -125,7 +126,9 @@ def evaluate(args: argparse.Namespace) -> None:
     on_cpu = best_device(args.device).type == "cpu"
     options["workers"] = args.workers or (min(4, os.cpu_count() or 1) if on_cpu else 1)
     options["checkpoint"] = args.checkpoint
-    evaluate(_model(args), args.data, args.out, **options, progress=sys.stderr.isatty())
+    model = _model(args)
+    source = load(args.data, args.split, model.config.train.split_seed)
+    evaluate(model, source, args.out, **options, progress=sys.stderr.isatty())
     print(Path(args.out) / "report.md")
 
 

@@ -105,6 +105,7 @@ class TrainConfig:
     """Stages in the order in which they are trained, and what the diffusion stages share."""
 
     stages: dict[str, Stage] = field(default_factory=dict)
+    split_seed: Annotated[int, Field(ge=0, lt=10**9)] = 0  # fixes the shares of validation and of each pairing
     cache: Count = 40_000  # samples of a pair that are rendered and encoded once
     video_cache: Count = 16_000
     p_null: Share = 0.1  # how often a prompt is dropped, for classifier-free guidance

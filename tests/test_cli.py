@@ -5,6 +5,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -284,16 +285,19 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     asked = []
     monkeypatch.setattr("codi_minimal.training.stages.train", lambda *a, **k: asked.append((a, k)))
     monkeypatch.setattr("codi_minimal.evaluation.evaluate.evaluate", lambda *a, **k: asked.append((a, k)))
+    monkeypatch.setattr("codi_minimal.data.load", lambda *a: a)
+    fake.config = SimpleNamespace(train=SimpleNamespace(split_seed=7))
     training = ["--preset", "tiny", "--data", "d", "--out", "o", "--device", "cpu", "--stages", "vocoder"]
     assert run(capsys, "train", *training)[0] == 0
     assert run(capsys, "evaluate", "--data", "d", "--quick")[1] == ["results/report.md"]
     assert asked[0] == (("tiny", "d", "o"), {"device": "cpu", "stages": ["vocoder"]})
-    assert asked[1][0] == (fake, "d", "results") and asked[1][1]["quick"] is True
+    assert asked[1][0] == (fake, ("d", "test", 7), "results") and asked[1][1]["quick"] is True
     assert asked[1][1]["options"] == {}  # generate's own defaults
     run(capsys, "evaluate", "--data", "d", "--stagger", 0, "--autocast", "bf16", "--workers", 3, "--cells", 2)
     assert asked[2][1]["options"] == {"stagger": 0.0, "autocast": "bf16"} and asked[2][1]["workers"] == 3
     assert asked[2][1]["cells"] == 2 and asked[1][1]["cells"] is None
-    run(capsys, "evaluate", "--no-arrivals", "--checkpoint", "runs/x")
+    run(capsys, "evaluate", "--no-arrivals", "--checkpoint", "runs/x", "--split", "validation")
+    assert asked[3][0][1] == (None, "validation", 7)
     assert asked[3][1]["options"] == {"arrivals": False}
     assert asked[3][1]["checkpoint"] == "runs/x" and asked[1][1]["checkpoint"] is None
 

@@ -104,5 +104,5 @@ def test_the_smallest_sizes_make_a_model():
 
 def test_what_is_missing_has_its_default():
     values = preset("small").to_dict()
-    del values["model"]["memory"], values["train"]["ema"], values["model"]["text_unet"]["depth"]
+    del values["model"]["memory"], values["train"]["split_seed"], values["model"]["text_unet"]["depth"]
     assert Config.from_dict(values) == preset("small")

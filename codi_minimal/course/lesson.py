@@ -110,7 +110,7 @@ def begin(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     model = model.to(shipped.device, memory_format=torch.channels_last).requires_grad_(False).eval()
-    return Run(model, load(data), folder, seed)
+    return Run(model, load(data, split_seed=model.config.train.split_seed), folder, seed)
 
 
 def finish(run: Run, *stages: str) -> None:

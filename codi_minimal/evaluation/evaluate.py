@@ -22,8 +22,8 @@ from codi_minimal.evaluation.parts import COMPOSITIONS
 from codi_minimal.evaluation.progress import Progress
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import write
-from codi_minimal.evaluation.sampling import Sampler
-from codi_minimal.evaluation.sampling import workers as start_workers
+from codi_minimal.evaluation.generation import BatchedModel
+from codi_minimal.evaluation.generation import workers as start_workers
 from codi_minimal.evaluation.sections import (
     each_by_itself,
     measure_agreement,
@@ -80,7 +80,7 @@ def evaluate(
 
     Args:
         model: CoDi, or what has its `generate`, `encode_prompt` and `modalities`.
-        data: where the test split is read from, as `data.load` takes it; or a source.
+        data: where the test split is read from, as `data.load` takes it; or a source, of any split.
         out: folder to write to.
         quick: small numbers of samples.
         seed: of scenes and samples.
@@ -113,7 +113,7 @@ def evaluate(
     judges = judges or shipped_judges()
     source = data if isinstance(data, Source) else load(data, "test")
     world, options = World(source), dict(options or {})
-    Sampler(model, seed, options)({}, tuple(model.modalities)[:1], 1)  # a wrong option fails here, and not in an hour
+    BatchedModel(model, seed, options)({}, tuple(model.modalities)[:1], 1)  # a wrong option fails here, and not in an hour
     out = Path(out)
     # what has no weights to know it by starts anew each time
     weights = fingerprint(model) if isinstance(model, nn.Module) else None
@@ -140,7 +140,7 @@ def evaluate(
         return done.result(title)
 
     with bar, pool as pool:
-        sampler = Sampler(model, seed, options, bar=bar, pool=pool)
+        sampler = BatchedModel(model, seed, options, bar=bar, pool=pool)
         start = perf_counter()
         ceilings, real = measure_ceilings(model, world, judges, sizes.real, seed)
         seconds = {"ceilings": perf_counter() - start}
@@ -172,12 +172,14 @@ def evaluate(
             "command": "python -m codi_minimal evaluate"
             + (f" --checkpoint {checkpoint}" if checkpoint else "")
             + " --data DATA"
+            + f" --split {source.split}" * (source.split != "test")
             + " --quick" * quick
             + (f" --samples {samples}" if samples else "")
             + (f" --cells {cells}" if cells else "")
             + f" --seed {seed}"
             + "".join(f" --no-{name}" if value is False else f" --{name} {value}" for name, value in options.items()),
             "source": source.name,
+            "split": source.split,
             "seed": seed,
             "sizes": asdict(sizes),
             "options": options,

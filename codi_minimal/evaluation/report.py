@@ -74,7 +74,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     return f"""# Any to any, measured
 
 `{run["command"]}`: {minutes:.1f} minutes.
-Data: {run["source"]}, test split; seed {run["seed"]}; numbers of samples: {run["sizes"]}.
+Data: {run["source"]}, {run["split"]} split; seed {run["seed"]}; numbers of samples: {run["sizes"]}.
 Shares stand with Wilson's 95 % interval. Judged by the project's own classifiers, which
 `python -m codi_minimal judges --data DATA` trains and tests, and rules.
 

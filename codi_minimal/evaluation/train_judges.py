@@ -23,17 +23,20 @@ def train_classifiers(
     """Train both classifiers on real renders of `source`, or read them from `folder` if they lie there.
 
     Args:
-        source: the training split; all of it is used, as judges do not learn what the model may see.
+        source: of the split "train". All of it is used, since the shares of the pairings restrict the model alone.
         folder: where `judges.safetensors` is read from or written to.
         seed: of initial weights, scenes and augmentation. On the CPU two runs agree.
         steps: of AdamW with a one-cycle learning rate: batches of 64 images and 64 frames, and of 64 sounds.
         progress: whether to show bars.
 
     Raises:
-        ValueError: a seed outside [0, 2**63), weights in `folder` that are damaged, or another training at work in it.
+        ValueError: another split; a seed outside [0, 2**63); weights in `folder` that are damaged, or another training
+            at work in it.
         OSError: `folder` cannot be written; nothing has been trained yet.
     """
     seed, path = check_whole("seed", seed, 0), Path(folder) / WEIGHTS
+    if source.split != "train":
+        raise ValueError(f"expected data of the split train for judges, got {source.split}")
     if path.exists():
         return Judges.load(str(path))
     with alone_in(folder), torch.random.fork_rng(devices=[]):  # weights and dropout come from the global generator

@@ -10,12 +10,18 @@ from torch import Tensor
 
 from codi_minimal.checkpoint import atomic_write
 from codi_minimal.codi import CoDi
+from codi_minimal.data import Source, load
 from codi_minimal.evaluation.report import plain
 
 
 def command(name: str, **options: Any) -> str:
     """The command line that makes an experiment again."""
     return f"python -m codi_minimal experiment {name} --data DATA " + " ".join(f"--{k} {v}" for k, v in options.items())
+
+
+def validation(model: CoDi, data: str | Path | None) -> Source:
+    """The validation share of the model's `split_seed`: experiments choose settings, so they leave -test alone."""
+    return load(data, "validation", model.config.train.split_seed)
 
 
 def save(out: Path, name: str, report: Mapping[str, Any], page: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from codi_minimal.codi import BRIDGE, DEFAULTS, CoDi
 from codi_minimal.evaluation.agreement import Question, answer, ask, chance
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.experiments.base import command, save
 
 NEVER_PAIRED = (
@@ -58,7 +58,7 @@ def bridge(
         found: dict[str, Any] = {}
         for road, options in roads(question.outputs).items():
             for stagger in STAGGERS:
-                made = ask(question, Sampler(model, seed, FIXED | {"stagger": stagger, **options}), samples)
+                made = ask(question, BatchedModel(model, seed, FIXED | {"stagger": stagger, **options}), samples)
                 found[f"{road}, {start(stagger)}"] = answer(question, made)["all"]
         report["agreement"][question.title] = found | {"chance": chance(question)["all"]}
     return save(Path(out), "bridge", report, markdown(report))

@@ -20,10 +20,10 @@ from codi_minimal.config import Stage
 from codi_minimal.data import ATTRIBUTES_OF, PAIRINGS, Pairs, Source, load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, said_by
-from codi_minimal.evaluation.readers import shipped_judges
+from codi_minimal.evaluation.readers import items_of, shipped_judges
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.sampling import Sampler, scene_generator
-from codi_minimal.experiments.base import command, forgetful, save, share_cache, zeroed
+from codi_minimal.evaluation.generation import BatchedModel, scene_generator
+from codi_minimal.experiments.base import command, forgetful, save, share_cache, validation, zeroed
 from codi_minimal.prompts import modality_gap
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.run import Run
@@ -59,15 +59,15 @@ def gap(
         The clouds' distances, and coherence by regime and prompt modality; of plain JSON types.
     """
     out, model, config = Path(out), copy.deepcopy(model), model.config
-    source, test = load(data), load(data, "test")
+    source, held_out = load(data, split_seed=config.train.split_seed), validation(model, data)
     report: dict[str, Any] = {
         "command": command("gap", steps=steps, samples=samples, seed=seed),
-        "source": test.name,
-        "clouds": {"centred": clouds(model, test, samples, seed)},
+        "source": held_out.name,
+        "clouds": {"centred": clouds(model, held_out, samples, seed)},
         "coherence": {},
     }
     with uncentred(model):
-        report["clouds"]["not centred"] = clouds(model, test, samples, seed)
+        report["clouds"]["not centred"] = clouds(model, held_out, samples, seed)
     runs = out / f"{fingerprint(model)}-{seed}"
     for name, changes in REGIMES.items():
         train = replace(config.train, stages={f"denoiser-{OUTPUT}": Stage(steps, 64, 1e-3)}, **changes)
@@ -81,10 +81,10 @@ def gap(
         train_denoiser(run, OUTPUT)
         share_cache(run.folder, runs)
         with forgetful(model):
-            report["coherence"][name] = follow(model, test, samples, seed)
+            report["coherence"][name] = follow(model, held_out, samples, seed)
         if changes is TEXT_ALONE:
             with uncentred(model):
-                report["coherence"][f"{name}, not centred"] = follow(model, test, samples, seed)
+                report["coherence"][f"{name}, not centred"] = follow(model, held_out, samples, seed)
     return save(out, "gap", report, markdown(report))
 
 
@@ -94,14 +94,14 @@ def uncentred(model: CoDi) -> AbstractContextManager:
 
 
 def clouds(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict[str, float]]:
-    """Distance of the centres of C_text and C_m, and mean cosine, over n pairs of the test split."""
+    """Distance of the centres of C_text and C_m, and mean cosine, over n pairs."""
     result = {}
     for pairing in PAIRINGS:
         if "text" not in pairing:
             continue
         (name,) = set(pairing) - {"text"}
         generator = torch.Generator().manual_seed(seed)
-        drawn = Pairs(source, pairing, seed).draw(n, generator)
+        drawn = Pairs(source, pairing).draw(n, generator)
         text = model.encode_prompt("text", drawn.captions(random.Random(seed)))
         other = model.encode_prompt(name, drawn.render(name, generator=generator))
         result[name] = modality_gap(text, other)._asdict()
@@ -110,12 +110,13 @@ def clouds(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict[str
 
 def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:
     """Coherence of images made from n prompts of each modality, which nothing but the condition tells them."""
-    sampler = Sampler(model, seed, {"prompt_streams": False})
+    batched = BatchedModel(model, seed, {"prompt_streams": False})
     scores = {}
     for i, prompt in enumerate(model.modalities):
         scene, renders = World(source).sample(n, scene_generator(seed, i))
-        given = {prompt: renders[prompt]}
-        scores[prompt] = coherence(said_by(given, scene), sampler(given, (OUTPUT,), n), shipped_judges())[OUTPUT]
+        given, items = {prompt: renders[prompt]}, items_of([prompt], scene)
+        made = batched(given, (OUTPUT,), n)
+        scores[prompt] = coherence(said_by(given, scene), made, shipped_judges(), items)[OUTPUT]
     return scores
 
 
@@ -131,7 +132,7 @@ def markdown(report: dict[str, Any]) -> str:
     shares = [(regime, *(scores[p][a] for p, a in columns)) for regime, scores in report["coherence"].items()]
     return f"""# The modality gap
 
-`{report["command"]}`. Data: {report["source"]}, test split.
+`{report["command"]}`. Data: {report["source"]}, validation split.
 
 {table(("clouds of embeddings", "distance of centres", "mean cosine"), distances)}
 

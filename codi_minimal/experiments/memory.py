@@ -7,13 +7,12 @@ from typing import Any
 from tqdm import tqdm
 
 from codi_minimal.codi import CoDi
-from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, said_by
-from codi_minimal.evaluation.readers import shipped_judges
+from codi_minimal.evaluation.readers import items_of, shipped_judges
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.sampling import Sampler, scene_generator
-from codi_minimal.experiments.base import command, forgetful, save
+from codi_minimal.evaluation.generation import BatchedModel, scene_generator
+from codi_minimal.experiments.base import command, forgetful, save, validation
 
 OUTPUTS = ("text", "image", "audio")
 ATTRIBUTE = "digit"  # the one that all modalities carry
@@ -35,7 +34,7 @@ def memory(
     Returns:
         Shares of right digits by output, prompt, and way; the same scenes and noise both ways. Plain JSON types.
     """
-    world, judges, sampler = World(load(data, "test")), shipped_judges(), Sampler(model, seed)
+    world, judges, batched = World(validation(model, data)), shipped_judges(), BatchedModel(model, seed)
     ways = {"as they are": forgetful, "said in captions": nullcontext}
     report: dict[str, Any] = {"command": command("memory", samples=samples, seed=seed), "coherence": {}}
     cells = [(output, i, prompt) for output in OUTPUTS for i, prompt in enumerate(model.modalities)]
@@ -44,8 +43,8 @@ def memory(
         given, found = {prompt: renders[prompt]}, {}
         for way, context in ways.items():
             with context(model):
-                made = sampler(given, (output,), samples)
-            found[way] = coherence(said_by(given, scene), made, judges)[output][ATTRIBUTE]
+                made = batched(given, (output,), samples)
+            found[way] = coherence(said_by(given, scene), made, judges, items_of([prompt], scene))[output][ATTRIBUTE]
         report["coherence"].setdefault(output, {})[prompt] = found
     return save(Path(out), "memory", report, markdown(report))
 
@@ -58,7 +57,8 @@ def markdown(report: dict[str, Any]) -> str:
     rows = [(f"{output}, prompts {way}", *(found[output][p][way] for p in prompts)) for output in found for way in ways]
     return f"""# Prompts said in captions
 
-`{report["command"]}`. The share of outputs whose {ATTRIBUTE} is the prompt's, with 95 % intervals.
+`{report["command"]}`. Data: validation split.
+The share of outputs whose {ATTRIBUTE} is the prompt's, with 95 % intervals.
 
 {table(("output", *(f"from {p}" for p in prompts)), rows)}
 """

@@ -4,7 +4,7 @@ Where joint generation fails to agree, either V does not say it, or nobody liste
 V_m(z_t), trained on one half of the scenes and asked about the other, tells which, attribute by attribute, over t.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from codi_minimal.codi import CoDi
-from codi_minimal.data import ATTRIBUTES_OF, load
+from codi_minimal.data import ATTRIBUTES_OF
 from codi_minimal.data.world import World
 from codi_minimal.device import seed_generator
 from codi_minimal.diffusion import q_sample
 from codi_minimal.evaluation.coherence import said_by
-from codi_minimal.evaluation.readers import CHANCE, VALUES
+from codi_minimal.evaluation.readers import CHANCE, VALUES, items_of
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.sampling import part, to_device
-from codi_minimal.evaluation.statistics import Share, share
-from codi_minimal.experiments.base import command, save
+from codi_minimal.evaluation.generation import part, to_device
+from codi_minimal.evaluation.statistics import Estimate, share
+from codi_minimal.experiments.base import command, save, validation
 
 TIMES = (0.0, 0.2, 0.4, 0.6, 0.8)  # shares of T
 BATCH = 128
@@ -40,14 +40,14 @@ def probe(
     """Accuracy of linear probes on V_m(z_t), for what each modality shows, or says. Writes probe.json and probe.md.
 
     Args:
-        model: as trained. data: see `data.load`; scenes of the test split.
+        model: as trained. data: see `data.load`; scenes of the validation split.
         out: folder. samples: scenes, half to train the probes on, half to ask. seed: of scenes, noise and probes.
 
     Returns:
         Shares by modality, attribute and t; of plain JSON types.
     """
     generator = seed_generator(seed)
-    scene, renders = World(load(data, "test")).sample(samples, generator)
+    scene, renders = World(validation(model, data)).sample(samples, generator)
     report: dict[str, Any] = {"command": command("probe", samples=samples, seed=seed), "accuracy": {}}
     for name in tqdm(ATTRIBUTES_OF, desc="probe", disable=not progress):
         m, rows = model.modalities[name], {}
@@ -60,7 +60,9 @@ def probe(
             for attribute in ATTRIBUTES_OF[name]:
                 told = said[attribute] >= 0  # a caption need not say all it could
                 labels = torch.unique(said[attribute][told], return_inverse=True)[1]
-                rows.setdefault(attribute, {})[str(t)] = linear(tokens[told], labels, len(VALUES[attribute]), seed)
+                items = [ids[told] for ids in items_of([name], scene)]
+                found = linear(tokens[told], labels, len(VALUES[attribute]), seed, items=items)
+                rows.setdefault(attribute, {})[str(t)] = found
         report["accuracy"][name] = rows
     return save(Path(out), "probe", report, markdown(report))
 
@@ -76,8 +78,13 @@ def look(model: CoDi, name: str, z0: Tensor, t: int, generator: torch.Generator)
     return torch.cat(parts)
 
 
-def linear(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150) -> Share:
-    """Accuracy on the second half of x (n, e) with labels y (n,) of a linear classifier trained on the first."""
+def linear(
+    x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150, items: Sequence[Tensor] = ()
+) -> Estimate:
+    """Accuracy on the second half of x (n, e) with labels y (n,) of a linear classifier trained on the first.
+
+    The interval is clustered by `items`, see `statistics.share`.
+    """
     half = len(x) // 2
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -87,7 +94,7 @@ def linear(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150) -> S
         optimizer.zero_grad()
         F.cross_entropy(net(x[:half]), y[:half]).backward()
         optimizer.step()
-    return share(net(x[half:]).argmax(1) == y[half:])
+    return share(net(x[half:]).argmax(1) == y[half:], items=[ids[half:] for ids in items])
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -100,7 +107,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     times = next(iter(next(iter(report["accuracy"].values())).values()))
     return f"""# What V knows
 
-`{report["command"]}`. Accuracy of linear probes on V_m(z_t), with 95 % intervals.
+`{report["command"]}`. Data: validation split. Accuracy of linear probes on V_m(z_t), with 95 % intervals.
 
 {table(("", *(f"t = {t}" for t in times), "chance"), rows)}
 """

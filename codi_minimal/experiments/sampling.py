@@ -7,15 +7,15 @@ from typing import Any
 from tqdm import tqdm
 
 from codi_minimal.codi import DEFAULTS, CoDi
-from codi_minimal.data import load
+from codi_minimal.data import Scene
 from codi_minimal.data.world import World
-from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import coherence, mean_coherence, said_by
-from codi_minimal.evaluation.frechet import frechet_distance
-from codi_minimal.evaluation.readers import shipped_judges
+from codi_minimal.evaluation.frechet import frechet_estimate
+from codi_minimal.evaluation.readers import items_of, shipped_judges
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.sampling import Sampler, scene_generator
-from codi_minimal.experiments.base import command, save
+from codi_minimal.evaluation.statistics import Estimate
+from codi_minimal.evaluation.generation import BatchedModel, scene_generator
+from codi_minimal.experiments.base import command, save, validation
 from codi_minimal.inputs import check_whole
 
 PROMPT = "text"
@@ -35,7 +35,7 @@ def sampling(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """From captions of the test split to each modality, over guidance, and over steps and samplers.
+    """From captions of the validation split to each modality, over guidance, and over steps and samplers.
 
     Args:
         model: as trained. data: see `data.load`. out: folder for sampling.json and sampling.md.
@@ -46,20 +46,27 @@ def sampling(
         "fréchet"}; what holds "else", the defaults; and the "floor" of the distances, of other real renders.
     """
     check_whole("samples", samples, 2)  # distances need a spread
-    judges, world = shipped_judges(), World(load(data, "test"))
+    judges, world = shipped_judges(), World(validation(model, data))
     scene, renders = world.sample(samples, scene_generator(seed, 0))
-    _, real = world.sample(samples, scene_generator(seed, 1))
+    other, real = world.sample(samples, scene_generator(seed, 1))
     prompts = {PROMPT: renders[PROMPT]}
     said, names = said_by(prompts, scene), list(model.modalities)
     quick = [name for name, m in model.modalities.items() if not m.costly]  # the others' steps are not varied
 
-    def measure(outputs: Sequence[str], **options: Any) -> dict[str, dict[str, float | None]]:
+    def distance(name: str, some: Mapping[str, Any], of: Scene | int) -> Estimate | None:
+        """Of samples from the real ones, on a judge's features. `of`: their scene, or how many there are."""
+        if name not in judges.looks:
+            return None
+        a, b = (judges.look(name, x[name])[1] for x in (some, real))
+        return frechet_estimate(a, b, *(x if isinstance(x, int) else items_of([name], x)[0] for x in (of, other)))
+
+    def measure(outputs: Sequence[str], **options: Any) -> dict[str, dict[str, Estimate | None]]:
         result = {}
         for name in tqdm(outputs, desc=", ".join(f"{k} {v}" for k, v in options.items()), disable=not progress):
-            made = Sampler(model, seed, options)(prompts, (name,), samples)
+            made = BatchedModel(model, seed, options)(prompts, (name,), samples)
             result[name] = {
                 "coherence": mean_coherence(coherence(said, made, judges)),
-                "fréchet": distance(name, made, real, judges),
+                "fréchet": distance(name, made, samples),
             }
         return result
 
@@ -70,7 +77,7 @@ def sampling(
             "sampler": DEFAULTS["sampler"],
             **{what: {name: getattr(m, what) for name, m in model.modalities.items()} for what in NAMED},
         },
-        "floor": {name: distance(name, renders, real, judges) for name in names},
+        "floor": {name: distance(name, renders, scene) for name in names},
         "guidance": {f"{g:g}": measure(names, guidance=g) for g in GUIDANCE},
         "start": {f"{share:g} T": measure(names, guidance_start=share) for share in START},
         "until": {f"{share:g} T": measure(names, guidance_until=share) for share in UNTIL},
@@ -83,22 +90,15 @@ def sampling(
     return save(Path(out), "sampling", report, markdown(report))
 
 
-def distance(name: str, made: Mapping[str, Any], real: Mapping[str, Any], judges: Judges) -> float | None:
-    """Fréchet distance on a judge's features; None where there is no judge."""
-    if name not in judges.looks:
-        return None
-    return frechet_distance(*(judges.look(name, samples[name])[1] for samples in (made, real)))
-
-
 def markdown(report: Mapping[str, Any]) -> str:
     """Four tables: guidance, where it starts and ends, and steps of each sampler, all else at its default."""
-    floor = ", ".join(f"{value:.1f} ({name})" for name, value in report["floor"].items() if value is not None)
+    floor = ", ".join(f"{value.text(1)} ({name})" for name, value in report["floor"].items() if value is not None)
     elsewhere = "; ".join(f"{what} {_named(value)}" for what, value in report["else"].items())
     return f"""# Guidance and steps
 
-`{report["command"]}`. Data: {report["source"]}, test split. Where it is not this that varies: {elsewhere}.
+`{report["command"]}`. Data: {report["source"]}, validation split. Where it is not this that varies: {elsewhere}.
 Coherence: mean over attributes of the share that shows what the caption says. Fréchet distance to real renders, of
-equal n; between two sets of real ones it is {floor}.
+equal n, which adds a bias: between two sets of real ones it is {floor}. Brackets hold 95 % intervals.
 
 {_table("guidance", report["guidance"])}
 
@@ -114,7 +114,7 @@ def _named(value: str | Mapping[str, float]) -> str:
     return value if isinstance(value, str) else ", ".join(f"{number:g} ({name})" for name, number in value.items())
 
 
-def _table(what: str, settings: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> str:
+def _table(what: str, settings: Mapping[str, Mapping[str, Mapping[str, Estimate | None]]]) -> str:
     columns = [
         (name, measure)
         for name, found in next(iter(settings.values())).items()

@@ -19,7 +19,7 @@ from codi_minimal.config import Stage
 from codi_minimal.data import load
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.experiments.base import command, save, share_cache
 from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.run import Run
@@ -44,7 +44,7 @@ def wiring(
     Returns:
         Agreement by wiring and question; of plain JSON types.
     """
-    out, source = Path(out), load(data)
+    out, source = Path(out), load(data, split_seed=model.config.train.split_seed)
     runs = out / f"{fingerprint(model)}-{seed}"
     report: dict[str, Any] = {
         "command": command("wiring", steps=steps, samples=samples, seed=seed),
@@ -60,8 +60,8 @@ def wiring(
             train_environment(run)
             train_joint(run)
             share_cache(run.folder, runs)
-        sampler = Sampler(variant, seed, {"wiring": name, "arrivals": False})
-        report["agreement"][name] = {q.title: answer(q, ask(q, sampler, samples)) for q in QUESTIONS}
+        batched = BatchedModel(variant, seed, {"wiring": name, "arrivals": False})
+        report["agreement"][name] = {q.title: answer(q, ask(q, batched, samples)) for q in QUESTIONS}
     return save(out, "wiring", report, markdown(report))
 
 

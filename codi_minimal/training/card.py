@@ -33,6 +33,8 @@ float16. Made to learn and teach with, on this one small world; it knows nothing
 ## Training
 `python -m codi_minimal train {' '.join(options)} --data DATA`, seed {run.seed}, on {run.device.type}.
 Data: {run.source.name}, {len(run.source.digits)} handwritten digits and {len(run.source.spoken)} recordings.
+They are -train without its validation share. `split_seed` {run.config.train.split_seed} fixes that share, and this
+training did not see it.
 
 | stage | steps | batch | minutes | last loss |
 |---|---|---|---|---|

@@ -42,7 +42,7 @@ def estimate(
     model = CoDi(replace(config, train=replace(plan, stages=stages, **counts)), VOCABULARY)
     model = model.to(best_device(device), memory_format=torch.channels_last)
     with TemporaryDirectory() as folder:
-        run = Run(model, load(data), Path(folder), progress=progress)
+        run = Run(model, load(data, split_seed=plan.split_seed), Path(folder), progress=progress)
         apart = replace(run, folder=run.folder / CACHES)  # encoders still change: the stages make caches of their own
         minutes = {CACHES: sum(_cache_seconds(apart, pairing, plan) for pairing in PAIRINGS) / 60}
         for name in stages:

@@ -81,7 +81,15 @@ class Run:
         step: Callable[[int, torch.Generator], dict[str, Tensor]],
         frozen: Iterable[nn.Module] = (),
     ) -> FitResult:
-        """Train `modules` less `frozen`, and nothing else, by `step`; resumes, or loads what is done."""
+        """Train `modules` less `frozen`, and nothing else, by `step`; resumes, or loads what is done.
+
+        Raises:
+            ValueError: the data is not the training split that the config's `split_seed` fixes.
+        """
+        source, split_seed = self.source, self.config.train.split_seed
+        if (source.split, source.split_seed) != ("train", split_seed):  # else validation samples would be trained on
+            came = f"{source.split} with {source.split_seed}"
+            raise ValueError(f"expected data of the split train with split_seed {split_seed}, got {came}")
         stage, train = self.stage(name), self.config.train
         self.model.requires_grad_(False).eval()
         if self.watch:

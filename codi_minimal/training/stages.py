@@ -107,7 +107,7 @@ def train(
         raise ValueError(f"expected stages out of {', '.join(config.train.stages)}, got {sorted(unknown)}")
     torch.manual_seed(seed)  # the initial weights; all later draws have generators of their own
     model = CoDi(config, VOCABULARY).to(best_device(device), memory_format=torch.channels_last)
-    run = Run(model, load(data), Path(out), seed, progress)
+    run = Run(model, load(data, split_seed=config.train.split_seed), Path(out), seed, progress)
     names = list(config.train.stages)
     wanted = names if stages is None else names[: max(names.index(s) for s in stages) + 1]
     with alone_in(run.folder):
@@ -154,7 +154,8 @@ def train_further(
     more = more if steps is None else {name: replace(stage, steps=steps) for name, stage in more.items()}
     model.config = replace(trained, train=replace(trained.train, stages=more))
     further = "" if checkpoint is None else str(checkpoint)
-    run = Run(model, load(data), Path(out), seed, progress, further=further, start=fingerprint(model))
+    source = load(data, split_seed=trained.train.split_seed)
+    run = Run(model, source, Path(out), seed, progress, further=further, start=fingerprint(model))
     all_stages = {
         name: replace(stage, steps=stage.steps + more[name].steps) if name in more else stage
         for name, stage in trained.train.stages.items()

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -42,7 +43,8 @@ def test_the_files_say_the_same(report):
     report, out = report
     assert json.loads((out / "report.json").read_text(encoding="utf-8")) == json.loads(json.dumps(report))
     page = (out / "report.md").read_text(encoding="utf-8")
-    assert f"**{report['summary']['single']['mean']:.3f}**" in page
+    assert f"**{report['summary']['single']['mean']:.3f}**" in page and "test split" in page
+    assert "--split" not in report["run"]["command"]
     assert all(len(set(map(len, rows))) == 1 for rows in tables(page))  # no row is short of a column
     assert (out / "samples.png").stat().st_size > 10_000
     with Image.open(out / "heatmap.png") as picture:
@@ -60,15 +62,16 @@ def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path, monkeyp
     rows = []
     monkeypatch.setattr("codi_minimal.evaluation.evaluate.contact_sheet", lambda sheet, _path: rows.extend(sheet))
     sizes = Sizes(single=9, joint=9, apart=9, cell=9, parts=9, real=3)
+    source = replace(source, split="validation")
     report = evaluate(
         models.broken, source, tmp_path, samples=3, cells=1, sizes=sizes, checkpoint="runs/x", progress=False
     )
     assert report["run"]["sizes"] == {"single": 3, "joint": 3, "apart": 3, "parts": 3, "cell": 1, "real": 3}
-    asked = "evaluate --checkpoint runs/x --data DATA --samples 3 --cells 1 --seed 0"
+    asked = "evaluate --checkpoint runs/x --data DATA --split validation --samples 3 --cells 1 --seed 0"
     assert report["run"]["command"] == f"python -m codi_minimal {asked}"
     assert report["summary"]["single"]["mean"] == 0 and report["summary"]["cells"]["mean"] == 0
     assert all(answer["joint"]["all"]["k"] == 0 for answer in report["agreement"].values())
-    assert (tmp_path / "report.md").exists()
+    assert "validation split" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert [row["title"] for row in rows] == [question.title for question in QUESTIONS for _ in range(2)]
     for row in rows:  # the sheet shows each sample beside what it was given
         captions = row["prompts"].get("text", [])

@@ -1,6 +1,7 @@
 """What the training of judges refuses before it has cost anything."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,17 @@ from codi_minimal.lock import alone_in
 @pytest.fixture(autouse=True)
 def nothing_is_trained(monkeypatch):
     monkeypatch.setattr(room, "_fit", lambda *_: pytest.fail("trained"))
+
+
+@pytest.fixture
+def source(source):
+    return replace(source, split="train")
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_judges_never_see_validation_or_test(source, tmp_path, split):
+    with pytest.raises(ValueError, match=f"expected data of the split train for judges, got {split}"):
+        train_classifiers(replace(source, split=split), tmp_path)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 0.5])

@@ -2,11 +2,15 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
+from codi_minimal.data import Pairs
+from codi_minimal.data.world import World
 from codi_minimal.experiments.bridge import NEVER_PAIRED, bridge, roads
+from codi_minimal.experiments.gap import gap
 from codi_minimal.experiments.memory import OUTPUTS, memory
 from codi_minimal.experiments.probe import linear, probe
 from codi_minimal.experiments.sampling import sampling
@@ -17,6 +21,20 @@ from tests.models import random_codi
 def no_data(monkeypatch):
     monkeypatch.delenv("CODI_DATA", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.mark.parametrize("experiment", [gap, memory, probe, sampling])
+def test_settings_are_chosen_on_the_validation_share(experiment, tmp_path, monkeypatch):
+    def stop(source):
+        raise InterruptedError(source.split, source.split_seed)
+
+    monkeypatch.setattr(World, "sample", lambda self, *_, **__: stop(self.source))
+    monkeypatch.setattr(Pairs, "draw", lambda self, *_: stop(self._source))
+    model = copy.deepcopy(random_codi())
+    model.config = replace(model.config, train=replace(model.config.train, split_seed=5))
+    with pytest.raises(InterruptedError) as stopped:
+        experiment(model, None, tmp_path, samples=4, progress=False)
+    assert stopped.value.args == ("validation", 5)
 
 
 def test_roads_differ_in_whom_a_stream_sees():

@@ -91,9 +91,9 @@ def whole_run(tmp_path_factory):
 
         def watch(name, function):
             def watched(run):
-                def recording(self, source, pairing, seed=0):
+                def recording(self, source, pairing):
                     drawn.setdefault(name, set()).add(tuple(pairing))
-                    init(self, source, pairing, seed)
+                    init(self, source, pairing)
 
                 patch.setattr(Pairs, "__init__", recording)
                 before = snapshot(run.model)
@@ -142,7 +142,8 @@ def test_the_run_leaves_a_model_pictures_and_a_log(whole_run):
     for name, p in saved.state_dict().items():  # in half precision
         torch.testing.assert_close(p, model.state_dict()[name], rtol=1e-3, atol=1e-4)
     card = (folder / "model" / "MODEL_CARD.md").read_text()
-    assert "built-in sample" in card and all(f"| {stage} |" in card for stage in STAGES)
+    assert "built-in sample, 1295 handwritten digits and 240 recordings" in card and "`split_seed` 0" in card
+    assert all(f"| {stage} |" in card for stage in STAGES)
     for stage in STAGES:
         assert (folder / f"{stage}.png").stat().st_size > 5000
     assert (folder / "log.jsonl").read_text().count('"joint"') >= 1
@@ -264,7 +265,7 @@ def test_a_stage_refuses_other_data_and_other_weights_before_it(two_stages_done,
     other = replace(other, digits=other.digits.flip(0))
     shutil.copytree(two_stages_done, folder := tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr("codi_minimal.training.stages.load", lambda _: other)
+        patch.setattr("codi_minimal.training.stages.load", lambda _, split_seed: other)
         with pytest.raises(ValueError, match=f"image.json .*data '{other.identity}'; got 'built-in sample"):
             train(two_stages(), out=folder, progress=False)
     for path in folder.glob("autoencoder-image*"):
