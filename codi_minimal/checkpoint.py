@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors and JSON, never a pickle, and never half a file."""
+"""Weights on disk: safetensors and JSON, never a pickle, and never an incomplete file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+COMPUTED = (".mel.mel_scale.fb", ".mel.spectrogram.window")  # by `spectrogram.MelSpectrogram`
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 MAX_JSON = 1 << 26  # bytes; Python needs many times as much memory to read them
 
 
 @contextmanager
 def name_in_error(path: Path) -> Iterator[None]:
-    """Inside the block an OSError gets the name of the file: those of writing, such as a full disk, have none."""
+    """Adds the file's name to an OSError inside the block. An OSError of writing, such as a full disk, has none."""
     try:
         yield
     except OSError as error:
@@ -33,23 +34,23 @@ def name_in_error(path: Path) -> Iterator[None]:
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Writes a file that is, at any moment and after any crash, either the old one or the new one.
+    """Replaces a file at once: at any moment, and after any crash, it is either the old one or the new one.
 
-    The temporary file `.<name>.<random>.tmp` beside it belongs to this call alone, so two processes never mix bytes.
+    Each call writes its own temporary file `.<name>.<random>.tmp`, so two processes never mix bytes.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with name_in_error(path), open(temporary, "xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())  # else a power cut may keep the new name and lose the bytes behind it
+            os.fsync(file.fileno())  # else a power cut may keep the new name and lose the content
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)  # it is there only if something failed
 
 
 def check_file(path: Path, what: str, most: int | None = None) -> None:
-    """Refuses what must not even be opened: a pipe would block forever, and a device may never end.
+    """Refuses a path that must not be opened: a pipe would block forever, and a device may never end.
 
     Raises:
         ValueError: the path is no ordinary file, or one of more than `most` bytes.
@@ -131,12 +132,8 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
         raise ValueError(f"expected a folder with {WEIGHTS} and {CONFIG}; {folder} is no folder")
     if not (folder / WEIGHTS).exists():
         pickles = [p.name for p in sorted(folder.iterdir()) if p.suffix in PICKLES]
-        if pickles:
-            raise ValueError(
-                f"expected {WEIGHTS} in {folder}; got {', '.join(pickles)}, a pickle, "
-                "which can run code when it is read"
-            )
-        raise ValueError(f"expected {WEIGHTS} in {folder}; it does not exist")
+        came = f"got {', '.join(pickles)}, a pickle, which can run code when it is read"
+        raise ValueError(f"expected {WEIGHTS} in {folder}; {came if pickles else 'it does not exist'}")
     content = read_json(folder / CONFIG)
     version, config = content.get("format_version"), content.get("config")
     if version != FORMAT_VERSION:
@@ -144,7 +141,18 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
     if not isinstance(config, dict):
         raise ValueError(f"expected an object named config in {folder / CONFIG}; got {config!r}")
     tensors, _ = read_tensors(folder / WEIGHTS)
-    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, config
+    return {k: v.float() if v.is_floating_point() else v for k, v in renamed(tensors).items()}, config
+
+
+def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a checkpoint of any age under their present names.
+
+    Earlier versions called the skip of some residual blocks "shortcut", and stored a mel spectrogram's constants.
+
+    >>> sorted(renamed({"trunk.1.shortcut.bias": torch.zeros(1), "prompt.mel.spectrogram.window": torch.zeros(256)}))
+    ['trunk.1.skip.bias']
+    """
+    return {k.replace(".shortcut.", ".skip."): v for k, v in tensors.items() if not k.endswith(COMPUTED)}
 
 
 def read_json(path: Path) -> dict:
@@ -236,7 +244,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 def local_folder(folder: str | Path) -> Path:
     """A folder as it is, or the download of a hub id of the form "user/name".
 
-    A name whose first part is a folder here is taken for a folder, so that a mistyped one never asks the hub.
+    If the first part is an existing folder, the name is a folder's, so that a mistyped name never asks the hub.
     """
     path = Path(folder)
     if path.exists() or str(folder).count("/") != 1 or str(folder).startswith((".", "/")) or path.parent.is_dir():
@@ -245,5 +253,5 @@ def local_folder(folder: str | Path) -> Path:
 
     try:
         return Path(snapshot_download(str(folder), allow_patterns=["*.safetensors", "*.json"]))
-    except Exception as error:  # the hub's errors are many, and all mean that there is no such checkpoint here
+    except Exception as error:  # the hub has many kinds of errors, and all mean that there is no such checkpoint
         raise ValueError(f"expected a folder or a hub id that can be reached, got {str(folder)!r}: {error}") from error

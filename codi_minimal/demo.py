@@ -1,9 +1,8 @@
-"""The main job in one minute: a handwritten digit and a caption become image, audio, video and text.
+"""The demo: a handwritten digit and a caption become image, audio, video and text.
 
-The digit is real pen strokes from scikit-learn's `load_digits`, which no training saw, in a green ink.
+The digit is real handwriting from scikit-learn's `load_digits`, which is in no training data, in green ink.
 """
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ OTHER_CAPTION = "a blue digit that grows"
 
 
 def handwritten(index: int = PEN, colour: str = INK) -> tuple[Tensor, str]:
-    """One of `load_digits`, 8 x 8 pixels of real handwriting, fitted to the world; and the digit's name.
+    """One of `load_digits`, 8 x 8 pixels of real handwriting, in the world's format, and the digit's name.
 
     Returns:
         image "3 32 32" in [0, 1], and "zero" … "nine".
@@ -39,9 +38,9 @@ def handwritten(index: int = PEN, colour: str = INK) -> tuple[Tensor, str]:
 
 
 def run(model: Any, out: str | Path = "demo", seed: int = 0, progress: bool = False) -> Path:
-    """Five sets of prompts, each to all four modalities: prints what came, writes files and a contact sheet.
+    """Five sets of prompts, each to all four modalities: prints the results, writes files and a contact sheet.
 
-    The voice in the fourth set is the one that the model itself gave to the handwritten digit in the second.
+    The voice in the fourth set is the model's own output for the handwritten digit in the second.
 
     Args:
         model: a `CoDi`.
@@ -81,7 +80,7 @@ def run(model: Any, out: str | Path = "demo", seed: int = 0, progress: bool = Fa
 
 
 def read_sample(sample: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What the judges read from each item of a sample, in words; the onset is a frame. Unread: left out."""
+    """The attributes that the judges read from each item of a sample, in words; the onset is a frame number."""
     found = {}
     for name, item in sample.items():
         values = read(name, [item] if isinstance(item, str) else item[None])
@@ -100,9 +99,3 @@ def _report(sample: Mapping[str, Any], asked: Mapping[str, str]) -> str:
         lines.append(f"   {name}: {', '.join(f'{a} {word}' for a, word in words.items()) or 'nothing'}")
     score = f"\n   as asked: {sum(answers)} of {len(answers)}" if answers else ""
     return f'   "{sample["text"]}"\n' + "\n".join(lines) + score
-
-
-if __name__ == "__main__":
-    from codi_minimal.cli import main
-
-    sys.exit(main(["demo", *sys.argv[1:]]))

@@ -1,10 +1,11 @@
-"""Words to ids and back, for a vocabulary that is handed in."""
+"""Words to ids and back, for a given vocabulary."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from reprlib import repr as short
 
 import torch
@@ -17,7 +18,7 @@ _ARTICLE = re.compile(r"\ban? (?=(\w+))")
 
 
 def spell_articles(text: str) -> str:
-    """Each "a" or "an" as the word that follows wants it: English spelling, which no model has to learn.
+    """Replaces each "a" or "an" by the one that English spelling requires before the next word.
 
     >>> spell_articles("an red one and a eight")
     'a red one and an eight'
@@ -31,7 +32,7 @@ class WordTokenizer:
     Args:
         vocabulary: the known words, lower case; word i has id 4 + i, after PAD, BOS, EOS and UNK.
         max_words: longest text, in words.
-        spell: text → text, what is done to every text that is read back.
+        spell: text → text, applied to every text that `decode` returns.
 
     Raises:
         ValueError: if the vocabulary is not a non-empty list of distinct words, each one as `encode` reads it.
@@ -51,9 +52,7 @@ class WordTokenizer:
         wrong = wrong or [word for word, times in Counter(words).items() if times > 1]
         if not words or wrong:
             raise ValueError(f"expected a vocabulary of distinct words in lower case, got {short(wrong or vocabulary)}")
-        self.max_words = max_words
-        self.spell = spell
-        self.length = max_words + 2
+        self.max_words, self.length, self.spell = max_words, max_words + 2, spell
         self.words = (*_SPECIAL, *vocabulary)
         self._id = {word: i for i, word in enumerate(self.words) if i > UNK}
 
@@ -67,10 +66,10 @@ class WordTokenizer:
             LongTensor "b l", l = max_words + 2.
 
         Raises:
-            ValueError: if a text is not a string, is empty, is too long, or has no known word.
+            ValueError: if there is no text, or one is not a string, is empty, is too long, or has no known word.
         """
-        if isinstance(texts, str):
-            raise ValueError(f"expected a list of texts, got one string: {texts!r}")
+        if isinstance(texts, str) or len(texts) == 0:
+            raise ValueError(f"expected a non-empty list of texts, got {texts!r}")
         ids = torch.full((len(texts), self.length), PAD)
         for row, text in zip(ids, texts, strict=True):
             known = [self._id.get(word, UNK) for word in self._split(text)]
@@ -87,11 +86,8 @@ class WordTokenizer:
             raise ValueError(f"expected integer ids 'b l', got {ids.dtype} of shape {tuple(ids.shape)}")
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < len(self):
             raise ValueError(f"expected ids in 0 … {len(self) - 1}, got {int(ids.min())} … {int(ids.max())}")
-        return [self.spell(" ".join(self._read(row))) for row in ids.tolist()]
-
-    def _read(self, row: list[int]) -> list[str]:
-        end = next((i for i, token in enumerate(row) if token in (PAD, EOS)), len(row))
-        return [self.words[token] for token in row[:end] if token != BOS]
+        rows = (takewhile(lambda token: token not in (PAD, EOS), row) for row in ids.tolist())
+        return [self.spell(" ".join(self.words[token] for token in row if token != BOS)) for row in rows]
 
     def _split(self, text: str) -> list[str]:
         if not isinstance(text, str):

@@ -162,6 +162,23 @@ def test_damaged_folders_are_refused(tmp_path, damage, message):
         load_folder(tmp_path)
 
 
+def test_names_of_older_checkpoints_are_the_present_ones(tmp_path):
+    old = {
+        "a.prompt.mel.mel_scale.fb": torch.zeros(257, 64),
+        "a.prompt.mel.spectrogram.window": torch.zeros(256),
+        "a.prompt.trunk.1.shortcut.weight": torch.ones(2, 2),
+        "a.prompt.trunk.1.conv1.weight": 2 * torch.ones(2),
+        "a.prompt.mel.mel_scale.bias": torch.zeros(1),
+    }
+    save_folder(tmp_path, old, CONFIG)
+    tensors, _ = load_folder(tmp_path)
+    assert {name: tensor.sum().item() for name, tensor in tensors.items()} == {
+        "a.prompt.trunk.1.skip.weight": 4,
+        "a.prompt.trunk.1.conv1.weight": 4,
+        "a.prompt.mel.mel_scale.bias": 0,
+    }
+
+
 def test_what_is_no_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is no folder"):
         load_folder(tmp_path / "none")

@@ -13,7 +13,7 @@ from codi_minimal.device import sample_seed
 from tests.models import NAMES, random_codi
 
 # another batch size sums in another order, and random weights enlarge that; another sample differs by about 1
-ROUNDING = {"rtol": 0, "atol": 5e-3}
+ROUNDING = {"rtol": 0, "atol": 5e-2}
 FAST = {"steps": 3, "guidance": 1.0, "decode": False}
 
 

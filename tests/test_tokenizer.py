@@ -41,7 +41,7 @@ def test_decode_stops_at_the_first_end():
         (["a a a a a"], "1 to 4 words, got 5"),
         ([7], "expected a string, got int"),
         (["bonjour"], "known word .*seven.*, got 'bonjour'"),
-        ("a red seven", "expected a list"),
+        ("a red seven", "expected a non-empty list"),
     ],
 )
 def test_bad_texts_are_refused(texts, message):

@@ -8,8 +8,9 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from codi_minimal.alignment.environment import CLOCK, clock_code, has_clock, slots
-from codi_minimal.denoisers.blocks import zero
-from codi_minimal.denoisers.unet import UNet, UNetBlock
+from codi_minimal.denoisers.blocks import UNetBlock
+from codi_minimal.denoisers.unet import UNet
+from codi_minimal.layers import zero
 
 
 class EnvironmentAttention(nn.Module):

@@ -9,7 +9,7 @@ from einops import rearrange, repeat
 from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 
-from codi_minimal.denoisers.blocks import ResBlock, conv, time_embedding
+from codi_minimal.layers import ResBlock, conv, time_embedding
 from codi_minimal.shapes import batch_of
 
 CLOCK = 16  # components of a clock's code

@@ -6,14 +6,15 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from codi_minimal.autoencoders.base import Autoencoder
+from codi_minimal.layers import PRE_NORM, transformer
 from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
 
 
 class WordDropout(nn.Module):
-    """Hides a share of the words "b n" from the decoder while training, so that it must rely on the latent.
+    """Replaces a share of the words "b n" by UNK in training, so that the decoder must rely on the latent.
 
-    Bowman et al. 2016, section 3.1. No generator is needed: which places of a batch are hidden is fixed (a
-    quasi-random lattice), and which caption comes to which place is not, for batches are drawn at random.
+    Bowman et al. 2016, section 3.1. The hidden places of a batch are a fixed quasi-random lattice. It needs no
+    generator, because the captions of a batch are drawn at random.
     """
 
     def __init__(self, share: float) -> None:
@@ -29,12 +30,12 @@ class WordDropout(nn.Module):
 
 
 class TextVAE(Autoencoder):
-    """A variational autoencoder: its encoder reads a caption at once, its decoder writes it word by word.
+    """A variational autoencoder with a transformer encoder and an autoregressive transformer decoder.
 
     reconstruction = -sum_n log p(w_n | w_<n, z), in nats a caption.
 
-    Paper: CoDi, section 3.3 (text); Optimus, section 3. Optimus pools a caption into one vector; here l
-    learned queries read it beside its words, and the decoder attends to l latent vectors (its "memory").
+    CoDi, section 3.3 (text); Optimus, section 3. Optimus pools a caption into one vector. Here the encoder has l
+    learned queries beside the words, and the decoder attends to l latent vectors.
 
     Args:
         tokenizer: captions to word ids "b n" and back.
@@ -68,17 +69,14 @@ class TextVAE(Autoencoder):
             nn.init.normal_(table.weight, std=width**-0.5)
             return table
 
-        block = {"d_model": width, "nhead": heads, "dim_feedforward": 2 * width, "dropout": 0.0}
-        block |= {"activation": "gelu", "batch_first": True, "norm_first": True}
         self.embedding = vectors(len(tokenizer))  # shared by encoder, decoder and output
         self.encoder_positions, self.queries = vectors(tokenizer.length), vectors(positions)
-        self.encoder = nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(**block), layers, nn.LayerNorm(width), enable_nested_tensor=False
-        )
+        self.encoder = transformer(width, layers, heads, 2 * width)
         self.to_moments = nn.Linear(width, 2 * channels)
         self.from_latent = nn.Linear(channels, width)
         self.latent_positions, self.decoder_positions = vectors(positions), vectors(tokenizer.length)
-        self.decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(**block), layers, nn.LayerNorm(width))
+        layer = nn.TransformerDecoderLayer(width, heads, 2 * width, **PRE_NORM)
+        self.decoder = nn.TransformerDecoder(layer, layers, nn.LayerNorm(width))
 
     def posterior(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | w), each "b c l", before scaling.

@@ -5,22 +5,15 @@ from einops import rearrange
 from torch import Tensor, nn
 from torchaudio.functional import griffinlim
 
-from codi_minimal.autoencoders.mel import (
-    HOP_LENGTH,
-    N_FFT,
-    N_MELS,
-    SAMPLES,
-    WIN_LENGTH,
-    LogMel,
-    check_log_mel,
-)
+from codi_minimal.autoencoders.mel import LogMel, check_log_mel
+from codi_minimal.spectrogram import HOP_LENGTH, N_FFT, N_MELS, SAMPLES, WIN_LENGTH
 
 
 class GriffinLim(nn.Module):
-    """Phase by alternating projections: a sound whose spectrogram comes close to what the mel bands say.
+    """Phase by alternating projections: a sound whose mel spectrogram comes close to the given one.
 
     Griffin & Lim 1984, in the fast version of Perraudin et al. 2013. Elsewhere: torchaudio `GriffinLim`.
-    Deterministic: the phase starts at zero. It needs no training, and so it is the vocoder's baseline.
+    Deterministic: the phase starts at zero. It needs no training.
 
     Args:
         iterations: projections to and fro.
@@ -30,10 +23,10 @@ class GriffinLim(nn.Module):
     def __init__(self, iterations: int = 32, momentum: float = 0.99) -> None:
         super().__init__()
         self.iterations, self.momentum = iterations, momentum
-        filters = LogMel().filters  # m k
-        self.register_buffer("filters", filters, persistent=False)
-        self.register_buffer("inverse", torch.linalg.pinv(filters), persistent=False)  # k m
-        self.register_buffer("window", torch.hann_window(WIN_LENGTH), persistent=False)
+        mel = LogMel()
+        self.register_buffer("filters", mel.filters, persistent=False)  # m k
+        self.register_buffer("inverse", torch.linalg.pinv(mel.filters), persistent=False)  # k m
+        self.register_buffer("window", mel.window, persistent=False)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """Log-mel "b 1 m n" to waveform "b s" in [-1, 1], 8 kHz.
@@ -41,19 +34,9 @@ class GriffinLim(nn.Module):
         Raises:
             ValueError: if the log-mel is not of shape (b, 1, 64, 64).
         """
-        magnitude = self.spectrogram(LogMel.magnitude(log_mel))  # b k n
-        waveform = griffinlim(
-            repeat_last(magnitude),
-            self.window,
-            N_FFT,
-            HOP_LENGTH,
-            WIN_LENGTH,
-            power=1.0,
-            n_iter=self.iterations,
-            momentum=self.momentum,
-            length=SAMPLES,
-            rand_init=False,
-        )
+        magnitude = repeat_last(self.spectrogram(LogMel.magnitude(log_mel)))  # b k n+1
+        options = {"power": 1.0, "n_iter": self.iterations, "momentum": self.momentum, "rand_init": False}
+        waveform = griffinlim(magnitude, self.window, N_FFT, HOP_LENGTH, WIN_LENGTH, length=SAMPLES, **options)
         return waveform.clamp(-1, 1)
 
     def spectrogram(self, mel: Tensor, steps: int = 20) -> Tensor:
@@ -85,12 +68,12 @@ class ConvNeXtBlock(nn.Module):
 
 
 class Vocoder(nn.Module):
-    """A network that says magnitude and phase of every time-frequency bin; the inverse STFT does the rest.
+    """A network that predicts magnitude and phase of every time-frequency bin, and an inverse STFT.
 
     waveform = iSTFT(exp(m) * (cos p + i sin p)), with m and (cos p, sin p) at 257 bins by 65 frames.
 
     Siuzdak 2023 ("Vocos"), section 3, without the adversarial losses: `vocoder_loss` instead. The whole
-    network runs at the mel's frame rate, so it is fast: no transposed convolution ever sees samples.
+    network runs at the mel's frame rate, so it is fast.
 
     Args:
         width: channels.
@@ -122,9 +105,9 @@ class Vocoder(nn.Module):
         return self.synthesise(*rearrange(h, "b n (three k) -> three b k n", three=3))
 
     def synthesise(self, log_magnitude: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        """The inverse STFT of what the head says, each "b k n": waveform "b s".
+        """The inverse STFT of the head's outputs, each "b k n": waveform "b s".
 
-        (cosine, sine) is a direction of any length, brought to the unit circle: no phase ever has to wrap.
+        (cosine, sine) is a vector of any length; it is scaled to the unit circle, so that no phase has to wrap.
         """
         # there are no complex numbers of bfloat16
         log_magnitude, cosine, sine = (x.float() for x in (log_magnitude, cosine, sine))
@@ -177,8 +160,7 @@ def vocoder_loss(x: Tensor, x_hat: Tensor, mel_weight: float = 2.0) -> dict[str,
         ValueError: if the two shapes differ.
     """
     if x.shape != x_hat.shape:
-        shapes = f"{tuple(x.shape)} and {tuple(x_hat.shape)}"
-        raise ValueError(f"expected two waveforms of one shape, got {shapes}")
+        raise ValueError(f"expected two waveforms of one shape, got {tuple(x.shape)} and {tuple(x_hat.shape)}")
     mel = LogMel().to(x.device)
     mel_error = (mel(x) - mel(x_hat)).abs().mean()
     stft_error = stft_distance(x, x_hat)

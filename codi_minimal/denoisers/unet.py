@@ -1,4 +1,4 @@
-"""The U-Net ε_m that all four denoisers are: over time steps, a condition, and the environment of other streams."""
+"""The U-Net ε_m that denoises text, images and audio, and on which the video denoiser builds."""
 
 from collections.abc import Sequence
 
@@ -7,36 +7,16 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from codi_minimal.denoisers.blocks import ResBlock, TransformerBlock, conv, time_embedding
+from codi_minimal.denoisers.blocks import UNetBlock
+from codi_minimal.layers import conv, time_embedding, zero
 from codi_minimal.shapes import batch_of
-
-
-class UNetBlock(nn.Module):
-    """Residual block, then a slot for what video adds, then attention. The slots are modules h → h or None.
-
-    `sides`: (l) or (h, w) of its feature maps.
-    """
-
-    def __init__(self, sides: Sequence[int], c_in: int, c_out: int, embed: int, context: int):
-        super().__init__()
-        dims = len(sides)
-        self.res = ResBlock(dims, c_in, c_out, embed)
-        self.temporal: nn.Module | None = None
-        self.transformer = TransformerBlock(c_out, context)
-        self.channels, self.sides = c_out, tuple(sides)
-
-    def forward(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
-        h = self.res(x, emb)
-        if self.temporal is not None:
-            h = self.temporal(h)
-        return self.transformer(h, context, env)
 
 
 class UNet(nn.Module):
     """ε_m(z_t, t, C, V): predicts v (or ε) of a latent "b c l" or "b c h w". CoDi sect. 3.1; LDM; DDPM, app. B.
 
-    The condition C (b, d) enters twice, added to the time embedding and as `tokens` tokens to attend to, for attention
-    over a single token would be a constant. A row of zeros in C means "no prompt", for classifier-free guidance.
+    The condition C (b, d) is used twice: it is added to the time embedding, and it becomes `tokens` tokens to attend
+    to. Attention over a single token would be a constant. A row of zeros in C means "no prompt".
 
     Args:
         shape: latent shape (c, l) or (c, h, w).
@@ -47,29 +27,24 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self,
-        shape: Sequence[int],
-        d: int = 128,
-        widths: Sequence[int] = (64, 96),
-        depth: int = 1,
-        embed: int = 160,
+        self, shape: Sequence[int], d: int = 128, widths: Sequence[int] = (64, 96), depth: int = 1, embed: int = 160,
         tokens: int = 4,
     ):
         super().__init__()
         channels, *sides = shape
-        if any(side % 2 ** (len(widths) - 1) for side in sides):
-            factor = 2 ** (len(widths) - 1)
+        factor = 2 ** (len(widths) - 1)
+        if any(side % factor for side in sides):
             raise ValueError(f"expected sides divisible by {factor} for {len(widths)} resolutions, got {tuple(sides)}")
         dims = len(sides)
         self.shape, self.d, self.embed, self.tokens = tuple(shape), d, embed, tokens
         self.time_mlp = nn.Sequential(nn.Linear(embed, embed), nn.SiLU(), nn.Linear(embed, embed))
         self.cond_mlp = nn.Sequential(nn.Linear(d, embed), nn.SiLU(), nn.Linear(embed, embed))
         self.cond_tokens = nn.Linear(d, tokens * embed)
-        self.environment: nn.Module | None = None  # a slot, as in `TransformerBlock`: (C, env) → what is added to C
+        self.environment: nn.Module | None = None  # a slot, as in `TransformerBlock`: (C, env) → residual of C
 
         width = widths[0]
         self.conv_in = conv(dims, channels, width, 3)
-        self.position = nn.Parameter(torch.zeros(width, *sides))  # onset and pitch are places
+        self.position = nn.Parameter(torch.zeros(width, *sides))  # onset and pitch are positions
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, c = [width], width
 
@@ -91,9 +66,7 @@ class UNet(nn.Module):
                 c = w
             if level:
                 self.up.append(conv(dims, c, c, 3))
-        self.out = nn.Sequential(nn.GroupNorm(8, c), nn.SiLU(), conv(dims, c, channels, 3))
-        nn.init.zeros_(self.out[-1].weight)
-        nn.init.zeros_(self.out[-1].bias)
+        self.out = nn.Sequential(nn.GroupNorm(8, c), nn.SiLU(), zero(conv(dims, c, channels, 3)))
 
     @property
     def blocks(self) -> list[UNetBlock]:
@@ -103,7 +76,7 @@ class UNet(nn.Module):
     def embed_condition(self, t: Tensor, cond: Tensor | None, env: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Embedding (b, embed) and condition tokens (b, tokens, embed) of zero-based t (b,) and C (b, d) or None.
 
-        What the environment (b, n, d_env) tells of the other streams, unfinished prompts, joins C.
+        Attention to the environment (b, n, d_env) adds a residual to C: other streams are unfinished prompts.
         """
         b = t.shape[0]  # not len(t), which torch.export takes for a constant
         cond = t.new_zeros((b, self.d), dtype=self.position.dtype) if cond is None else cond
@@ -123,7 +96,7 @@ class UNet(nn.Module):
         return self.trunk(z_t, *self.embed_condition(t, cond, env), env)
 
     def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
-        """The U itself: down, middle, up with skips."""
+        """The U itself, down, middle and up with skips: x (b, c, ...) → (b, c, ...)."""
         h = self.conv_in(x) + self.position
         skips = [h]
         for layer in self.down:

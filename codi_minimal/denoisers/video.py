@@ -1,4 +1,4 @@
-"""The video denoiser: the image U-Net on frames, which see each other by attention and by latent shift."""
+"""The video denoiser: the image U-Net on frames, which exchange information by attention and by latent shift."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from codi_minimal.denoisers.blocks import Attention, zero
 from codi_minimal.denoisers.unet import UNet
+from codi_minimal.layers import Attention, zero
 
 
 def latent_shift(x: Tensor, chunks: int = 8) -> Tensor:
-    """Delay channel chunk i of "b f c h w" by i frames; what has no past is zero. CoDi sect. 3.3, with k = `chunks`.
+    """Delays channel chunk i of "b f c h w" by i frames, and fills with zeros. CoDi sect. 3.3, with k = `chunks`.
 
-    y[:, τ, chunk i] = x[:, τ − i, chunk i]: every frame sees a slice of each of the frames before it.
+    y[:, τ, chunk i] = x[:, τ − i, chunk i]: every frame gets a slice of each of the frames before it.
     """
     if x.ndim != 5 or x.shape[2] % chunks:
         raise ValueError(f"expected (b, f, c, h, w) with c divisible by {chunks}, got {tuple(x.shape)}")
@@ -26,9 +26,9 @@ def latent_shift(x: Tensor, chunks: int = 8) -> Tensor:
 
 
 class Temporal(nn.Module):
-    """What lets frames see each other: h + conv(latent_shift(norm(h))), then attention over the frames at each place.
+    """h + conv(latent_shift(norm(h))), then attention over the frames at each position.
 
-    Both residuals end in a layer that starts at zero, so that a video U-Net does to a still what the image U-Net does.
+    Both residuals end in a layer that starts at zero, so that a video U-Net starts as the image U-Net on each frame.
     """
 
     def __init__(self, channels: int, frames: int, chunks: int = 8):
@@ -51,10 +51,10 @@ class Temporal(nn.Module):
 
 
 class FrameEmbedding(nn.Module):
-    """The embedding of t and C, told which frame it is for: (b, e) → (b f, e), e + W σ(U e + u_f), W = 0 at first.
+    """The embedding e of t and C for each frame f: (b, e) → (b f, e), e + W σ(U e + u_f), W = 0 at first. Ours.
 
-    Where a glyph is in frame f depends on f and on the prompt's verb together. Temporal attention alone would have to
-    find that product in its values; here every residual block is modulated by it.
+    The position of a glyph in frame f depends on f and on the prompt's verb together. Temporal attention alone would
+    have to find that product in its values. Here it modulates every residual block.
     """
 
     def __init__(self, embed: int, frames: int):
@@ -71,9 +71,9 @@ class FrameEmbedding(nn.Module):
 class VideoUNet(UNet):
     """ε_video over latents "b f c h w": an image `UNet` with `FrameEmbedding`, and `Temporal` in every block.
 
-    Its self-attention is over the places of all frames together. With attention over time at each place alone, a clip
-    whose colour no prompt says drifts through several: a moving glyph is never twice in the same place.
-    CoDi sect. 3.3; the embedding of the frame and the attention across places are ours.
+    Its self-attention is over the positions of all frames together. With attention over time at each position alone, a
+    clip changes its colour where no prompt gives one, because a moving glyph is never twice at the same position.
+    CoDi sect. 3.3; the embedding of the frame and the attention across positions are ours.
 
     Args:
         shape: latent shape (f, c, h, w).
@@ -91,7 +91,7 @@ class VideoUNet(UNet):
         self.frame_embedding = FrameEmbedding(self.embed, frames)
 
     def start_from(self, image: UNet) -> None:
-        """Take over the weights of a trained image denoiser of the same sizes, but for its view of other streams."""
+        """Copies the weights of a trained image denoiser of the same sizes, except its attention to other streams."""
         shared = {name: p for name, p in image.state_dict().items() if "environment." not in name}
         own = self.state_dict()
         if wrong := [name for name, p in shared.items() if name not in own or own[name].shape != p.shape]:

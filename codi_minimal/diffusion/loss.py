@@ -12,7 +12,7 @@ from codi_minimal.diffusion.schedule import Schedule
 
 
 def target(schedule: Schedule, z0: Tensor, t: Tensor, eps: Tensor, prediction: str = "v") -> Tensor:
-    """What the network is to output: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z0.
+    """The target of the network: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z0.
 
     Args:
         z0, eps: "b ...".

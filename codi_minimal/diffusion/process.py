@@ -20,7 +20,7 @@ def check_prediction(prediction: str) -> None:
 
 
 def check_same_shape(**tensors: Tensor) -> None:
-    """Raises ValueError unless all shapes agree: broadcasting would hide a mistake."""
+    """Raises ValueError unless all shapes agree, because broadcasting would hide a mistake."""
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"expected tensors of one shape, got {shapes}")
@@ -112,10 +112,3 @@ def to_eps(prediction: str, output: Tensor, z_t: Tensor, alpha, sigma) -> Tensor
     check_prediction(prediction)
     check_same_shape(output=output, z_t=z_t)
     return alpha * output + sigma * z_t if prediction == "v" else output
-
-
-def to_v(prediction: str, output: Tensor, z_t: Tensor, alpha, sigma) -> Tensor:
-    """v = (eps - sigma z_t) / alpha, or the output itself.  Arguments and errors as `to_z0`."""
-    check_prediction(prediction)
-    check_same_shape(output=output, z_t=z_t)
-    return output if prediction == "v" else (output - sigma * z_t) / alpha

@@ -8,12 +8,7 @@ import torch
 from einops import repeat
 from torch import Tensor, nn
 
-BETA_MAX = 0.999  # Nichol & Dhariwal's cap: keeps alpha_bar[T-1] above zero, so every quotient is finite
-
-
-def _check_length(T: int) -> None:
-    if not isinstance(T, int) or isinstance(T, bool) or T < 2:
-        raise ValueError(f"T: expected an integer of at least 2, got {T!r}")
+BETA_MAX = 0.999  # Nichol & Dhariwal's cap keeps alpha_bar[T-1] above zero, so that every quotient is finite
 
 
 def linear(T: int) -> Tensor:
@@ -24,9 +19,7 @@ def linear(T: int) -> Tensor:
     Returns:
         "T", float64, in (0, 0.999].
     """
-    _check_length(T)
-    scale = 1000 / T  # the same total noise whatever T
-    return torch.linspace(1e-4, 0.02, T, dtype=torch.float64, device="cpu").mul(scale).clamp(max=BETA_MAX)
+    return _betas(T, 1e-4, 0.02, power=1)
 
 
 def scaled_linear(T: int) -> Tensor:
@@ -37,10 +30,18 @@ def scaled_linear(T: int) -> Tensor:
     Returns:
         "T", float64, in (0, 0.999].
     """
+    return _betas(T, 0.00085, 0.012, power=2)
+
+
+def _betas(T: int, first: float, last: float, power: int) -> Tensor:
     _check_length(T)
-    scale = 1000 / T
-    roots = torch.linspace(0.00085**0.5, 0.012**0.5, T, dtype=torch.float64, device="cpu")
-    return roots.square().mul(scale).clamp(max=BETA_MAX)
+    roots = torch.linspace(first ** (1 / power), last ** (1 / power), T, dtype=torch.float64, device="cpu")
+    return (roots**power * (1000 / T)).clamp(max=BETA_MAX)  # the same total noise whatever T
+
+
+def _check_length(T: int) -> None:
+    if not isinstance(T, int) or isinstance(T, bool) or T < 2:
+        raise ValueError(f"T: expected an integer of at least 2, got {T!r}")
 
 
 def cosine(T: int, s: float = 0.008) -> Tensor:
@@ -66,8 +67,8 @@ def cosine(T: int, s: float = 0.008) -> Tensor:
 def shifted(u: Tensor, s: float) -> Tensor:
     """s u / (1 + (s - 1) u): times u in [0, 1], moved towards 1, where noise is strong (Esser et al. 2024, eq. 23).
 
-    The more places say the same, the stronger the noise under which they can still be read together: the colour of
-    a clip, which all frames share, is settled at times that few uniform draws would see.
+    What many positions share can be read under strong noise. The colour of a clip, which all its frames share, is
+    decided at times that few uniform draws would reach.
 
     Args:
         u: "...", uniform in [0, 1]. s: above 0; 1 leaves u as it is, at 2 two thirds are past one half.
@@ -167,7 +168,7 @@ class Schedule(nn.Module):
         if not whole or t.shape != like.shape[:1]:
             got = f"{t.dtype} {tuple(t.shape)}" if isinstance(t, Tensor) else repr(t)
             raise ValueError(f"t: expected integers of shape ({len(like)},), got {got}")
-        # a negative index would wrap around and noise with the wrong level, in silence
+        # a negative index would silently give the noise level of another t
         if t.device.type == "cpu" and t.numel() and (int(t.min()) < 0 or int(t.max()) >= self.T):
             raise ValueError(f"t: expected values in 0 … {self.T - 1}, got {int(t.min())} … {int(t.max())}")
         ones = " ".join(["1"] * (like.ndim - 1))

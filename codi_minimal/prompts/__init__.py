@@ -1,31 +1,17 @@
 """Prompt encoders, their alignment to text, and the mixing of prompts (section 3.2 of the paper)."""
 
-from .audio import AudioPromptEncoder
-from .base import PromptEncoder
-from .bridging import Temperature, clip_loss, composition_loss, repeated
-from .gap import ModalityGap, modality_gap
-from .image import ImagePromptEncoder
-from .memory import CaptionMemory
-from .mixing import mix, random_weights
-from .openclip import OpenClipImage, OpenClipText
-from .text import TextPromptEncoder
-from .video import VideoPromptEncoder
+from codi_minimal.prompts.audio import AudioPromptEncoder
+from codi_minimal.prompts.base import PromptEncoder
+from codi_minimal.prompts.bridging import Temperature, clip_loss, composition_loss, modality_gap, repeated
+from codi_minimal.prompts.image import ImagePromptEncoder
+from codi_minimal.prompts.memory import CaptionMemory
+from codi_minimal.prompts.mixing import mix
+from codi_minimal.prompts.openclip import OpenClipImage, OpenClipText
+from codi_minimal.prompts.text import TextPromptEncoder
+from codi_minimal.prompts.video import VideoPromptEncoder
 
 __all__ = [
-    "AudioPromptEncoder",
-    "CaptionMemory",
-    "ImagePromptEncoder",
-    "ModalityGap",
-    "OpenClipImage",
-    "OpenClipText",
-    "PromptEncoder",
-    "Temperature",
-    "TextPromptEncoder",
-    "VideoPromptEncoder",
-    "clip_loss",
-    "composition_loss",
-    "mix",
-    "modality_gap",
-    "random_weights",
+    "AudioPromptEncoder", "CaptionMemory", "ImagePromptEncoder", "OpenClipImage", "OpenClipText", "PromptEncoder",
+    "Temperature", "TextPromptEncoder", "VideoPromptEncoder", "clip_loss", "composition_loss", "mix", "modality_gap",
     "repeated",
-]
+]  # fmt: skip

@@ -4,20 +4,20 @@ import torch
 from einops import rearrange
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
-from torchaudio.transforms import MelSpectrogram
 
-from .base import PromptEncoder
-from .conv import ResidualBlock
+from codi_minimal.layers import ResBlock
+from codi_minimal.prompts.base import PromptEncoder
+from codi_minimal.spectrogram import MelSpectrogram
 
 DECADES = 5.0  # what lies further below a recording's peak than this (50 dB) counts as silence
 
 
 class AudioPromptEncoder(PromptEncoder):
-    """C_audio: a residual network on a log-mel picture, deaf to loudness and to when the voice starts.
+    """C_audio: a residual network on a log-mel picture. It ignores loudness and, nearly, when the voice starts.
 
-    Section 3.2 of the paper. Loudness goes when the log-mel is taken relative to its peak; the moment goes
-    when the last map is averaged, and its maximum taken, over time. There are few recordings and fewer
-    speakers, so in `train()` mode the log-mel is also warped and masked (`augment`), and features dropped.
+    Section 3.2 of the paper. The log-mel is relative to its peak, which removes loudness. The mean and the maximum of
+    the last map over time remove the onset. There are few recordings and fewer speakers, so in `train()` mode the
+    log-mel is also warped and masked (`augment`), and features are dropped.
 
     Args:
         d: dimension of the prompt space.
@@ -32,14 +32,12 @@ class AudioPromptEncoder(PromptEncoder):
 
     def __init__(self, d: int = 128, width: int = 32, dropout: float = 0.3):
         super().__init__(d)
-        # 64 filters need n_fft 512: with 256 the lowest would fall between two bins and be empty.
-        with torch.device("cpu"):  # torchaudio looks at the filters' values, which the device "meta" does not have
-            self.mel = MelSpectrogram(8000, n_fft=512, win_length=256, hop_length=128, n_mels=64)
+        self.mel = MelSpectrogram(power=2, scale="htk", norm=None)
         self.trunk = nn.Sequential(
             nn.Conv2d(1, width, 5, stride=2, padding=2),  # (b, w, 32, 32)
-            ResidualBlock(width, width, stride=2),  # (b, w, 16, 16)
-            ResidualBlock(width, 2 * width, stride=2),  # (b, 2w, 8, 8)
-            ResidualBlock(2 * width, 4 * width, stride=(2, 1)),  # (b, 4w, 4, 8)
+            ResBlock(2, width, width, stride=2),  # (b, w, 16, 16)
+            ResBlock(2, width, 2 * width, stride=2),  # (b, 2w, 8, 8)
+            ResBlock(2, 2 * width, 4 * width, stride=(2, 1)),  # (b, 4w, 4, 8)
             nn.GroupNorm(8, 4 * width),
             nn.SiLU(),
         )
@@ -47,16 +45,15 @@ class AudioPromptEncoder(PromptEncoder):
 
     def log_mel(self, wave: Tensor) -> Tensor:
         """The picture (b, 64 mels, 64 frames) of a wave (b, 8192): 1 at its peak, 0 from 50 dB below."""
-        with torch.autocast(wave.device.type, enabled=False):  # quiet bands are lost in bfloat16
-            level = self.mel(wave.float())[..., :64].clamp(min=1e-10).log10()  # centred frames are one too many
+        level = self.mel(wave).clamp(min=1e-10).log10()
         return ((level - level.amax(dim=(1, 2), keepdim=True)) / DECADES + 1).clamp(min=0)
 
     def augment(self, picture: Tensor, generator: Generator | None = None) -> Tensor:
         """Another recording of the same word, roughly.
 
         Speed ±10 %, start ±8 frames, the mel axis stretched by ±10 % and moved by ±2 (other vocal tracts), an
-        equaliser's tilt, then one band of mels and one of frames masked (SpecAugment, arXiv 1904.08779). Gain
-        is not varied: `log_mel` takes it away.
+        equaliser's tilt, then one band of mels and one of frames masked (SpecAugment, arXiv 1904.08779). `log_mel`
+        removes the gain, so it is not varied.
 
         Args:
             picture: (b, 64, 64), 0 is silence.
@@ -84,7 +81,7 @@ class AudioPromptEncoder(PromptEncoder):
         return warped
 
     def embed(self, data: Tensor) -> Tensor:
-        picture = self.log_mel(data)
+        picture = self.log_mel(data)                                            # b m f
         if self.training:
             picture = self.augment(picture)
         h = self.trunk(picture[:, None].contiguous(memory_format=torch.channels_last))

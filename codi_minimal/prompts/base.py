@@ -1,8 +1,10 @@
-"""What every prompt encoder promises: data of one modality in, points of the shared prompt space out."""
+"""The base class of all prompt encoders."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from codi_minimal.shapes import batch_of
 
 TOLERANCE = 1e-3  # how far values may overshoot their range: resampling and decoders ring a little
 
@@ -11,10 +13,10 @@ class PromptEncoder(nn.Module):
     """C_m, the encoder of modality m into the prompt space: ‖C_m(y)‖ = 1.
 
     Section 3.2 of the paper. A subclass gives `embed`; one that reads tensors also gives `shape` of one item
-    (None where any size will do), `axes`, its name in error messages, and `low`, `high`, the range of values.
+    ("any" for a size that is free), `axes`, its name in error messages, and `low`, `high`, the range of values.
     """
 
-    shape: tuple[int | None, ...]
+    shape: tuple[int | str, ...]
     axes: str
     low: float
     high: float
@@ -25,30 +27,26 @@ class PromptEncoder(nn.Module):
 
     @torch.no_grad()
     def fit_shift(self, own: Tensor, other: Tensor) -> None:
-        """Set `shift` so that embeddings `own` (b, d), encoded with the present one, lie around the centre of `other`.
+        """Sets `shift` so that embeddings `own` (b, d), encoded with the present one, lie around the centre of `other`.
 
-        Contrastive training leaves each modality in a cone of its own (Liang et al. 2022), and a denoiser that has
-        learned from prompts of one reads another's across this gap. What differs between the centres says nothing
-        of a sample, so it can go.
+        Contrastive training leaves each modality in a cone of its own (Liang et al. 2022). A denoiser that has learned
+        from prompts of one modality must read another's across this gap. The difference of the centres has no
+        information about a sample, so it can be removed. Not in the paper.
         """
         self.shift += other.mean(dim=0) - own.mean(dim=0)
 
     def check(self, data: Tensor) -> Tensor:
-        """Returns `data` as it came, or raises ValueError that says what is wrong with it."""
-        name = type(self).__name__
+        """Returns `data`, or raises a ValueError that says what is wrong with it."""
+        name, shape = type(self).__name__, batch_of(self.shape)
+        expected = f"{name} expected floats ({self.axes}) = {shape} in [{self.low:g}, {self.high:g}]"
         if not isinstance(data, Tensor) or not data.is_floating_point():
-            got = data.dtype if isinstance(data, Tensor) else type(data).__name__
-            raise ValueError(f"{name} expected a float tensor ({self.axes}), got {got}")
-        sizes = (None, *self.shape)
-        fits = data.ndim == len(sizes) and data.numel() > 0
-        if not fits or any(want not in (None, got) for want, got in zip(sizes, data.shape, strict=True)):
-            want = ", ".join("any" if size is None else str(size) for size in self.shape)
-            raise ValueError(f"{name} expected ({self.axes}) = (b, {want}), got {tuple(data.shape)}")
+            raise ValueError(f"{expected}, got {getattr(data, 'dtype', type(data).__name__)}")
+        fits = [want in ("any", got) for want, got in zip(self.shape, data.shape[1:], strict=False)]
+        if data.ndim != 1 + len(self.shape) or not data.numel() or not all(fits):
+            raise ValueError(f"{expected}, got {tuple(data.shape)}")
         lowest, highest = (bound.item() for bound in torch.aminmax(data.detach()))
         if not self.low - TOLERANCE <= lowest <= highest <= self.high + TOLERANCE:  # NaN fails this, too
-            raise ValueError(
-                f"{name} expected values in [{self.low:g}, {self.high:g}], got {lowest:g} to {highest:g}"
-            )
+            raise ValueError(f"{expected}, got {lowest:g} to {highest:g}")
         return data
 
     def embed(self, data) -> Tensor:

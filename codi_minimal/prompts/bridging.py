@@ -1,7 +1,8 @@
-"""Bridging alignment: contrastive losses that bring the prompt encoders into one space."""
+"""Bridging alignment: contrastive losses that bring the prompt encoders into one space, and a measure of the rest."""
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class Temperature(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(-math.log(tau)))
 
     def forward(self) -> Tensor:
-        # Clamp the parameter, not the result: a clamped result has no gradient to lead it back.
+        # The parameter is clamped, not the result: a clamped result would have no gradient.
         with torch.no_grad():
             self.log_scale.clamp_(0, math.log(100))
         return self.log_scale.exp()
@@ -33,7 +34,7 @@ class Temperature(nn.Module):
 def repeated(texts: Sequence[str]) -> Tensor:
     """Which strings of a batch are equal: a bool matrix (b, b), to be given as `positives`.
 
-    Captions that say the same in other words are equal by a key such as `data.meaning`, which the caller puts in.
+    The caller replaces captions of the same meaning by one key, such as `data.meaning`.
 
     >>> repeated(["seven", "red", "seven"])[0].tolist()
     [True, False, True]
@@ -50,7 +51,7 @@ def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tens
 
     Section 3.2 of the paper; with P = 1 it is CLIP's loss. Elsewhere: open_clip `ClipLoss`.
     In a small world captions repeat within a batch. Plain InfoNCE would push an item away from a caption that
-    is true of it; with `positives` the target is shared among all that match.
+    is true of it. With `positives` all captions that match share the target.
 
     Args:
         x, y: (b, d), unit norm, row i of one belongs to row i of the other.
@@ -63,20 +64,17 @@ def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tens
     Raises:
         ValueError: if shapes differ, or `positives` is not such a matrix.
     """
-    if x.ndim != 2 or x.shape != y.shape or len(x) == 0:
-        raise ValueError(f"clip_loss expected two (b, d) alike, got {tuple(x.shape)} and {tuple(y.shape)}")
+    _check_pairs("clip_loss", x, y)
     b = len(x)
     if positives is None:
         positives = torch.eye(b, dtype=torch.bool)
     elif positives.dtype != torch.bool or positives.shape != (b, b) or not positives.diagonal().all():
-        raise ValueError(
-            f"positives expected bool ({b}, {b}) with a True diagonal, "
-            f"got {positives.dtype} {tuple(positives.shape)}"
-        )
+        got = f"{positives.dtype} {tuple(positives.shape)}"
+        raise ValueError(f"positives expected bool ({b}, {b}) with a True diagonal, got {got}")
     # never in bfloat16: at a scale of 50 its logits would be off by 0.15
     with torch.autocast(x.device.type, enabled=False):
         wide = torch.promote_types(x.dtype, torch.float32)
-        logits = logit_scale * x.to(wide) @ y.to(wide).T  # (b, b)
+        logits = logit_scale * x.to(wide) @ y.to(wide).T                        # b b
     match = positives.to(logits)
     xy = F.cross_entropy(logits, match / match.sum(dim=1, keepdim=True))
     yx = F.cross_entropy(logits.T, match.T / match.T.sum(dim=1, keepdim=True))
@@ -86,16 +84,14 @@ def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tens
 def composition_loss(
     whole: Tensor, parts: Sequence[Tensor], logit_scale: Tensor | float, positives: Tensor | None = None
 ) -> Tensor:
-    """Captions that each say a part, added up, must find the caption that says the whole.
+    """The sum of captions that each give a part must find the caption that gives the whole.
 
     L = clip_loss(c / ‖c‖, whole),  c = mean_i parts_i
 
-    Not in the paper, which inherits it: composable conditioning (section 3.2) adds embeddings up and relies
-    on CLIP's space, learned from a corpus where every word occurs, to make the sum mean what its parts mean.
-    Ours learns from the captions of one small world's pictures. Two things would be missing when C_text is
-    frozen: that C("red") + C("seven") points where C("a red seven") does, and any meaning at all for words
-    that no picture shows, the verbs of motion, which C_video must find in place later. This loss asks for
-    both, of text alone.
+    Not in the paper. Composable conditioning (section 3.2) adds embeddings, and relies on CLIP's space, which was
+    learned from a large corpus, so that the sum means what its parts mean. Ours is learned from the captions of one
+    small world's pictures. There C("red") + C("seven") need not point where C("a red seven") does, and the verbs of
+    motion, which no picture shows, have no meaning when C_text is frozen. This loss teaches both from text alone.
 
     Args:
         whole: (b, d), unit norm, embeddings of captions such as "a red seven sliding left".
@@ -106,7 +102,35 @@ def composition_loss(
         ValueError: if there are no parts, or shapes differ.
     """
     if len(parts) == 0 or any(part.shape != whole.shape for part in parts):
-        raise ValueError(
-            f"parts expected a non-empty list of {tuple(whole.shape)}, got {[tuple(p.shape) for p in parts]}"
-        )
+        got = [tuple(part.shape) for part in parts]
+        raise ValueError(f"parts expected a non-empty list of {tuple(whole.shape)}, got {got}")
     return clip_loss(F.normalize(torch.stack(list(parts)).mean(dim=0), dim=-1), whole, logit_scale, positives)
+
+
+class ModalityGap(NamedTuple):
+    """Distance between two clouds' centroids, in [0, 2], and mean cosine of matched pairs, in [-1, 1]."""
+
+    distance: float
+    cosine: float
+
+
+def modality_gap(x: Tensor, y: Tensor) -> ModalityGap:
+    """The gap Δ = ‖mean_i x_i − mean_i y_i‖ (Liang et al. 2022, arXiv 2203.02053), and the mean of x_i·y_i.
+
+    Args:
+        x, y: (b, d), unit norm, row i of one belongs to row i of the other.
+
+    Raises:
+        ValueError: if shapes differ or rows are not of unit norm.
+    """
+    _check_pairs("modality_gap", x, y)
+    for cloud in (x, y):
+        if not ((cloud.norm(dim=-1) - 1).abs() < 1e-3).all():
+            raise ValueError(f"modality_gap expected unit norm, got {cloud.norm(dim=-1).tolist()[:8]}")
+    distance = (x.mean(dim=0) - y.mean(dim=0)).norm()
+    return ModalityGap(distance.item(), (x * y).sum(dim=-1).mean().item())
+
+
+def _check_pairs(what: str, x: Tensor, y: Tensor) -> None:
+    if x.ndim != 2 or x.shape != y.shape or len(x) == 0:
+        raise ValueError(f"{what} expected two (b, d) alike, got {tuple(x.shape)} and {tuple(y.shape)}")

@@ -4,24 +4,24 @@ import torch
 from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 
-from .base import PromptEncoder
-from .conv import ResidualBlock
+from codi_minimal.layers import ResBlock
+from codi_minimal.prompts.base import PromptEncoder
 
-FEATURES = 128  # length of what the trunk says of one picture
+FEATURES = 128  # of one picture, which the trunk returns
 
 
 class Trunk(nn.Sequential):
-    """A residual network from a 32×32 picture to a feature vector that still knows where things are.
+    """A residual network from 32×32 pictures "n c h w" to features (n, 128).
 
-    The last map (4×4) is flattened, not averaged: position is what the video encoder reads motion from.
+    The last map (4×4) is flattened, not averaged, because the video encoder reads motion from positions.
     """
 
     def __init__(self, width: int):
         super().__init__(
             nn.Conv2d(3, width, 3, stride=2, padding=1),  # (n, w, 16, 16)
-            ResidualBlock(width, width),  # (n, w, 16, 16)
-            ResidualBlock(width, 2 * width, stride=2),  # (n, 2w, 8, 8)
-            ResidualBlock(2 * width, 4 * width, stride=2),  # (n, 4w, 4, 4)
+            ResBlock(2, width, width),  # (n, w, 16, 16)
+            ResBlock(2, width, 2 * width, stride=2),  # (n, 2w, 8, 8)
+            ResBlock(2, 2 * width, 4 * width, stride=2),  # (n, 4w, 4, 4)
             nn.GroupNorm(8, 4 * width),
             nn.SiLU(),
             nn.Conv2d(4 * width, width, 1),  # (n, w, 4, 4)
@@ -34,7 +34,7 @@ class Trunk(nn.Sequential):
 
 
 class ImagePromptEncoder(PromptEncoder):
-    """C_image, section 3.2 of the paper (there CLIP's image tower; `openclip.py` puts one in this place).
+    """C_image, section 3.2 of the paper (there CLIP's image tower; `openclip.py` can take this place).
 
     Args:
         d: dimension of the prompt space.

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import torch
 from einops import einsum
-from torch import Generator, Tensor
+from torch import Tensor
 
 
 def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None = None) -> Tensor:
     """The weighted mean of several prompts: C = Σ_i w_i C_i, Σ_i w_i = 1.
 
-    Section 3.2 of the paper, equation for C(x_t, x_i, x_v, x_a). It is not scaled back to unit norm here: how short
-    it is tells how far the prompts point away from each other.
+    Section 3.2 of the paper, equation for C(x_t, x_i, x_v, x_a). The result is not scaled to unit norm: a short C
+    means that the prompts differ.
 
     Args:
         embeddings: k tensors (b, d), or (1, d) to be shared by the batch.
@@ -26,18 +26,14 @@ def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None =
     >>> mix([torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])], [3, 1])
     tensor([[0.7500, 0.2500]])
     """
-    k = len(embeddings)
-    shapes = [tuple(e.shape) for e in embeddings]
+    k, shapes = len(embeddings), [tuple(e.shape) for e in embeddings]
     if k == 0 or any(len(s) != 2 for s in shapes) or len({s[1] for s in shapes}) > 1:
         raise ValueError(f"mix expected a non-empty list of (b, d) with one d, got shapes {shapes}")
     b = max(s[0] for s in shapes)
     if any(s[0] not in (1, b) for s in shapes):
         raise ValueError(f"mix expected batches of {b} or 1, got shapes {shapes}")
-    stacked = torch.stack([e.expand(b, -1) for e in embeddings])  # (k, b, d)
-
-    if weights is None:
-        weights = torch.ones(k)
-    w = torch.as_tensor(weights, dtype=torch.float64).to(stacked.device)  # the shares are float32, not what they are of
+    stacked = torch.stack([e.expand(b, -1) for e in embeddings])                # k b d
+    w = torch.as_tensor([1.0] * k if weights is None else weights, dtype=torch.float64).to(stacked.device)
     if w.shape not in ((k,), (k, b)):
         raise ValueError(f"mix expected {k} weights, ({k},) or ({k}, {b}), got {tuple(w.shape)}")
     if not (w >= 0).all() or not w.isfinite().all():
@@ -47,18 +43,3 @@ def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None =
         raise ValueError("mix expected at least one weight above 0, got only zeros")
     w = w / largest  # else the sum of very large weights would be infinite
     return einsum((w / w.sum(dim=0)).to(stacked).reshape(k, -1).expand(k, b), stacked, "k b, k b d -> b d")
-
-
-def random_weights(k: int, b: int, generator: Generator) -> Tensor:
-    """Weights (k, b) from Dirichlet(1), uniform over the simplex: training sees any mixture it may be asked.
-
-    Args:
-        k: how many prompts.
-        b: batch.
-        generator: source of the draw; the result is on its device.
-    """
-    if k < 1 or b < 1:
-        raise ValueError(f"random_weights expected k >= 1 and b >= 1, got {k} and {b}")
-    # Exponentials over their sum are Dirichlet(1), and take a generator, which torch's Dirichlet does not.
-    draws = torch.empty(k, b, device=generator.device).exponential_(generator=generator)
-    return draws / draws.sum(dim=0)

@@ -4,15 +4,16 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .base import PromptEncoder
-from .image import FEATURES, ImagePromptEncoder, Trunk
+from codi_minimal.layers import transformer
+from codi_minimal.prompts.base import PromptEncoder
+from codi_minimal.prompts.image import FEATURES, ImagePromptEncoder, Trunk
 
 
 class VideoPromptEncoder(PromptEncoder):
     """C_video: the image encoder's trunk on every frame, then attention over the frames.
 
-    Section 3.2 of the paper (there frames go through CLIP and are averaged; an average of frames cannot tell
-    left from right, so ours are given their place in time and attend to one another).
+    Section 3.2 of the paper. There CLIP encodes the frames, and their embeddings are averaged. An average does not
+    depend on the order of the frames, so here each has an embedding of its time, and they attend to one another.
 
     Args:
         d: dimension of the prompt space.
@@ -31,19 +32,14 @@ class VideoPromptEncoder(PromptEncoder):
         self.shape = (frames, 3, 32, 32)
         self.trunk = Trunk(width)
         self.position = nn.Parameter(0.02 * torch.randn(frames, FEATURES))
-        layer = nn.TransformerEncoderLayer(
-            FEATURES, heads, 2 * FEATURES, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-        )
-        self.transformer = nn.TransformerEncoder(
-            layer, layers, norm=nn.LayerNorm(FEATURES), enable_nested_tensor=False
-        )
+        self.transformer = transformer(FEATURES, layers, heads, 2 * FEATURES)
         self.project = nn.Linear(FEATURES, d)
 
     def start_from(self, image: ImagePromptEncoder) -> None:
-        """Copies the trunk of a trained image encoder of the same width, to start from what it sees."""
+        """Copies the trunk of a trained image encoder of the same width."""
         self.trunk.load_state_dict(image.trunk.state_dict())
 
     def embed(self, data: Tensor) -> Tensor:
-        h = self.trunk(rearrange(data, "b f c h w -> (b f) c h w"))
+        h = self.trunk(rearrange(data, "b f c h w -> (b f) c h w"))             # (b f) 128
         h = rearrange(h, "(b f) c -> b f c", f=len(self.position)) + self.position
         return self.project(self.transformer(h).mean(dim=1))

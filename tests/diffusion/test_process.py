@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from codi_minimal.diffusion import Schedule, posterior, q_sample, snr, to_eps, to_v, to_z0, velocity
+from codi_minimal.diffusion import Schedule, posterior, q_sample, snr, to_eps, to_z0, velocity
 
 NAMES = ["linear", "scaled_linear", "cosine"]
 
@@ -73,7 +73,6 @@ def test_conversions_are_inverses(name, t):
     for prediction, output in (("v", v), ("epsilon", eps)):
         torch.testing.assert_close(to_z0(prediction, output, z_t, alpha, sigma), z0, rtol=0, atol=1e-9)
         torch.testing.assert_close(to_eps(prediction, output, z_t, alpha, sigma), eps, rtol=0, atol=1e-9)
-        torch.testing.assert_close(to_v(prediction, output, z_t, alpha, sigma), v, rtol=0, atol=1e-9)
 
 
 def test_z0_from_v_stays_exact_in_float32_at_the_end_of_cosine():
@@ -106,7 +105,7 @@ def test_bad_input():
         q_sample(schedule, z.long(), t, z.long())
     with pytest.raises(ValueError, match="one shape.*eps"):
         velocity(z, z[:, :1], 0.6, 0.8)
-    for convert in (to_z0, to_eps, to_v):
+    for convert in (to_z0, to_eps):
         with pytest.raises(ValueError, match="prediction: expected one of"):
             convert("x", z, z, 0.6, 0.8)
         with pytest.raises(ValueError, match="one shape"):

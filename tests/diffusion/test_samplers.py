@@ -9,7 +9,6 @@ from codi_minimal.diffusion import (
     make_sampler,
     posterior,
     sample,
-    to_v,
     trailing_timesteps,
     velocity,
 )
@@ -160,7 +159,7 @@ def test_last_step_lands_on_the_predicted_z0(name, eta):
     sampler = make_sampler(name, schedule, 10, eta=eta)
     z0 = Z_T.sin()
     ab = sampler.alpha_bars[9]
-    output = to_v("epsilon", (Z_T - ab**0.5 * z0) / (1 - ab) ** 0.5, Z_T, ab**0.5, (1 - ab) ** 0.5)
+    output = velocity(z0, (Z_T - ab**0.5 * z0) / (1 - ab) ** 0.5, ab**0.5, (1 - ab) ** 0.5)
     z, state = sampler.step(9, Z_T, output, noise=torch.ones_like(Z_T))
     torch.testing.assert_close(z, z0)
     assert state is None

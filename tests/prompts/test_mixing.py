@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from codi_minimal.prompts import mix, random_weights
+from codi_minimal.prompts import mix
 
 A = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 B = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
@@ -63,20 +63,3 @@ def test_mixing_two_mixtures_is_mixing_all():
 def test_bad_input_is_refused(embeddings, weights, message):
     with pytest.raises(ValueError, match=message):
         mix(embeddings, weights)
-
-
-def test_random_weights_are_uniform_on_the_simplex():
-    w = random_weights(3, 20000, torch.Generator().manual_seed(0)).double()
-    assert torch.allclose(w.sum(0), torch.ones(20000, dtype=torch.float64), atol=1e-6) and (w >= 0).all()
-    # Dirichlet(1, 1, 1): mean 1/3, variance 1/18, and each marginal is Beta(1, 2) with P(w < 1/2) = 3/4.
-    assert torch.allclose(w.mean(1), torch.full((3,), 1 / 3, dtype=torch.float64), atol=0.01)
-    assert torch.allclose(w.var(1), torch.full((3,), 1 / 18, dtype=torch.float64), atol=0.002)
-    assert (w < 0.5).double().mean().item() == pytest.approx(0.75, abs=0.01)
-
-
-def test_random_weights_come_from_the_generator_alone():
-    draws = [random_weights(2, 4, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
-    assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
-    assert torch.equal(random_weights(1, 4, torch.Generator()), torch.ones(1, 4))
-    with pytest.raises(ValueError, match="k >= 1"):
-        random_weights(0, 4, torch.Generator())

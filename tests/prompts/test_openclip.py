@@ -1,5 +1,4 @@
 import ast
-import builtins
 import inspect
 import json
 
@@ -78,19 +77,6 @@ def test_bad_input_is_refused(model):
             image(pictures)
     with pytest.raises(ValueError, match="pretrained"):
         OpenClipImage.from_pretrained("ViT-B-32")  # an architecture without weights would be noise
-
-
-def test_without_open_clip_the_error_says_what_to_install(monkeypatch, folder):
-    real = builtins.__import__
-
-    def missing(name, *args, **kwargs):
-        if name == "open_clip":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(ImportError, match="pip install open_clip_torch"):
-        OpenClipText.from_pretrained(folder)
 
 
 def test_it_is_imported_only_when_asked_for():

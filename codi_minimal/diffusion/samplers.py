@@ -1,0 +1,244 @@
+"""Samplers from z_T to z0 (DDPM, DDIM, DPM-Solver++), each one pure step, and the loop for a single stream."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from numbers import Integral
+
+import torch
+from torch import Tensor
+
+from codi_minimal.diffusion.process import check_prediction, check_same_shape, to_z0
+from codi_minimal.diffusion.schedule import Schedule, posterior_coefficients
+
+
+def trailing_timesteps(T: int, steps: int) -> list[int]:
+    """t_i = ⌊T - i T / steps + 1/2⌋ - 1: descending, zero-based (Lin et al. 2023, table 2, "trailing").
+
+    The first is T-1, where z_t is (almost) pure noise, as z_T is; other spacings start below it, where the
+    network never saw pure noise. Halves are rounded up, in whole numbers, which every language can repeat.
+    Elsewhere: diffusers `timestep_spacing="trailing"`, which rounds halves to even, so that some t differ by 1.
+
+    Raises:
+        ValueError: unless 1 <= steps <= T.
+
+    >>> trailing_timesteps(1000, 4)
+    [999, 749, 499, 249]
+    """
+    if not isinstance(steps, Integral) or isinstance(steps, bool) or not 1 <= steps <= T:
+        raise ValueError(f"steps: expected an integer in 1 … {T}, got {steps!r}")
+    steps = int(steps)
+    return [(2 * T * (steps - i) + steps) // (2 * steps) - 1 for i in range(steps)]
+
+
+class Sampler(ABC):
+    """One way from z_T to z0. It holds only constants; what changes goes in and out of `step`.
+
+    Attributes:
+        timesteps: descending, zero-based; the first is T-1.
+        alpha_bars: alpha_bar at each of them, then 1.0: the last step lands on z0. They are Python floats, hence
+            float64 and independent of devices.
+        stochastic: whether `step` needs noise (on all but the last step).
+
+    Args:
+        schedule: the one the network was trained with.
+        steps: how many times the network is called, 1 … T.
+        prediction: what the network outputs, "v" or "epsilon".
+        clip: the predicted z0 is clamped to [-clip, clip]; None for not at all. Give one with "epsilon" and a schedule
+            that ends in almost pure noise, such as "cosine": there z0 = (z - sigma eps) / alpha divides every error of
+            the network by alpha, 5e-5, and the sample explodes.
+    """
+
+    stochastic = False
+
+    def __init__(self, schedule: Schedule, steps: int, prediction: str = "v", clip: float | None = None):
+        check_prediction(prediction)
+        if clip is not None and not clip > 0:
+            raise ValueError(f"clip: expected a positive number or None, got {clip!r}")
+        self.prediction, self.clip = prediction, clip
+        self.timesteps = trailing_timesteps(schedule.T, steps)
+        table = schedule.exact_alpha_bar()
+        self.alpha_bars = [table[t].item() for t in self.timesteps] + [1.0]
+
+    def step(
+        self, i: int, z: Tensor, output: Tensor, noise: Tensor | None = None, state: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """From z at timesteps[i] to z at timesteps[i + 1] (after the last: z0).
+
+        Args:
+            i: which step, 0 … steps-1.
+            z: "b ...".
+            output: the network's, at (z, timesteps[i]), "b ...".
+            noise: unit Gaussian "b ...", if the sampler is stochastic.
+            state: what the step before returned; None at the start.
+
+        Returns:
+            z at the next timestep, and the state for the next step.
+
+        Raises:
+            ValueError: on i out of range, shapes that differ, or noise that is missing.
+        """
+        if not 0 <= i < len(self.timesteps):
+            raise ValueError(f"i: expected a step in 0 … {len(self.timesteps) - 1}, got {i}")
+        last = i == len(self.timesteps) - 1
+        if self.stochastic and not last and noise is None:
+            raise ValueError(f"noise: {type(self).__name__} expected shape {tuple(z.shape)}, got None")
+        given = {"noise": noise, "state": state}
+        check_same_shape(z=z, **{name: tensor for name, tensor in given.items() if tensor is not None})
+        alpha, sigma = self.alpha_bars[i] ** 0.5, (1 - self.alpha_bars[i]) ** 0.5
+        z0 = to_z0(self.prediction, output, z, alpha, sigma)
+        if self.clip is not None:
+            z0 = z0.clamp(-self.clip, self.clip)
+        # the last alpha_bar is 1: every method's next z is z0 itself
+        return (z0, None) if last else self.advance(i, z, z0, noise, state)
+
+    @abstractmethod
+    def advance(
+        self, i: int, z: Tensor, z0: Tensor, noise: Tensor | None, state: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The method itself, for every step but the last: next z and state, given the predicted z0."""
+
+
+class DDPM(Sampler):
+    """Ancestral sampling, z_s ~ q(z_s | z_t, z0), with the predicted z0 (DDPM, algorithm 2, with eq. 7's variance).
+
+    With fewer steps than T it is the respaced chain's posterior (Nichol & Dhariwal 2021, sect. 4).
+    Elsewhere: diffusers `DDPMScheduler(variance_type="fixed_small")`.
+    """
+
+    stochastic = True
+
+    def advance(self, i: int, z: Tensor, z0: Tensor, noise: Tensor, state: None) -> tuple[Tensor, None]:
+        c_z0, c_zt, variance = posterior_coefficients(self.alpha_bars[i], self.alpha_bars[i + 1])
+        return c_z0 * z0 + c_zt * z + variance**0.5 * noise, None
+
+
+class DDIM(Sampler):
+    """z_s = sqrt(ab_s) z0 + sqrt(1 - ab_s - τ²) eps + τ noise (Song et al. 2021, eq. 12).
+
+    ab is alpha_bar; τ is eta times the deviation of DDPM's posterior (eq. 16), so that eta = 0 is deterministic and
+    eta = 1 has DDPM's mean and variance. eps is taken from z and z0, after z0 was clipped, so that the two stay
+    consistent. Elsewhere: diffusers `DDIMScheduler(set_alpha_to_one=True)`.
+
+    Args:
+        schedule, steps, prediction, clip: as in `Sampler`.
+        eta: in [0, 1].
+    """
+
+    def __init__(
+        self, schedule: Schedule, steps: int, prediction: str = "v", clip: float | None = None, eta: float = 0.0
+    ):
+        super().__init__(schedule, steps, prediction, clip)
+        if not 0 <= eta <= 1:
+            raise ValueError(f"eta: expected a number in [0, 1], got {eta!r}")
+        self.eta, self.stochastic = eta, eta > 0
+
+    def advance(self, i: int, z: Tensor, z0: Tensor, noise: Tensor | None, state: None) -> tuple[Tensor, None]:
+        ab_t, ab_s = self.alpha_bars[i], self.alpha_bars[i + 1]
+        eps = (z - ab_t**0.5 * z0) / (1 - ab_t) ** 0.5
+        variance = self.eta**2 * posterior_coefficients(ab_t, ab_s)[2]
+        z = ab_s**0.5 * z0 + (1 - ab_s - variance) ** 0.5 * eps
+        return z + variance**0.5 * noise if self.stochastic else z, None
+
+
+class DPMSolverPP(Sampler):
+    """DPM-Solver++(2M): the probability-flow ODE, to second order, at one network call a step.
+
+    z_s = (σ_s/σ_t) z_t + α_s (1 - e^{-h}) D, D = z0 + (z0 - z0_before) / 2r (Lu et al. 2022b, alg. 2).
+
+    λ = log(α/σ), h = λ_s - λ_t, and r = h_before / h. `state` holds z0_before, the previous step's z0. With None (at
+    the start, or when starting part of the way) D = z0: first order, and the same as DDIM.
+    Elsewhere: diffusers `DPMSolverMultistepScheduler(solver_order=2, solver_type="midpoint")`.
+    """
+
+    def advance(
+        self, i: int, z: Tensor, z0: Tensor, noise: Tensor | None, state: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        ab_t, ab_s = self.alpha_bars[i], self.alpha_bars[i + 1]
+        h = _half_log_snr(ab_s) - _half_log_snr(ab_t)
+        D = z0
+        if state is not None and i > 0:
+            r = (_half_log_snr(ab_t) - _half_log_snr(self.alpha_bars[i - 1])) / h
+            D = z0 + (z0 - state) / (2 * r)
+        z = ((1 - ab_s) / (1 - ab_t)) ** 0.5 * z - ab_s**0.5 * math.expm1(-h) * D
+        return z, z0
+
+
+def _half_log_snr(alpha_bar: float) -> float:
+    return 0.5 * math.log(alpha_bar / (1 - alpha_bar))
+
+
+SAMPLERS = {"ddpm": DDPM, "ddim": DDIM, "dpm-solver++": DPMSolverPP}
+
+
+def make_sampler(
+    name: str, schedule: Schedule, steps: int, prediction: str = "v", eta: float = 0.0, clip: float | None = None
+) -> Sampler:
+    """A sampler by its name: "ddpm" (ancestral), "ddim" (takes eta) or "dpm-solver++" (second-order ODE).
+
+    Args:
+        schedule, prediction, clip: as in `Sampler`.
+        steps: network calls, 1 … T. DDPM needs hundreds, DDIM 25 to 50, DPM-Solver++ 10 to 20.
+        eta: DDIM's share of DDPM's noise, in [0, 1].
+
+    Raises:
+        ValueError: on an unknown name or prediction, steps or eta out of range, or eta without DDIM.
+
+    >>> make_sampler("ddim", Schedule("cosine", 1000), steps=4).timesteps
+    [999, 749, 499, 249]
+    """
+    if not isinstance(name, str) or name not in SAMPLERS:
+        raise ValueError(f"sampler: expected one of {sorted(SAMPLERS)}, got {name!r}")
+    if name == "ddim":
+        return DDIM(schedule, steps, prediction, clip, eta)
+    if eta != 0:
+        raise ValueError(f"eta: only 'ddim' takes one, expected 0 with {name!r}, got {eta!r}")
+    return SAMPLERS[name](schedule, steps, prediction, clip)
+
+
+@torch.no_grad()
+def sample(
+    net: Callable[..., Tensor],
+    z_T: Tensor,
+    sampler: Sampler,
+    cond: Tensor | None = None,
+    env: Tensor | None = None,
+    noises: Sequence[Tensor] | Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """From z_T to z0, one stream by itself. Wrap `net` in `guided` for guidance.
+
+    Args:
+        net: callable net(z_t, t, cond, env) -> "b ...".
+        z_T: unit Gaussian noise, "b ...".
+        cond: prompt embeddings "b d", or None.
+        env: tokens "b n d_env", or None; the same at every step.
+        noises: for a stochastic sampler, one for each step but the last: "steps-1 b ..." (more are ignored).
+        generator: draws them instead, on its own device.
+
+    Returns:
+        z0, "b ...".
+
+    Raises:
+        ValueError: if a stochastic sampler is given neither noises nor a generator, or too few.
+
+    >>> zero_is_all_there_is = lambda z_t, t, cond, env: z_t  # eps = z_t, hence z0 = 0 at pure noise
+    >>> sampler = make_sampler("ddim", Schedule("cosine", 1000), 1, prediction="epsilon")
+    >>> sample(zero_is_all_there_is, torch.ones(1, 2), sampler).abs().max() < 1e-4
+    tensor(True)
+    """
+    needed = len(sampler.timesteps) - 1 if sampler.stochastic else 0
+    if needed and noises is None and generator is None:
+        raise ValueError(f"{type(sampler).__name__}: expected noises or a generator, got neither")
+    if noises is not None and len(noises) < needed:
+        raise ValueError(f"noises: expected at least {needed}, one a step but the last, got {len(noises)}")
+    z, state = z_T, None
+    for i, t in enumerate(sampler.timesteps):
+        output = net(z, torch.full((z.shape[0],), t, dtype=torch.long, device=z.device), cond, env)
+        noise = noises[i] if noises is not None and i < needed else None
+        if noise is None and i < needed:
+            noise = torch.randn(z.shape, generator=generator, device=generator.device, dtype=z.dtype).to(z.device)
+        z, state = sampler.step(i, z, output, noise, state)
+    return z
