@@ -16,7 +16,7 @@ from einops import rearrange, reduce, repeat
 from torch import Tensor
 
 from codi_minimal.data.scenes import CANVAS, FRAMES, SAMPLES, SAMPLES_PER_ONSET, SILENCE, VIDEO_WIDTH
-from codi_minimal.data.sources import RATE, WINDOW, loudness, trim, voice_start
+from codi_minimal.data.voices import RATE, WINDOW, loudness, trim, voice_start
 from codi_minimal.inputs import TOLERANCE, check_number
 
 INK = VIDEO_WIDTH * 20 / 28  # px: an MNIST digit fills 20 of its 28 px, and the world draws those 22 px wide

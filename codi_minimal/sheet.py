@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from codi_minimal.data.scenes import FRAMES
-from codi_minimal.data.sources import RATE
+from codi_minimal.data.voices import RATE
 
 ROWS, GIVEN, LINES = 20, 8, 8  # at most: rows of a page, prompts of a row, lines of a caption
 # inches

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from codi_minimal.data.sources import RATE
+from codi_minimal.data.voices import RATE
 from codi_minimal.evaluation.statistics import share
 from codi_minimal.sheet import ACCENT, DRAW, GREY, INK, draw_sheet
 from codi_minimal.training.run import Run

@@ -1,18 +1,15 @@
-"""Talking Digits: sources, scenes, captions and pairs. ``data.world`` is for evaluation only."""
+"""Talking Digits: sources, scenes, captions and pairs. ``data.world`` is for the evaluation only."""
 
 from .captions import (
     KEPT,
     OPEN,
-    TOKENIZER,
     VOCABULARY,
     WRITTEN,
     caption,
-    detokenize,
     meaning,
     paraphrases,
     parse,
     sample_subset,
-    tokenize,
 )
 from .pairs import PAIRINGS, Drawn, Pairs, unpaired
 from .scenes import (
@@ -29,11 +26,11 @@ from .scenes import (
     render_image,
     render_video,
 )
-from .sources import Source, load, trim
+from .sources import Source, load
+from .voices import trim
 
 __all__ = [
-    "ATTRIBUTES_OF", "COLOURS", "DIGITS", "KEPT", "MOTIONS", "ONSETS", "OPEN", "PAIRINGS", "RENDERERS", "TOKENIZER",
-    "VOCABULARY", "WORDS", "WRITTEN", "Drawn", "Pairs", "Scene", "Source", "caption", "detokenize", "draw", "load",
-    "meaning", "paraphrases", "parse", "render_audio", "render_image", "render_video", "sample_subset", "tokenize",
-    "trim", "unpaired",
+    "ATTRIBUTES_OF", "COLOURS", "DIGITS", "KEPT", "MOTIONS", "ONSETS", "OPEN", "PAIRINGS", "RENDERERS", "VOCABULARY",
+    "WORDS", "WRITTEN", "Drawn", "Pairs", "Scene", "Source", "caption", "draw", "load", "meaning", "paraphrases",
+    "parse", "render_audio", "render_image", "render_video", "sample_subset", "trim", "unpaired",
 ]  # fmt: skip

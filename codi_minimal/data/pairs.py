@@ -1,4 +1,4 @@
-"""Pairs: what a learning step may see. Two modalities, from a share of the data of their own."""
+"""Pairs: a training step sees two modalities. Each pairing draws from its own share of the data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .sources import Source
 PAIRINGS = (("text", "image"), ("text", "audio"), ("text", "video"), ("audio", "video"))
 GLYPH_SHARES = {("text", "image"): 0.4, ("text", "video"): 0.4, ("audio", "video"): 0.2}
 RECORDING_SHARES = {("text", "audio"): 0.85, ("audio", "video"): 0.15}
-_VOICE = {("text", "audio"): 0.5}  # how often a digit's caption speaks of a voice; elsewhere the usual
+_VOICE = {("text", "audio"): 0.5}  # the probability that a digit's caption mentions a voice, if not the default
 _MASKABLE = ("colour", "motion", "onset")
 Index: TypeAlias = slice | list[int] | Tensor
 
@@ -32,7 +32,7 @@ class Pairs:
         pairing: one of PAIRINGS, in either order.
 
     Raises:
-        ValueError: on any other pairing, or anything but two names.
+        ValueError: `pairing` is not one of PAIRINGS.
     """
 
     def __init__(self, source: Source, pairing: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class Pairs:
         self.recordings = split_shares(source.spoken, RECORDING_SHARES, source.split_seed).get(known)
 
     def draw(self, n: int, generator: torch.Generator) -> Drawn:
-        """n pairs."""
+        """n pairs. Attributes that neither modality shows are -1."""
         scene = draw(self._source, n, generator, self.glyphs, self.recordings)
         shown = {name for m in self.pairing if m in RENDERERS for name in ATTRIBUTES_OF[m]}
         hidden = {name: torch.full_like(scene.digit, -1) for name in _MASKABLE if name not in shown}
@@ -53,7 +53,7 @@ class Pairs:
 
 
 class Drawn:
-    """Scenes seen through the two modalities of a pairing, and no third."""
+    """Scenes of which only the two modalities of a pairing can be rendered."""
 
     def __init__(self, source: Source, scene: Scene, pairing: tuple[str, str]) -> None:
         self.pairing = pairing
@@ -64,10 +64,10 @@ class Drawn:
         return len(self._scene)
 
     def render(self, name: str, idx: Index | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """One of the two modalities; audio needs the generator.
+        """Image, audio or video of the scenes, or of scenes idx. Audio needs the generator.
 
         Raises:
-            ValueError: if the pairing has no such modality, or it is text (see ``captions``).
+            ValueError: the pairing has no such modality, or it is text (see ``captions``).
         """
         if name not in self.pairing or name not in RENDERERS:
             expected = tuple(m for m in self.pairing if m in RENDERERS)
@@ -75,34 +75,30 @@ class Drawn:
         return RENDERERS[name](self._source, self._at(idx), generator)
 
     def captions(self, rng: random.Random, idx: Index | None = None, kept: Mapping[str, float] = KEPT) -> list[str]:
-        """Fresh captions: each says a random subset of what the other modality can show, as often as `kept` says.
+        """New captions of the scenes, or of scenes idx. Each call draws other words.
+
+        A caption states a random subset of the attributes that the other modality shows; `kept` has the probability
+        of each.
 
         Raises:
-            ValueError: if the pairing has no text.
+            ValueError: the pairing has no text.
         """
         if "text" not in self.pairing:
             raise ValueError(f"expected a pairing with text, got {self.pairing}")
         (other,) = set(self.pairing) - {"text"}
-        sayable = [name for name in ATTRIBUTES_OF["text"] if name in ATTRIBUTES_OF[other]]
+        names = [name for name in ATTRIBUTES_OF["text"] if name in ATTRIBUTES_OF[other]]
         voice = {"voice": _VOICE[self.pairing]} if self.pairing in _VOICE else {}
-        return describe(self._at(idx), sayable, rng, **voice, kept=kept)
-
-    def batch(self, idx: Index, rng: random.Random, generator: torch.Generator) -> dict[str, Any]:
-        """What a learning step sees: exactly two modalities, by name."""
-        return {
-            name: self.render(name, idx, generator) if name in RENDERERS else self.captions(rng, idx)
-            for name in self.pairing
-        }
+        return describe(self._at(idx), names, rng, **voice, kept=kept)
 
     def _at(self, idx: Index | None) -> Scene:
         return self._scene if idx is None else self._scene[idx]
 
 
 def unpaired(source: Source, name: str, n: int, generator: torch.Generator) -> Any:
-    """n samples of one modality alone, from all of the source: for autoencoders, which need no pair.
+    """n samples of one modality alone, from all of the source. Autoencoders are trained on them.
 
     Raises:
-        ValueError: on an unknown modality.
+        ValueError: the modality is unknown.
     """
     if name not in ATTRIBUTES_OF:
         raise ValueError(f"expected a modality of {tuple(ATTRIBUTES_OF)}, got {name!r}")

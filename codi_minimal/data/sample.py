@@ -1,15 +1,16 @@
-"""The built-in sample: scikit-learn's handwriting, and voices made by rule."""
+"""The built-in sample: scikit-learn's handwriting, and voices that are synthesised by formants."""
 
 from __future__ import annotations
 
 import numpy as np
 
-RATE = 8000
-_GLYPHS = 1437  # of 1797 train; the rest test, so that writers hardly overlap
+from .voices import RATE
+
+_GLYPHS = 1437  # of 1797; the rest are the test split. The set is ordered by writer, so that few writers are in both
 _TAKES = {"train": range(0, 5), "test": range(5, 7)}
 _HIGHEST = 3700  # Hz; harmonics end below half the rate
 _BREATH = 0.003  # a gap in a word is quiet, not digital silence
-_HOP = 16  # samples between two looks at the formants
+_HOP = 16  # samples between two values of the formants
 
 # A sound is (voice, noise, noise's centre in Hz, three formants at its start, at its end (Hz), seconds).
 # Formants roughly after Peterson & Barney 1952.
@@ -59,21 +60,21 @@ def handwriting(split: str) -> tuple[np.ndarray, list[int]]:
 
 
 def voices(split: str) -> tuple[list[np.ndarray], list[int], list[str]]:
-    """Every digit said several times by six made-up speakers: waves at 8 kHz, digits, speakers."""
+    """Several recordings of each digit by six synthetic speakers: waves at 8 kHz, digits, speakers."""
     said = [(d, s, take) for d in range(10) for s in range(len(_SPEAKERS)) for take in _TAKES[split]]
     waves = [speak(d, *_SPEAKERS[s], np.random.default_rng((d, s, take))) for d, s, take in said]
     return waves, [d for d, _, _ in said], [f"voice {s}" for _, s, _ in said]
 
 
 def speak(digit: int, pitch: float, scale: float, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """One digit by rule: x(t) = Σ_k A(k f0, t) sin(2π k ∫f0) + noise in each sound's band.
+    """A synthetic recording of one digit: x(t) = Σ_k A(k f0, t) sin(2π k ∫f0) + noise in each sound's band.
 
     Args:
         digit: 0 … 9.
         pitch: f0 in Hz, falling by a tenth over the word.
         scale: factor on all formants (short vocal tracts have high ones).
         rate: speed of speech, 1 is usual.
-        rng: each take differs a little in pitch, scale and rate.
+        rng: draws small changes of pitch, scale and rate.
 
     Returns:
         float64 "l" at 8 kHz, l <= 8192.
@@ -99,7 +100,7 @@ def speak(digit: int, pitch: float, scale: float, rate: float, rng: np.random.Ge
 
 
 def _glide(track: np.ndarray) -> np.ndarray:
-    """Moving average over 20 ms: a mouth does not jump."""
+    """Moving average over 20 ms: formants change gradually."""
     n = RATE // 50
     total = np.pad(track, ((n // 2 + 1, n - n // 2), (0, 0)), mode="edge").cumsum(0)
     return ((total[n:] - total[:-n]) / n)[: len(track)]

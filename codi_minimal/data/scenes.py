@@ -1,4 +1,4 @@
-"""Scenes: what happens, and how each modality shows it. Rules and numbers of the Talking Digits world."""
+"""Scenes of the Talking Digits world: their attributes, and how each modality renders them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLOURS = {
 }
 MOTIONS = ("left", "right", "up", "down", "growing", "shrinking")
 ONSETS = (1, 2, 3, 4)
-WORDS = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}  # what text may say
+WORDS = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}  # what a text may state
 ATTRIBUTES_OF = {
     "text": ("digit", "colour", "motion"),
     "image": ("digit", "colour"),
@@ -34,7 +34,7 @@ ATTRIBUTES_OF = {
 
 CANVAS, FRAMES, SAMPLES = 32, 8, 8192
 SAMPLES_PER_ONSET = 1000
-SILENCE = 0.002  # standard deviation of the noise where nobody speaks
+SILENCE = 0.002  # standard deviation of the noise before and after the voice
 VIDEO_WIDTH = 22.0
 _STEP = 1.5 * torch.tensor([[-1.0, 0], [1, 0], [0, -1], [0, 1], [0, 0], [0, 0]])  # px a frame (x, y)
 _GROWTH = torch.tensor([1.0, 1, 1, 1, 1.07, 1 / 1.09])  # factor on the width, a frame
@@ -66,7 +66,7 @@ class Scene:
         return Scene(**{f.name: getattr(self, f.name)[idx] for f in fields(self)})
 
     def words(self) -> list[dict[str, str]]:
-        """What a text may say of each scene, in words."""
+        """The attributes of each scene that a text may state, in words."""
         rows = zip(*(getattr(self, key).tolist() for key in WORDS), strict=True)
         return [{key: WORDS[key][i] for key, i in zip(WORDS, row, strict=True) if i >= 0} for row in rows]
 
@@ -85,7 +85,7 @@ def draw(
         recordings: the same for recordings.
 
     Raises:
-        ValueError: if a digit drawn has no glyph or recording among the indices.
+        ValueError: a digit has no glyph or no recording among the indices.
     """
 
     def integers(high: int) -> Tensor:
@@ -125,10 +125,10 @@ def render_video(source: Source, scene: Scene, generator: torch.Generator | None
 
 
 def render_audio(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
-    """The sound of each scene, "b 8192" in [-1, 1] at 8 kHz: the recording from onset · 1000, else silence.
+    """The sound of each scene, "b 8192" in [-1, 1] at 8 kHz: noise, and the recording from sample 1000 · onset.
 
     Raises:
-        ValueError: without a generator (silence is noise), or if the scene has no recording.
+        ValueError: there is no generator for the noise, or a scene has no recording.
     """
     if generator is None:
         raise ValueError("expected a torch.Generator for the noise of silence, got None")
@@ -136,8 +136,8 @@ def render_audio(source: Source, scene: Scene, generator: torch.Generator | None
     sound = SILENCE * torch.randn(len(scene), SAMPLES, generator=generator)
     starts = (SAMPLES_PER_ONSET * scene.onset).tolist()
     for row, start, recording in zip(sound, starts, scene.recording.tolist(), strict=True):
-        heard = min(int(source.lengths[recording]), SAMPLES - start)
-        row[start : start + heard] = source.recordings[recording, :heard]
+        length = min(int(source.lengths[recording]), SAMPLES - start)
+        row[start : start + length] = source.recordings[recording, :length]
     return sound
 
 
@@ -149,7 +149,7 @@ RENDERERS: dict[str, Callable[[Source, Scene, torch.Generator | None], Tensor]] 
 
 
 def _pick(digit: Tensor, labels: Tensor, pool: Tensor | None, generator: torch.Generator) -> Tensor:
-    """For each digit, one index of the pool with that label; -1 without a pool."""
+    """For each digit a random index out of the pool that has this label; -1 if there is no pool."""
     if pool is None:
         return torch.full_like(digit, -1)
     pool = pool[labels[pool].argsort(stable=True)]

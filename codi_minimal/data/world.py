@@ -1,4 +1,4 @@
-"""The whole world at once, for evaluation only: no learning step may see more than a pair (see ``pairs``)."""
+"""Scenes in all four modalities, for the evaluation only: a training step sees a pair at most (see ``pairs``)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class World:
     ) -> tuple[Scene, dict[str, Any]]:
         """n scenes, and their text, image, audio and video.
 
-        Each text says a random non-empty subset of digit, colour and motion, as often as `kept` says
-        (``captions.parse`` says which; ``Scene.words`` gives all of them).
+        Each text states a random non-empty subset of digit, colour and motion; `kept` has the probability of each.
+        ``captions.parse`` returns the subset, and ``Scene.words`` all three.
         """
         source = self.source
         scene = draw(source, n, generator, torch.arange(len(source.digits)), torch.arange(len(source.spoken)))

@@ -9,10 +9,10 @@ import soundfile
 import torch
 from torch import Tensor
 
-from codi_minimal.data.sources import MAX_SECONDS, VOICES
+from codi_minimal.data.rows import MAX_SECONDS, VOICES
 from codi_minimal.fitting import fit_audio
 
-from .files import Kind, decoding, naming, read_bytes
+from .files import Kind, read
 
 AUDIO_FILE = Kind("a recording", (".wav", ".flac", ".ogg", ".mp3"))
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"\xff")  # how files of these formats begin
@@ -30,14 +30,14 @@ def read_audio(path: str | Path) -> Tensor:
     Raises:
         ValueError: if the file cannot be read, is too long, or holds no voice.
     """
-    data = read_bytes(path, AUDIO_FILE)
-    with decoding(path, AUDIO_FILE):
-        if not data.startswith(MAGIC):
-            raise ValueError("Format not recognised.")
-        with _Stream(io.BytesIO(_closed(data))) as sound:
-            wave, rate = _samples(sound), sound.samplerate
-    with naming(path):
-        return fit_audio(_mono(torch.from_numpy(wave)), rate)
+    return read(path, AUDIO_FILE, _decode, lambda decoded: fit_audio(*decoded))
+
+
+def _decode(data: bytes) -> tuple[Tensor, int]:
+    if not data.startswith(MAGIC):
+        raise ValueError("Format not recognised.")
+    with _Stream(io.BytesIO(_closed(data))) as sound:
+        return _mono(torch.from_numpy(_samples(sound))), sound.samplerate
 
 
 class _Stream(soundfile.SoundFile):

@@ -12,7 +12,7 @@ from einops import repeat
 from PIL import Image
 from torch import Tensor
 
-from codi_minimal.data.sources import RATE
+from codi_minimal.data.voices import RATE
 
 from .clips import pyav
 

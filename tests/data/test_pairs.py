@@ -22,6 +22,14 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def views(drawn, idx):
+    """Scenes idx in the two modalities."""
+    return {
+        name: drawn.captions(random.Random(0), idx) if name == "text" else drawn.render(name, idx, generator())
+        for name in drawn.pairing
+    }
+
+
 def test_no_glyph_and_no_recording_belongs_to_two_pairings(source):
     pairs = {pairing: Pairs(source, pairing) for pairing in PAIRINGS}
     for of, labels in (("glyphs", source.digits), ("recordings", source.spoken)):
@@ -77,8 +85,8 @@ def test_anything_but_two_modalities_is_refused(sample, pairing):
 @pytest.mark.parametrize("pairing", PAIRINGS)
 def test_a_batch_is_exactly_two_modalities_and_a_third_cannot_be_had(sample, pairing):
     drawn = Pairs(sample, pairing).draw(6, generator())
-    batch = drawn.batch(torch.tensor([4, 1]), random.Random(0), generator())
-    assert tuple(batch) == pairing and len(drawn) == 6
+    batch = views(drawn, torch.tensor([4, 1]))
+    assert drawn.pairing == pairing and len(drawn) == 6
     assert all(len(data) == 2 for data in batch.values())
     for name in set(MODALITIES) - set(pairing) - {"text"}:
         with pytest.raises(ValueError, match="expected one of"):
@@ -117,7 +125,7 @@ def test_captions_are_fresh_true_and_say_only_what_the_other_shows(sample, other
 def test_both_sides_of_a_pair_are_one_scene(ruler):
     """With a tone a digit and one still glyph, sound and film of a batch tell their common onset."""
     drawn = Pairs(_many(ruler), ("audio", "video")).draw(32, generator())
-    batch = drawn.batch(torch.arange(31, -1, -1), random.Random(0), generator())
+    batch = views(drawn, torch.arange(31, -1, -1))
     heard = (batch["audio"].abs() > 0.05).int().argmax(1) // 1000
     seen = (batch["video"] - batch["video"][:, :1]).abs().amax((2, 3, 4)).gt(0.01).int().argmax(1)
     assert torch.equal(heard, seen) and len(seen.unique()) == 4

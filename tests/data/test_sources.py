@@ -274,7 +274,7 @@ def test_what_the_library_says_in_several_lines_is_said_in_one(tmp_path, monkeyp
     def fail(path):
         raise RuntimeError("no such\n  column")
 
-    monkeypatch.setattr(sources, "_read_parquet", fail)
+    monkeypatch.setattr(sources, "read_parquet", fail)
     write_glyphs(tmp_path, GLYPH)
     with pytest.raises(ValueError, match="mnist-train.parquet to be .*, got: no such column$"):
         load(tmp_path)
