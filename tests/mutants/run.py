@@ -42,6 +42,7 @@ COVER = {
     "media": ("tests/media", "tests/test_fitting.py"),
     "training": ("tests/training/test_identity.py", "tests/training"),
     "evaluation": ("tests/evaluation",),
+    "experiments": ("tests/experiments",),
     "": (
         "tests/test_layers.py", "tests/test_checkpoint.py", "tests/autoencoders/test_mel.py",
         "tests/prompts/test_encoders.py", "tests/test_codi.py", "tests/test_side_by_side.py",
