@@ -18,6 +18,7 @@ from torch import Tensor, nn
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 COMPUTED = (".mel.mel_scale.fb", ".mel.spectrogram.window")  # by `spectrogram.MelSpectrogram`
+MOVED = {"memory.captions": "additions.caption_memory.captions"}
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 MAX_JSON = 1 << 26  # bytes; Python needs many times as much memory to read them
 
@@ -126,14 +127,11 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
         ValueError: the folder or a file is missing, broken, a pickle, or of another format version.
     """
     folder = Path(folder)
+    pickles = [p for p in (folder.iterdir() if folder.is_dir() else [folder]) if p.suffix in PICKLES and p.is_file()]
+    if pickles and not (folder / WEIGHTS).exists():
+        raise ValueError(f"expected {WEIGHTS}; {min(pickles)} is a pickle, which can run code when it is read")
     if not folder.is_dir():
-        if folder.is_file() and folder.suffix in PICKLES:
-            read_tensors(folder)  # says why it is refused
         raise ValueError(f"expected a folder with {WEIGHTS} and {CONFIG}; {folder} is no folder")
-    if not (folder / WEIGHTS).exists():
-        pickles = [p.name for p in sorted(folder.iterdir()) if p.suffix in PICKLES]
-        came = f"got {', '.join(pickles)}, a pickle, which can run code when it is read"
-        raise ValueError(f"expected {WEIGHTS} in {folder}; {came if pickles else 'it does not exist'}")
     content = read_json(folder / CONFIG)
     version, config = content.get("format_version"), content.get("config")
     if version != FORMAT_VERSION:
@@ -147,12 +145,14 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
 def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a checkpoint of any age under their present names.
 
-    Earlier versions called the skip of some residual blocks "shortcut", and stored a mel spectrogram's constants.
+    Earlier versions called the skip of some residual blocks "shortcut", stored a mel spectrogram's constants, and had
+    the memory of captions elsewhere.
 
     >>> sorted(renamed({"trunk.1.shortcut.bias": torch.zeros(1), "prompt.mel.spectrogram.window": torch.zeros(256)}))
     ['trunk.1.skip.bias']
     """
-    return {k.replace(".shortcut.", ".skip."): v for k, v in tensors.items() if not k.endswith(COMPUTED)}
+    names = {k: k.replace(".shortcut.", ".skip.") for k in tensors if not k.endswith(COMPUTED)}
+    return {MOVED.get(name, name): tensors[k] for k, name in names.items()}
 
 
 def read_json(path: Path) -> dict:
@@ -206,12 +206,9 @@ def check_named(shapes: Mapping[str, Tensor], tensors: Mapping[str, Tensor], wha
 
 @torch.no_grad()
 def copy_named(target: Mapping[str, Tensor], source: Mapping[str, Tensor], what: str = "the module") -> None:
-    """Copies tensors by name, in place, if `check_named` finds nothing wrong.
+    """Copies tensors by name, in place, if `check_named` finds nothing wrong; errors as there.
 
     The target keeps its device, dtype and memory layout.
-
-    Raises:
-        ValueError: as `check_named`.
     """
     check_named(target, source, what)
     for name, tensor in source.items():
@@ -219,11 +216,7 @@ def copy_named(target: Mapping[str, Tensor], source: Mapping[str, Tensor], what:
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Loads a whole state into a module, in place, whatever its device.
-
-    Raises:
-        ValueError: as `check_named`.
-    """
+    """Loads a whole state into a module, in place, on any device; errors as of `check_named`."""
     copy_named(module.state_dict(), tensors, type(module).__name__)
 
 

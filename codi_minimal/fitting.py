@@ -1,8 +1,8 @@
 """Fits what people have (a digit photographed on paper, a voice memo, a screen recording) to the world.
 
-The rules are the world's own: light ink on black in an MNIST digit's framing, 8 kHz with the voice at a peak
-of 0.8, eight frames of 32 x 32. What is in the world's format already is kept as it is. Results are float32 on the
-CPU; tensors of float64, float16 and bfloat16 are converted.
+The world has light ink on black in an MNIST digit's framing, 8 kHz with the voice at a peak of 0.8, and eight frames of
+32 x 32. Data that is in the world's format already is not changed. Results are float32 on the CPU; tensors of float64,
+float16 and bfloat16 are converted.
 """
 
 import math
@@ -79,11 +79,11 @@ def fit_video(frames: Tensor) -> Tensor:
 
 
 def fit_audio(wave: Tensor, rate: int) -> Tensor:
-    """Lays a recording's voice, at peak 0.8, into 8192 samples at 8 kHz of the world's silence, a fixed noise.
+    """Puts a recording's voice, at peak 0.8, into 8192 samples at 8 kHz of the world's silence, which is a fixed noise.
 
-    A recording of 1.0 to 1.1 s keeps its clock: the voice stays at the time at which it starts, because that time
-    is what a voice tells a video. In any other recording it is moved to sample 2000 (onset 2), or to 1000 if it
-    would not fit. It is cut at the end. A click before the voice and a constant offset are left out.
+    In a recording of 1.0 to 1.1 s the voice keeps its start time, which a video generated from it will follow. In any
+    other recording it is moved to sample 2000 (onset 2), or to 1000 if it would not fit. It is cut at the end. A click
+    before the voice and a constant offset are removed.
 
     Exactly 8192 samples at 8 kHz, without an offset, are returned as they are.
 
@@ -148,7 +148,7 @@ def _of_squares(pixels: Tensor) -> Tensor | None:
 
 
 def _start_after_clicks(wave: np.ndarray) -> int:
-    """Where the voice starts by the world's rule, once every click with a pause behind it is passed over."""
+    """Where the voice starts by the world's rule, after all clicks that a pause follows."""
     start = voice_start(wave)
     while True:
         rms = loudness(wave[start:])[CLICK:]
@@ -178,6 +178,6 @@ def _ink(frames: Tensor, paper: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _centred(mass: Tensor) -> int:
-    """Where a glyph with this profile starts, so that its centre of mass is the canvas's middle."""
+    """Where a glyph with this profile must start to have its centre of mass in the middle of the canvas."""
     centre = (mass * (torch.arange(len(mass), dtype=mass.dtype) + 0.5)).sum() / mass.sum()
     return min(max(round(CANVAS / 2 - centre.item()), 0), CANVAS - len(mass))

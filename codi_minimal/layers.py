@@ -64,13 +64,13 @@ class ResBlock(nn.Module):
         self.skip = nn.Identity() if same else conv(dims, c_in, c_out, 1)
 
     def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
-        """"b c_in ..." and, if the block has one, the embedding "b e" → "b c_out ..."."""
-        h = self.norm2(self.conv1(F.silu(self.norm1(x))))                       # b c_out ...
+        """x "b c_in ..." and, where the block has a modulation, the embedding "b e" → "b c_out ..."."""
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))  # b c_out ...
         if self.modulation is not None:
-            scale, shift = self.modulation(F.silu(emb)).chunk(2, dim=-1)        # b c_out
+            scale, shift = self.modulation(F.silu(emb)).chunk(2, dim=-1)  # b c_out
             broadcast = (..., *[None] * (x.ndim - 2))
             h = h * (1 + scale[broadcast]) + shift[broadcast]
-        return self.skip(self.pool(x)) + self.conv2(F.silu(h))                  # b c_out ...
+        return self.skip(self.pool(x)) + self.conv2(F.silu(h))  # b c_out ...
 
 
 class Attention(nn.Module):

@@ -1,12 +1,13 @@
-"""The contact sheet: what went in and what came out, a row each, on one page.
+"""The contact sheet: one page with a row for each sample, its prompts and its outputs.
 
-Video and audio are drawn on one clock, eight frames and 8192 samples side by side, so that an eye can check
-whether the voice starts where the motion does.
+Video and audio have one time axis, eight frames above 8192 samples, so that one can see whether the voice starts when
+the motion does.
 """
 
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from codi_minimal.data.voices import RATE
 ROWS, GIVEN, LINES = 20, 8, 8  # at most: rows of a page, prompts of a row, lines of a caption
 # inches
 MARGIN, GAP, HEAD, TITLE, ROW = 0.35, 0.3, 0.55, 0.36, 2.2
-COLUMNS = {"given": 2.4, "text": 1.9, "image": 2.04, "clock": 6.8}
+COLUMNS = {"given": 2.4, "text": 1.9, "image": 2.04, "clock": 6.8}  # widths
+LEFTS = dict(zip(COLUMNS, accumulate(COLUMNS.values(), lambda x, width: x + width + GAP, initial=MARGIN), strict=False))
 STRIP, WAVE, MEL = 0.83, 0.48, 0.64  # heights in the clock column, from the top
 GREY, INK, ACCENT = "#8a8f98", "#1c2330", "#2f5d8a"
 HEADS = {"given": "given", "text": "text", "image": "image", "clock": "video and audio, on one clock"}
@@ -61,7 +63,6 @@ def draw_sheet(rows: Sequence[Mapping[str, Any]], count: int | None = None) -> F
     height = HEAD + len(rows) * (TITLE + ROW) + MARGIN
     figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
     FigureCanvasAgg(figure)
-    lefts = _lefts()
 
     def box(x: float, y: float, w: float, h: float) -> Axes:
         """Axes at x from the left and y from the top, in inches."""
@@ -70,32 +71,31 @@ def draw_sheet(rows: Sequence[Mapping[str, Any]], count: int | None = None) -> F
         return axes
 
     for name, head in HEADS.items():
-        _label(box(lefts[name], 0.2, COLUMNS[name], 0.25), head, color=GREY, size=10)
+        _label(box(LEFTS[name], 0.2, COLUMNS[name], 0.25), head, color=GREY, size=10)
     for i, row in enumerate(rows):
         top = HEAD + i * (TITLE + ROW)
-        rule = box(MARGIN, top, width - 2 * MARGIN, 0.02)
-        rule.axhline(0.5, color="#d5d9de", lw=0.8)
+        box(MARGIN, top, width - 2 * MARGIN, 0.02).axhline(0.5, color="#d5d9de", lw=0.8)
         _label(box(MARGIN, top + 0.06, width - 2 * MARGIN, 0.24), row["title"], weight="bold", size=11)
-        _row(box, lefts, top + TITLE, row)
+        _row(box, top + TITLE, row)
     if count > len(rows):
         _label(box(MARGIN, height - 0.3, width, 0.25), f"the first {len(rows)} of {count} samples", color=GREY, size=10)
     return figure
 
 
-def _row(box: Callable[..., Axes], lefts: Mapping[str, float], top: float, row: Mapping[str, Any]) -> None:
+def _row(box: Callable[..., Axes], top: float, row: Mapping[str, Any]) -> None:
     given = [(name, item) for name, items in row["prompts"].items() for item in items]
     cell = (ROW - 0.2) / min(max(len(given), 1), GIVEN)
     drawn = given if len(given) <= GIVEN else given[: GIVEN - 1]
     for i, (name, item) in enumerate(drawn):
         h = min(cell - 0.1, GIVEN_HEIGHT[name])
-        DRAW[name](box(lefts["given"], top + i * cell, COLUMNS["given"], h), item, anchor="W")
+        DRAW[name](box(LEFTS["given"], top + i * cell, COLUMNS["given"], h), item, anchor="W")
     if len(drawn) < len(given) or not given:
         rest = f"and {len(given) - len(drawn)} more" if given else "nothing"
-        _label(box(lefts["given"], top + len(drawn) * cell, COLUMNS["given"], 0.3), rest, color=GREY, style="italic")
-    outputs, x, w = row["outputs"], lefts["clock"], COLUMNS["clock"]
+        _label(box(LEFTS["given"], top + len(drawn) * cell, COLUMNS["given"], 0.3), rest, color=GREY, style="italic")
+    outputs, x, w = row["outputs"], LEFTS["clock"], COLUMNS["clock"]
     places = {
-        "text": (lefts["text"], top, COLUMNS["text"], ROW),
-        "image": (lefts["image"], top, COLUMNS["image"], COLUMNS["image"]),
+        "text": (LEFTS["text"], top, COLUMNS["text"], ROW),
+        "image": (LEFTS["image"], top, COLUMNS["image"], COLUMNS["image"]),
         "video": (x, top, w, STRIP),
         "audio": (x, top + STRIP + 0.04, w, WAVE),
     }
@@ -105,18 +105,10 @@ def _row(box: Callable[..., Axes], lefts: Mapping[str, float], top: float, row: 
         _mel(box(x, top + STRIP + WAVE + 0.08, w, MEL), outputs["audio"])
 
 
-def _lefts() -> dict[str, float]:
-    lefts, x = {}, MARGIN
-    for name, width in COLUMNS.items():
-        lefts[name] = x
-        x += width + GAP
-    return lefts
-
-
 def _label(axes: Axes, text: str, **style: Any) -> None:
-    # parse_math: a dollar sign does not start a formula. Fonts have no lone surrogates, which stand for broken bytes.
-    plain = text.encode("utf-8", "replace").decode("utf-8")
+    plain = text.encode("utf-8", "replace").decode("utf-8")  # fonts have no lone surrogates, which are broken bytes
     style = {"color": INK, "size": 11} | style
+    # parse_math: a dollar sign does not start a formula
     axes.text(0, 1, plain, va="top", ha="left", transform=axes.transAxes, parse_math=False, **style)
 
 
@@ -126,16 +118,13 @@ def _text(axes: Axes, caption: str, anchor: str = "C") -> None:
 
 
 def _image(axes: Axes, image: Tensor, anchor: str = "C") -> None:
-    pixels = rearrange(image.detach().cpu().clamp(0, 1), "c h w -> h w c").numpy()
-    axes.imshow(pixels, interpolation="nearest")
+    axes.imshow(rearrange(image.detach().cpu().clamp(0, 1), "c h w -> h w c").numpy(), interpolation="nearest")
     axes.set_anchor(anchor)
 
 
 def _video(axes: Axes, video: Tensor, anchor: str = "C") -> None:
-    framed = pad(video.detach().cpu().clamp(0, 1), (0, 1, 0, 0), value=1.0)  # a white gap after every frame
-    strip = rearrange(framed, "f c h w -> h (f w) c").numpy()
-    axes.imshow(strip, interpolation="nearest")
-    axes.set_anchor(anchor)
+    framed = pad(video, (0, 1, 0, 0), value=1.0)  # a white gap after every frame
+    _image(axes, rearrange(framed, "f c h w -> c h (f w)"), anchor)
 
 
 def _audio(axes: Axes, wave: Tensor, anchor: str = "C") -> None:

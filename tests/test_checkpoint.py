@@ -137,7 +137,7 @@ def set_config(text):
         (break_weights(lambda data: data[:6]), "cut short or corrupt"),
         (break_weights(lambda data: b""), "cut short or corrupt"),
         (break_weights(lambda data: data[:8] + b"#" + data[9:]), "cut short or corrupt"),
-        (pickled, "pytorch_model.bin, a pickle"),
+        (pickled, "pytorch_model.bin is a pickle"),
         (disguised, "model.safetensors is a pickle"),
         (break_weights(lambda data: pickle.dumps([1, 2])), "model.safetensors is a pickle"),
         (set_config('{"format_version": 1, "config"'), "is broken"),

@@ -1,4 +1,4 @@
-"""A lesson: the shipped model, but for the pieces that the notebook trains from nothing, at one of three scales."""
+"""A lesson: the shipped model with some parts untrained, which a notebook trains at one of three scales."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from codi_minimal.training.run import Run
 
 @dataclass(frozen=True)
 class Scale:
-    """How much a lesson trains: `steps` times what it says and batches of `batch` times, 4 at least of both.
+    """How much a lesson trains: `steps` and `batch` multiply each stage's numbers, which are at least 4.
 
     `pairs`, `clips`: samples that are rendered and encoded once. `n`: samples of a figure.
     """
@@ -29,7 +29,7 @@ class Scale:
     autocast: str | None = None
 
     def stage(self, steps: int, batch: int) -> tuple[int, int]:
-        """Steps and batch size of a stage that takes so many at the scale "small"."""
+        """Steps and batch size at this scale, from those at the scale "small"."""
         return max(4, int(steps * self.steps)), max(4, int(batch * self.batch))
 
 
@@ -43,7 +43,7 @@ PIECES = {"autoencoder": "autoencoder", "prompts": "prompt", "denoiser": "denois
 
 
 def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
-    """Name → tensor of all that a stage trains, as in the model's state.
+    """The part of the model's state that a stage trains: name → tensor.
 
     >>> from codi_minimal.config import preset
     >>> names = parts(CoDi(preset("tiny"), ["seven"]), "denoiser-image")
@@ -57,13 +57,13 @@ def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
     if kind == "beside":
         return {k: v for k, v in state.items() if k.startswith(f"modalities.{name}.denoiser.")}
     names = [f"modalities.{m}.{PIECES[kind]}." for m in (name.split("-") if kind == "prompts" else [name])]
-    if kind == "prompts":  # C_text is trained in the first alone, and with it what is remembered of captions
+    if kind == "prompts":  # only the first stage trains C_text, and fills the caption memory
         names = [*names, "memory."] if name == "text-image" else names[1:]
     return {k: v for k, v in state.items() if k.startswith(tuple(names)) and "environment" not in k}
 
 
 def scaled(config: Config, scale: Scale, stages: Mapping[str, int]) -> Config:
-    """The config with other numbers of steps for `stages`, and all that a scale changes."""
+    """The config at a scale, with other numbers of steps for `stages`."""
     train = config.train
     changed = dict(train.stages)
     for name, wanted in stages.items():
@@ -81,14 +81,14 @@ def begin(
     data: str | Path | None = None,
     seed: int = 1,
 ) -> Run:
-    """A run for one notebook, in a folder of its own, which is emptied: a notebook always trains anew.
+    """A run for one notebook, in a folder of its own. The folder is emptied, so that a notebook always trains anew.
 
     Args:
         lesson: the notebook's number. scale: tiny, small or base.
-        stages: those that the notebook trains, from random weights, and for how many steps at the scale "small".
-        yours: stages whose results are taken from notebooks you ran before, instead of the shipped checkpoint.
-        data: see `data.load`. seed: of weights, batches and noise; 0 gave the shipped checkpoint, whose first
-            weights would be taken for a lesson's own.
+        stages: those that the notebook trains from random weights, with their numbers of steps at the scale "small".
+        yours: stages whose results come from notebooks that you ran before, instead of the shipped checkpoint.
+        data: see `data.load`. seed: of weights, batches and noise. The shipped checkpoint was trained with seed 0, so
+            a lesson with seed 0 would start from the same weights.
 
     Raises:
         ValueError: on an unknown scale or stage, or if you have not yet trained what `yours` names.
@@ -114,7 +114,7 @@ def begin(
 
 
 def finish(run: Run, *stages: str) -> None:
-    """Keep what the notebook has trained, for `yours` of the ones after it."""
+    """Keeps what the notebook has trained, for `yours` of later notebooks."""
     run.folder.mkdir(parents=True, exist_ok=True)
     for stage in stages:
         write_tensors(run.folder.parent / f"{stage}.safetensors", parts(run.model, stage))

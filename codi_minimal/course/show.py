@@ -1,4 +1,4 @@
-"""Pictures for notebooks. Each is drawn once, as a small PNG, and shows itself at the end of a cell."""
+"""Pictures for notebooks: small PNGs that a notebook displays at the end of a cell."""
 
 import io
 import json
@@ -41,7 +41,8 @@ class Picture:
 def grid(rows: Mapping[str, Mapping[str, Sequence[Any] | Tensor]], columns: Sequence[str] = ()) -> Picture:
     """Samples in rows: {title of the row: {modality: samples}}; a row is of one modality. `columns`: their titles."""
     lines = _lines(rows)
-    figure = Figure(figsize=(_width(lines), _height(lines) + 0.3))
+    width, height = _size(lines)
+    figure = Figure(figsize=(width, height + 0.3))
     _draw(figure, lines, 0.3, columns)
     return Picture(figure)
 
@@ -54,16 +55,13 @@ def _lines(rows: Mapping[str, Mapping[str, Sequence[Any] | Tensor]]) -> list[Lin
     return [(title, *next(iter(row.items()))) for title, row in rows.items()]
 
 
-def _width(lines: Sequence[Line]) -> float:
-    return _left(lines) + max((WIDTH[name] * len(items) for _, name, items in lines), default=0)
-
-
 def _left(lines: Sequence[Line]) -> float:
     return max([1.3, *(0.15 + 0.065 * len(title) for title, *_ in lines)])  # where the samples begin
 
 
-def _height(lines: Sequence[Line]) -> float:
-    return sum(HEIGHT[name] + GAP for _, name, _ in lines)
+def _size(lines: Sequence[Line]) -> tuple[float, float]:
+    width = max((WIDTH[name] * len(items) for _, name, items in lines), default=0)
+    return _left(lines) + width, sum(HEIGHT[name] + GAP for _, name, _ in lines)
 
 
 def _draw(figure: Figure, lines: Sequence[Line], top: float, columns: Sequence[str] = ()) -> None:
@@ -84,16 +82,12 @@ def _draw(figure: Figure, lines: Sequence[Line], top: float, columns: Sequence[s
 def sheet(
     outputs: Mapping[str, Any], prompts: Mapping[str, Sequence[Any]] | None = None, titles: Sequence[str] = ()
 ) -> Picture:
-    """What `generate` gave, a row a sample: {modality: n samples}, and what each was given, {modality: n prompts}."""
-    n = len(next(iter(outputs.values())))
-    rows = [
-        {
-            "title": titles[i] if titles else f"sample {i + 1}",
-            "prompts": {name: [items[i]] for name, items in (prompts or {}).items()},
-            "outputs": {name: items[i] for name, items in outputs.items()},
-        }
-        for i in range(n)
-    ]
+    """A row for each sample: outputs of `generate` {modality: n samples}, and its prompts {modality: n prompts}."""
+    rows = []
+    for i in range(len(next(iter(outputs.values())))):
+        given = {name: [items[i]] for name, items in (prompts or {}).items()}
+        made = {name: items[i] for name, items in outputs.items()}
+        rows.append({"title": titles[i] if titles else f"sample {i + 1}", "prompts": given, "outputs": made})
     return Picture(draw_sheet(rows), dpi=65)
 
 
@@ -159,11 +153,11 @@ def right(wanted: Tensor, found: Tensor) -> str:
 
 
 class Live:
-    """Watches a stage train: its loss so far, and what it makes, drawn in one place again and again.
+    """Shows the training of a stage, its loss so far and samples, in one picture that is updated.
 
     Args:
-        run: whose `watch` this becomes. look: → {modality: samples}, drawn before, a few times meanwhile, and after.
-        loss: which of the logged losses is drawn.
+        run: set `run.watch` to this. look: returns {modality: samples} before, during and after training.
+        loss: the name of the logged loss to draw.
     """
 
     def __init__(self, run: Run, look: Callable[[], Mapping[str, Any]] | None = None, loss: str = "loss"):
@@ -177,11 +171,9 @@ class Live:
         if self.look is not None:
             self.moments[f"step {done}"] = self.look()
         picture = self.draw(stage)
-        if picture is None:
-            return
-        if self.handle is None:
+        if picture is not None and self.handle is None:
             self.handle = display(picture, display_id=True)
-        else:
+        elif picture is not None:
             self.handle.update(picture)
 
     def losses(self, stage: str) -> tuple[list[int], list[float]]:
@@ -196,8 +188,9 @@ class Live:
         lines = _lines(self.moments)
         if not steps and not lines:
             return None
-        figure = Figure(figsize=(max(6.0, _width(lines)), 2.2 + _height(lines)))
-        width, height = figure.get_size_inches()
+        width, height = _size(lines)
+        width, height = max(6.0, width), 2.2 + height
+        figure = Figure(figsize=(width, height))
         ax = figure.add_axes((0.7 / width, 1 - 1.55 / height, 5.0 / width, 1.4 / height))
         ax.plot(steps, losses, color=ACCENT, lw=1.4, marker=_dot(steps))
         ax.set(xlabel=stage, ylabel=self.loss)

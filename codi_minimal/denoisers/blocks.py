@@ -29,14 +29,14 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
         """x "b c ..." (frames are folded into b), context "b m e", env "b n d_env" or None → "b c ..."."""
-        h = x.flatten(2).transpose(1, 2)                                        # b n c
+        h = x.flatten(2).transpose(1, 2)  # b n c
         places = rearrange(self.norm1(h), "(b f) n c -> b (f n) c", f=self.frames)
         h = h + rearrange(self.self_attention(places), "b (f n) c -> (b f) n c", f=self.frames)
         h = h + self.cross_attention(self.norm2(h), context)
         if self.environment is not None and env is not None:
             h = h + self.environment(h, env)
         h = h + self.mlp(self.norm3(h))
-        return h.transpose(1, 2).reshape(x.shape)                               # b c ...
+        return h.transpose(1, 2).reshape(x.shape)  # b c ...
 
 
 class UNetBlock(nn.Module):

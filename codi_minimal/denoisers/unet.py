@@ -27,7 +27,12 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, shape: Sequence[int], d: int = 128, widths: Sequence[int] = (64, 96), depth: int = 1, embed: int = 160,
+        self,
+        shape: Sequence[int],
+        d: int = 128,
+        widths: Sequence[int] = (64, 96),
+        depth: int = 1,
+        embed: int = 160,
         tokens: int = 4,
     ):
         super().__init__()

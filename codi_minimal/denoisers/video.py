@@ -64,7 +64,7 @@ class FrameEmbedding(nn.Module):
         self.out = zero(nn.Linear(embed, embed))
 
     def forward(self, emb: Tensor) -> Tensor:
-        x = self.project(emb)[:, None] + self.frame                             # b f e
+        x = self.project(emb)[:, None] + self.frame  # b f e
         return rearrange(emb[:, None] + self.out(F.silu(x)), "b f e -> (b f) e")
 
 

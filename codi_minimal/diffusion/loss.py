@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from einops import reduce
 from torch import Tensor
 
-from codi_minimal.diffusion.process import check_prediction, check_same_shape, q_sample, snr, velocity
+from codi_minimal.diffusion.process import check_prediction, check_same_shape, q_sample, velocity
 from codi_minimal.diffusion.schedule import Schedule
 
 
@@ -31,22 +30,6 @@ def target(schedule: Schedule, z0: Tensor, t: Tensor, eps: Tensor, prediction: s
     return velocity(z0, eps, alpha, sigma) if prediction == "v" else eps
 
 
-def min_snr_weight(schedule: Schedule, t: Tensor, gamma: float, prediction: str = "v") -> Tensor:
-    """min(SNR, gamma) / (SNR + 1) for v, min(SNR, gamma) / SNR for eps (Hang et al. 2023, sect. 3.4).
-
-    It weights the error in z0 by min(SNR, gamma): the squared error in v is SNR + 1 times the one in z0,
-    that in eps SNR times.
-
-    Returns:
-        "b".
-    """
-    check_prediction(prediction)
-    if not gamma > 0:
-        raise ValueError(f"min_snr_gamma: expected a positive number or None, got {gamma!r}")
-    ratio = snr(schedule, t)
-    return ratio.clamp(max=gamma) / (ratio + 1 if prediction == "v" else ratio)
-
-
 def diffusion_loss(
     net: Callable[..., Tensor],
     z0: Tensor,
@@ -56,8 +39,6 @@ def diffusion_loss(
     cond: Tensor | None = None,
     env: Tensor | None = None,
     prediction: str = "v",
-    min_snr_gamma: float | None = None,
-    reduction: str = "mean",
 ) -> Tensor:
     """L_D = mean ‖target - net(z_t, t, cond, env)‖² (CoDi, sect. 3.1; DDPM, eq. 14).
 
@@ -72,8 +53,9 @@ def diffusion_loss(
         cond: prompt embeddings "b d", or None.
         env: the other streams' tokens "b n d_env", or None.
         prediction: what the network outputs, "v" or "epsilon".
-        min_snr_gamma: None for no weight; 5.0 is usual.
-        reduction: "mean" for a scalar, "none" for one loss a sample, "b".
+
+    Returns:
+        A scalar, the mean over samples and components.
 
     Raises:
         ValueError: on unknown names, shapes that differ, t out of range, or a network that changes the shape.
@@ -84,12 +66,7 @@ def diffusion_loss(
     >>> diffusion_loss(net, z0, t, eps, Schedule("cosine", 10), prediction="epsilon")
     tensor(1.)
     """
-    if reduction not in ("mean", "none"):
-        raise ValueError(f"reduction: expected 'mean' or 'none', got {reduction!r}")
     wanted = target(schedule, z0, t, eps, prediction)
     output = net(q_sample(schedule, z0, t, eps), t, cond, env)
     check_same_shape(output=output, target=wanted)
-    loss = reduce((output - wanted).square(), "b ... -> b", "mean")
-    if min_snr_gamma is not None:
-        loss = loss * min_snr_weight(schedule, t, min_snr_gamma, prediction).to(loss.dtype)
-    return loss.mean() if reduction == "mean" else loss
+    return (output - wanted).square().mean()

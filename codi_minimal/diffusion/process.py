@@ -72,11 +72,6 @@ def posterior(schedule: Schedule, z0: Tensor, z_t: Tensor, t: Tensor) -> tuple[T
     return mean, schedule.at("posterior_variance", t, z0)
 
 
-def snr(schedule: Schedule, t: Tensor) -> Tensor:
-    """Signal-to-noise ratio alpha_bar[t] / (1 - alpha_bar[t]): "b" -> "b"."""
-    return schedule.at("snr", t, schedule.snr.new_empty(t.shape))
-
-
 def velocity(z0: Tensor, eps: Tensor, alpha, sigma) -> Tensor:
     """v = alpha eps - sigma z0 (Salimans & Ho 2022, sect. 4).
 

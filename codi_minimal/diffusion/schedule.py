@@ -142,7 +142,6 @@ class Schedule(nn.Module):
             "alpha_bar": alpha_bar,
             "sqrt_alpha_bar": alpha_bar.sqrt(),
             "sqrt_one_minus_alpha_bar": (1 - alpha_bar).sqrt(),
-            "snr": alpha_bar / (1 - alpha_bar),
             "posterior_z0": posterior_z0,
             "posterior_zt": posterior_zt,
             "posterior_variance": posterior_variance,

@@ -14,7 +14,7 @@ from torch import Tensor
 from codi_minimal.data.scenes import FRAMES
 from codi_minimal.fitting import fit_video
 
-from .files import Content, Kind, decoding, naming, read_bytes
+from .files import Content, Kind, read
 from .pictures import as_pixels, check_size, shrink
 
 VIDEO_FILE = Kind("a clip", (".gif", ".mp4"))
@@ -28,8 +28,8 @@ Timed = Iterator[tuple[Image.Image, float, float]]  # a frame, and from when to 
 def read_video(path: str | Path) -> Tensor:
     """A clip's first second as the world's video; see `fit_video`.
 
-    The clip is seen at the middles of eight equal parts of its first second, or of all of it if it is shorter,
-    whatever its frame rate. A frame has at most 9 million pixels; those of the first second have at most 256
+    The eight frames are those at the middles of eight equal parts of the clip's first second, or of all of it if it is
+    shorter, whatever its frame rate. A frame has at most 9 million pixels; those of the first second have at most 256
     million together in an MP4, and 64 million in a GIF.
 
     Returns:
@@ -38,14 +38,14 @@ def read_video(path: str | Path) -> Tensor:
         ValueError: if the file cannot be read, is too large, or shows nothing.
         ImportError: for an MP4 without PyAV, the extra `video`.
     """
-    data = read_bytes(path, VIDEO_FILE)
-    read, most = CONTAINERS[Path(path).suffix.lower()]
-    with decoding(path, VIDEO_FILE):
-        shown, starts, end = _first_second(read(data), most)
+
+    def decode(data: bytes) -> Tensor:
+        frames, most = CONTAINERS[Path(path).suffix.lower()]
+        shown, starts, end = _first_second(frames(data), most)
         moments = (np.arange(FRAMES) + 0.5) / FRAMES * min(end, 1.0)
-        frames = as_pixels([shown[i] for i in np.searchsorted(starts, moments, side="right") - 1])
-    with naming(path):
-        return fit_video(frames)
+        return as_pixels([shown[i] for i in np.searchsorted(starts, moments, side="right") - 1])
+
+    return read(path, VIDEO_FILE, decode, fit_video)
 
 
 def _first_second(frames: Timed, most: int) -> tuple[list[Image.Image], list[float], float]:

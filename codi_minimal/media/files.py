@@ -1,12 +1,11 @@
-"""What every reader does: it checks a file before it decodes it, and says in one line what is wrong with it."""
+"""What all readers share: check a file, decode it, fit it to the world, report any fault in one line. And captions."""
 
 import io
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -24,26 +23,40 @@ class Kind(NamedTuple):
         return f"{self.name} ({', '.join(self.endings)})"
 
 
-def read_bytes(path: str | Path, expected: Kind) -> bytes:
-    """The content of a file.
+def read(path: str | Path, kind: Kind, decode: Callable[[bytes], Any], fit: Callable[[Any], Any]) -> Any:
+    """`fit(decode(content))` of a file.
 
     Args:
-        path: a file with one of the endings that are expected.
-        expected: what the file should be.
+        path: a file with one of the endings of its kind.
+        kind: what the file should be.
+        decode: may raise anything; an ImportError is passed on.
+        fit: raises a ValueError if the content is not usable.
     Raises:
-        ValueError: if there is no such file, or if it has another ending, no bytes or more than `MAX_BYTES`.
+        ValueError: that names the file: there is none; it has another ending, no bytes or more than `MAX_BYTES`; it
+            cannot be decoded; `fit` refuses the content.
     """
     path = Path(path)
     if not path.is_file():
-        came = "a folder" if path.is_dir() else "no such file"
-        raise ValueError(f"{path}: expected {expected}, got {came}")
-    suffix = path.suffix.lower()
-    if suffix not in expected.endings:
-        raise ValueError(f"{path}: expected {expected}, got the ending {suffix!r}")
+        raise ValueError(f"{path}: expected {kind}, got {'a folder' if path.is_dir() else 'no such file'}")
+    if path.suffix.lower() not in kind.endings:
+        raise ValueError(f"{path}: expected {kind}, got the ending {path.suffix.lower()!r}")
     size = path.stat().st_size
     if not 0 < size <= MAX_BYTES:
-        raise ValueError(f"{path}: expected {expected} of 1 to {MAX_BYTES:,} bytes, got {size:,}")
-    return path.read_bytes()
+        raise ValueError(f"{path}: expected {kind} of 1 to {MAX_BYTES:,} bytes, got {size:,}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            content = decode(path.read_bytes())
+    except ImportError:
+        raise
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError and their own
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = re.sub(r"\W*<([\w.]+ object at|none)\b[^>]*>'?", "", reason)  # the name that decoders give our bytes
+        raise ValueError(f"{path}: expected {kind}, got one that cannot be read ({reason})") from error
+    try:
+        return fit(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 class Content(io.BytesIO):
@@ -63,25 +76,17 @@ class Content(io.BytesIO):
         return super().read(size)
 
 
-@contextmanager
-def naming(path: str | Path) -> Iterator[None]:
-    """Puts the file's name before what a ValueError says."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+def read_text(path: str | Path) -> str:
+    """The caption in a UTF-8 text file: its words, one space apart.
+
+    Raises:
+        ValueError: if the file cannot be read, or if it holds only white space.
+    """
+    # Windows writes a mark before the first word
+    return read(path, Kind("a UTF-8 text file", (".txt",)), lambda data: data.decode("utf-8-sig"), _words)
 
 
-@contextmanager
-def decoding(path: str | Path, expected: Kind) -> Iterator[None]:
-    """Turns whatever a decoder raises into a ValueError of one line that names the file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    except ImportError:
-        raise
-    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError and their own
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        reason = re.sub(r"\W*<([\w.]+ object at|none)\b[^>]*>'?", "", reason)  # decoders know no name for our bytes
-        raise ValueError(f"{path}: expected {expected}, got one that cannot be read ({reason})") from error
+def _words(text: str) -> str:
+    if not (words := text.split()):
+        raise ValueError("expected a caption, got only white space")
+    return " ".join(words)

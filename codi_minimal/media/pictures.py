@@ -12,7 +12,7 @@ from torch import Tensor
 
 from codi_minimal.fitting import fit_image
 
-from .files import Content, Kind, decoding, naming, read_bytes
+from .files import Content, Kind, read
 
 IMAGE_FILE = Kind("a picture", (".png", ".jpg", ".jpeg", ".webp", ".bmp"))
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows many more, and starts a program of its own for PostScript
@@ -34,15 +34,11 @@ def read_image(path: str | Path) -> Tensor:
     Raises:
         ValueError: if the file cannot be read, is too large, or shows nothing.
     """
-    data = read_bytes(path, IMAGE_FILE)
-    with decoding(path, IMAGE_FILE):
-        pixels = as_pixels([_decode(data)])[0]
-    with naming(path):
-        return fit_image(pixels)
+    return read(path, IMAGE_FILE, lambda data: as_pixels([_decode(data)])[0], fit_image)
 
 
 def _decode(data: bytes) -> Image.Image:
-    """The picture, made smaller; what its decoder has in memory goes before tensors are made."""
+    """The picture, made smaller. The decoder's memory is free again before tensors are made."""
     if data.count(b"Exif\0\0") > MAX_EXIF:
         raise ValueError(f"it has more than {MAX_EXIF} segments of Exif")
     with Image.open(Content(data), formats=FORMATS) as image:

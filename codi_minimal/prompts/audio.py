@@ -81,7 +81,7 @@ class AudioPromptEncoder(PromptEncoder):
         return warped
 
     def embed(self, data: Tensor) -> Tensor:
-        picture = self.log_mel(data)                                            # b m f
+        picture = self.log_mel(data)  # b m f
         if self.training:
             picture = self.augment(picture)
         h = self.trunk(picture[:, None].contiguous(memory_format=torch.channels_last))

@@ -74,7 +74,7 @@ def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tens
     # never in bfloat16: at a scale of 50 its logits would be off by 0.15
     with torch.autocast(x.device.type, enabled=False):
         wide = torch.promote_types(x.dtype, torch.float32)
-        logits = logit_scale * x.to(wide) @ y.to(wide).T                        # b b
+        logits = logit_scale * x.to(wide) @ y.to(wide).T  # b b
     match = positives.to(logits)
     xy = F.cross_entropy(logits, match / match.sum(dim=1, keepdim=True))
     yx = F.cross_entropy(logits.T, match.T / match.T.sum(dim=1, keepdim=True))

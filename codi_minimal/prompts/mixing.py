@@ -32,7 +32,7 @@ def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None =
     b = max(s[0] for s in shapes)
     if any(s[0] not in (1, b) for s in shapes):
         raise ValueError(f"mix expected batches of {b} or 1, got shapes {shapes}")
-    stacked = torch.stack([e.expand(b, -1) for e in embeddings])                # k b d
+    stacked = torch.stack([e.expand(b, -1) for e in embeddings])  # k b d
     w = torch.as_tensor([1.0] * k if weights is None else weights, dtype=torch.float64).to(stacked.device)
     if w.shape not in ((k,), (k, b)):
         raise ValueError(f"mix expected {k} weights, ({k},) or ({k}, {b}), got {tuple(w.shape)}")

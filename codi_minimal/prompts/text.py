@@ -38,7 +38,7 @@ class TextPromptEncoder(PromptEncoder):
         return self.tokenizer.encode(data).to(self.position.device)
 
     def embed(self, data: Tensor) -> Tensor:
-        h = self.token(data) + self.position[: data.shape[1]]                   # b l c
+        h = self.token(data) + self.position[: data.shape[1]]  # b l c
         h = self.transformer(h, src_key_padding_mask=data == PAD)
-        word = (data > EOS).to(h.dtype)                                         # b l
+        word = (data > EOS).to(h.dtype)  # b l
         return self.project(einsum(h, word / word.sum(dim=1, keepdim=True), "b l c, b l -> b c"))

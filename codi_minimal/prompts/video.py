@@ -40,6 +40,6 @@ class VideoPromptEncoder(PromptEncoder):
         self.trunk.load_state_dict(image.trunk.state_dict())
 
     def embed(self, data: Tensor) -> Tensor:
-        h = self.trunk(rearrange(data, "b f c h w -> (b f) c h w"))             # (b f) 128
+        h = self.trunk(rearrange(data, "b f c h w -> (b f) c h w"))  # (b f) 128
         h = rearrange(h, "(b f) c -> b f c", f=len(self.position)) + self.position
         return self.project(self.transformer(h).mean(dim=1))

@@ -145,13 +145,7 @@ def test_every_parameter_belongs_to_a_child_and_gets_a_gradient():
 
 
 @pytest.mark.parametrize(
-    "captions, said",
-    [
-        ("a red one", "list"),
-        ([""], "1 to 5"),
-        ([3], "string"),
-        (["a red one a red one"], "1 to 5"),
-    ],
+    "captions, said", [("a red one", "list"), ([""], "1 to 5"), ([3], "string"), (["a red one a red one"], "1 to 5")]
 )
 def test_bad_captions_are_refused(captions, said):
     with pytest.raises(ValueError, match=said):

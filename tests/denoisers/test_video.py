@@ -43,9 +43,9 @@ def test_the_places_of_all_frames_attend_to_each_other():
     x, context = torch.randn(2 * 3, 32, 4, 4), torch.randn(2 * 3, 5, 16)
     block.frames = 3
     changed = x.clone()
-    changed[1, :, 0, 0] *= -1                                                   # clip 0, frame 1, one place
+    changed[1, :, 0, 0] *= -1  # clip 0, frame 1, one place
     moved = (block(changed, context, None) - block(x, context, None)).abs().amax(dim=1)
-    assert moved[:3].min() > 1e-7 and moved[3:].max() == 0                      # all of clip 0, nothing of clip 1
+    assert moved[:3].min() > 1e-7 and moved[3:].max() == 0  # all of clip 0, nothing of clip 1
 
 
 def test_once_trained_every_frame_depends_on_every_other():

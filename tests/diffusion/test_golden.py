@@ -61,9 +61,7 @@ def test_process_and_loss(row):
 
 
 @pytest.mark.parametrize(
-    "row",
-    VECTORS["samples"],
-    ids=lambda row: "-".join(str(row[key]) for key in ("sampler", "eta", "schedule")),
+    "row", VECTORS["samples"], ids=lambda row: "-".join(str(row[key]) for key in ("sampler", "eta", "schedule"))
 )
 def test_samplers(row):
     schedule = Schedule(row["schedule"], 1000)

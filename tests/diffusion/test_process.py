@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from codi_minimal.diffusion import Schedule, posterior, q_sample, snr, to_eps, to_z0, velocity
+from codi_minimal.diffusion import Schedule, posterior, q_sample, to_eps, to_z0, velocity
 
 NAMES = ["linear", "scaled_linear", "cosine"]
 
@@ -48,9 +48,7 @@ def test_posterior_is_bayes_rule(name, t):
     )
     width = 12 * variance.item() ** 0.5
     grid = torch.linspace(mean.item() - width, mean.item() + width, 4001, dtype=torch.float64)
-    log = -((z_t - (1 - beta) ** 0.5 * grid) ** 2) / (2 * beta) - (grid - before**0.5 * z0) ** 2 / (
-        2 * (1 - before)
-    )
+    log = -((z_t - (1 - beta) ** 0.5 * grid) ** 2) / (2 * beta) - (grid - before**0.5 * z0) ** 2 / (2 * (1 - before))
     weight = log.softmax(0)
     centre = (weight * grid).sum()
     assert mean.item() == pytest.approx(centre.item(), rel=1e-7, abs=1e-9)
@@ -82,15 +80,6 @@ def test_z0_from_v_stays_exact_in_float32_at_the_end_of_cosine():
     z_t = q_sample(schedule, z0, t, eps)
     back = to_z0("v", velocity(z0, eps, alpha, sigma), z_t, alpha, sigma)
     assert (back - z0).abs().max() < 1e-6
-
-
-def test_snr_falls_and_is_the_ratio_of_powers():
-    schedule = double("cosine")
-    t = torch.arange(1000)
-    ratio = snr(schedule, t)
-    alpha, sigma = schedule.alpha_sigma(t, torch.zeros(1000, 1, dtype=torch.float64))
-    torch.testing.assert_close(ratio, (alpha / sigma).square().squeeze(1))
-    assert (ratio.diff() < 0).all()
 
 
 def test_bad_input():

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from codi_minimal.diffusion import (
-    Schedule,
-    make_sampler,
-    posterior,
-    sample,
-    trailing_timesteps,
-    velocity,
-)
+from codi_minimal.diffusion import Schedule, make_sampler, posterior, sample, trailing_timesteps, velocity
 
 NAMES = ["linear", "scaled_linear", "cosine"]
 MU, S = 1.5, 0.5
@@ -56,9 +49,7 @@ def test_timesteps_start_at_the_end_and_fall(steps):
     times = trailing_timesteps(1000, steps)
     assert len(times) == steps and times[0] == 999 and times[-1] >= 0
     gaps = [a - b for a, b in zip(times, times[1:] + [-1], strict=True)]
-    assert (
-        min(gaps) > 0 and max(gaps) - min(gaps) <= 2
-    )  # even, up to rounding; the last gap ends at "no noise"
+    assert min(gaps) > 0 and max(gaps) - min(gaps) <= 2  # even, up to rounding; the last gap ends at "no noise"
 
 
 def test_halves_are_rounded_up():
@@ -112,9 +103,7 @@ def test_dpm_solver_is_closer_to_the_data_at_twenty_steps(name):
     schedule = Schedule(name, 1000, dtype=torch.float64)
     exact = gaussian_flow(Z_T, schedule.exact_alpha_bar()[-1].item(), 1.0)
     error = {
-        sampler: (sample(gaussian_net(schedule), Z_T, make_sampler(sampler, schedule, 20)) - exact)
-        .abs()
-        .max()
+        sampler: (sample(gaussian_net(schedule), Z_T, make_sampler(sampler, schedule, 20)) - exact).abs().max()
         for sampler in ("ddim", "dpm-solver++")
     }
     assert error["dpm-solver++"] < error["ddim"] / 2
@@ -183,12 +172,8 @@ def test_ancestral_sampling_of_a_gaussian_mixture(steps):
     z0 = sample(net, z_T, make_sampler("ddpm", schedule, steps), generator=generator)
     left, right = z0[z0 < 0.3], z0[z0 >= 0.3]
     assert len(left) / len(z0) == pytest.approx(0.3, abs=0.03)
-    assert left.mean().item() == pytest.approx(-1, abs=0.03) and left.std().item() == pytest.approx(
-        0.2, abs=0.03
-    )
-    assert right.mean().item() == pytest.approx(2, abs=0.04) and right.std().item() == pytest.approx(
-        0.4, abs=0.04
-    )
+    assert left.mean().item() == pytest.approx(-1, abs=0.03) and left.std().item() == pytest.approx(0.2, abs=0.03)
+    assert right.mean().item() == pytest.approx(2, abs=0.04) and right.std().item() == pytest.approx(0.4, abs=0.04)
 
 
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "dpm-solver++"])
@@ -225,10 +210,7 @@ def test_clip_bounds_the_predicted_z0_and_keeps_eps_consistent():
 def test_sampling_side_by_side_is_sampling_alone():
     """One sampler serves two streams, step by step in turn: it keeps nothing between steps."""
     schedule = Schedule("cosine", 1000, dtype=torch.float64)
-    sampler, nets = (
-        make_sampler("dpm-solver++", schedule, 6),
-        [gaussian_net(schedule, m) for m in (1.5, -0.5)],
-    )
+    sampler, nets = (make_sampler("dpm-solver++", schedule, 6), [gaussian_net(schedule, m) for m in (1.5, -0.5)])
     alone = [sample(net, Z_T, sampler) for net in nets]
     z, state = [Z_T, Z_T], [None, None]
     for i, t in enumerate(sampler.timesteps):

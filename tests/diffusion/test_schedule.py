@@ -71,10 +71,7 @@ def test_buffers_stay_out_of_checkpoints():
 
 def test_output_takes_the_dtype_of_the_latents():
     schedule = Schedule("cosine", 10)
-    assert (
-        schedule.at("beta", torch.tensor([1]), torch.zeros(1, 2, dtype=torch.bfloat16)).dtype
-        == torch.bfloat16
-    )
+    assert schedule.at("beta", torch.tensor([1]), torch.zeros(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("T", [1, 0, -5, 10.0, True])

@@ -85,8 +85,7 @@ def test_repeated_is_equality_of_captions():
 
 
 @pytest.mark.parametrize(
-    "positives",
-    [torch.ones(3, 3), torch.ones(2, 3, dtype=torch.bool), torch.zeros(3, 3, dtype=torch.bool)],
+    "positives", [torch.ones(3, 3), torch.ones(2, 3, dtype=torch.bool), torch.zeros(3, 3, dtype=torch.bool)]
 )
 def test_positives_that_are_not_a_reflexive_bool_matrix_are_refused(positives):
     with pytest.raises(ValueError, match="positives expected"):
