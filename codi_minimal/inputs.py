@@ -1,7 +1,7 @@
 """What callers hand in, checked before anything runs: data of a modality (item, batch, several prompts), numbers."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -104,6 +104,31 @@ def check_mapping(name: str, value: Any) -> dict[str, Any]:
     if value is not None and not isinstance(value, Mapping):
         raise ValueError(f"{name}: expected a dict with the names of modalities as keys, got {type(value).__name__}")
     return dict(value or {})
+
+
+def check_names(what: str, value: Any, known: Iterable[str], unique: bool = False) -> list[str]:
+    """The names in `value`, all of them known; one string is one name. `unique`: at least one, and none of them twice."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, (Sequence, Mapping)):
+        raise ValueError(f"{what}: expected a sequence of names of modalities, got {type(value).__name__}")
+    names, known = list(names), list(known)
+    if unknown := [name for name in names if not isinstance(name, str) or name not in known]:
+        raise ValueError(f"{what}: expected a modality out of {', '.join(known)}, got {unknown[0]!r}")
+    if unique and not names:
+        raise ValueError(f"{what}: expected at least one modality out of {', '.join(known)}, got none")
+    if unique and len(set(names)) != len(names):
+        raise ValueError(f"{what}: expected each modality once, got {names}")
+    return names
+
+
+def per_output(what: str, value: Any, asked: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """For each of `names` one number, or None: from one number for all, or a dict that has one for each of `asked`."""
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(names, value)
+    if missing := set(asked) - set(value):
+        raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
+    check_names(what, value, names)
+    return {name: value.get(name) for name in names}
 
 
 def check_count(samples: int, numbers: int) -> None:

@@ -2,30 +2,10 @@
 
 from codi_minimal.alignment.cross_attention import EnvironmentAttention, add_environment, environment_modules
 from codi_minimal.alignment.environment import EnvironmentEncoder, has_clock, noisy
-from codi_minimal.alignment.joint import (
-    WIRINGS,
-    Wiring,
-    check_wiring,
-    contrastive_loss,
-    cross_loss,
-    gather,
-    reading_loss,
-    wire,
-)
+from codi_minimal.alignment.joint import contrastive_loss, joint_loss
+from codi_minimal.alignment.wiring import WIRINGS, Wiring, check_wiring, gather, wire
 
 __all__ = [
-    "WIRINGS",
-    "EnvironmentAttention",
-    "EnvironmentEncoder",
-    "Wiring",
-    "add_environment",
-    "check_wiring",
-    "contrastive_loss",
-    "cross_loss",
-    "environment_modules",
-    "gather",
-    "has_clock",
-    "noisy",
-    "reading_loss",
-    "wire",
-]
+    "WIRINGS", "EnvironmentAttention", "EnvironmentEncoder", "Wiring", "add_environment", "check_wiring",
+    "contrastive_loss", "environment_modules", "gather", "has_clock", "joint_loss", "noisy", "wire",
+]  # fmt: skip

@@ -110,6 +110,14 @@ class EnvironmentEncoder(nn.Module):
         tokens = F.normalize(self.out(tokens), dim=-1) * self.d_env**0.5
         return torch.cat([tokens, self.codes.expand(t.shape[0], -1, -1)], dim=-1)
 
+    def clock_tokens(self, z0: Tensor) -> Tensor:
+        """V_m(z_0) at t = 0, (b, n, d_env), without its summary tokens, which are zeros, that is, absent.
+
+        The prompt C_m describes the content of a finished latent better than the summary does. C_m lacks the times.
+        """
+        v = self(z0, torch.zeros(len(z0), dtype=torch.long, device=z0.device))
+        return torch.cat([torch.zeros_like(v[:, : self.summary]), v[:, self.summary :]], dim=1)
+
 
 def with_motion(z: Tensor) -> Tensor:
     """Each frame of (b, f, c, h, w) with its change since the one before and until the one after: (b, f, 3c, h, w).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -10,8 +9,6 @@ from einops import repeat
 from torch import Tensor
 
 from codi_minimal.diffusion.process import check_same_shape
-
-ENV_GUIDANCE = ("with", "drop")
 
 
 def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float | Tensor) -> Tensor:
@@ -43,45 +40,34 @@ def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float | Tensor) ->
 
 def guided(
     net: Callable[..., Tensor],
-    g: float | Tensor,
-    env_guidance: str = "with",
-    until: float = 0,
-    g_env: float | Tensor | None = None,
-    start: float = math.inf,
+    g: float | Tensor | Callable[[Tensor, Tensor | None], float],
+    keep_env: bool = False,
 ) -> Callable[..., Tensor]:
-    """The network with guidance inside: same signature, one forward of twice the batch.
+    """The network with guidance inside: the same signature, one forward of twice the batch.
 
-    "No prompt" is a zero row of cond, "no environment" zero rows of env; denoisers take them so. Where one
-    branch is enough (g = 1, or nothing to leave out) the network is called with the batch as it is.
+    A zero row of cond is "no prompt", and zero rows of env are "no environment"; denoisers are trained on both. The
+    unguided branch sees neither. Where one branch is enough, because g = 1 or because there is no condition, the
+    network is called on the batch as it is.
 
     Args:
         net: callable net(z_t, t, cond, env).
-        g: guidance scale, a number, or "b", one a sample.
-        env_guidance: "with": both branches see the environment, so only the prompt is amplified (default).
-            "drop": the unconditional branch sees neither, so the environment is amplified too.
-        until: where all t of a batch are smaller there is no guidance any more, at half the cost (an interval of
-            guidance, Kynkäänniemi et al. 2024).
-        g_env: guidance scale where there is an environment, be it of zeros; None: g, as where there is none.
-        start: where all t of a batch are as large there is no guidance yet: out of noise alone the two branches differ
-            in little but what each takes for the mean of all samples, and guidance would move all of them alike.
+        g: guidance scale: a number; or "b", one a sample; or a callable (t, env) -> number.
+        keep_env: the unguided branch sees the environment, so that guidance amplifies the prompt alone.
 
     Returns:
         callable (z_t, t, cond, env) -> "b ...".
 
     Raises:
-        ValueError: on an unknown env_guidance, or, when called, on g of another batch size.
+        ValueError: when called, on g of another batch size.
     """
-    if env_guidance not in ENV_GUIDANCE:
-        raise ValueError(f"env_guidance: expected one of {ENV_GUIDANCE}, got {env_guidance!r}")
 
     def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:
-        drop_env = env is not None and env_guidance == "drop"
-        scale = g if env is None or g_env is None else g_env
-        one_branch = (not isinstance(scale, Tensor) and scale == 1) or (cond is None and not drop_env)
-        if one_branch or bool(((t < until) | (t >= start)).all()):
+        scale = g(t, env) if callable(g) else g
+        unconditional = cond is None and (env is None or keep_env)
+        if unconditional or (not isinstance(scale, Tensor) and scale == 1):
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])
-        envs = None if env is None else torch.cat([torch.zeros_like(env) if drop_env else env, env])
+        envs = None if env is None else torch.cat([env if keep_env else torch.zeros_like(env), env])
         output = net(torch.cat([z_t, z_t]), torch.cat([t, t]), conds, envs)
         return classifier_free_guidance(*output.chunk(2), scale)
 

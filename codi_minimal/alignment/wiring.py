@@ -1,0 +1,67 @@
+"""Which stream sees the environment of which others."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from codi_minimal.alignment.environment import CLOCK
+
+WIRINGS = ("others", "own", "pooled", "off")
+Wiring: TypeAlias = str | Mapping[str, Sequence[str]]
+
+
+def wire(
+    tokens: Mapping[str, Tensor | None], wiring: Wiring = "others", given: Sequence[Tensor] = ()
+) -> dict[str, Tensor | None]:
+    """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.4.
+
+    - "others": the tokens of all other streams. This is the paper's text.
+    - "own": a stream's own tokens. This is what the paper's public code does; streams learn nothing of each other.
+    - "pooled": one token for each other stream, the mean of its tokens, which has no clock.
+    - "off": nothing.
+    - a mapping: of the other streams, only those that it names for a stream.
+
+    Args:
+        tokens: for each stream its tokens (b, n, d_env), or None where no stream needs them.
+        given: tokens of prompts. Every stream sees them as it sees other streams, except under "own" and "off".
+
+    Returns:
+        For each stream its environment, or None where there is nothing to see.
+
+    Raises:
+        ValueError: on an unknown wiring.
+    """
+    check_wiring(wiring)
+    if wiring in ("own", "off"):
+        return dict(tokens) if wiring == "own" else dict.fromkeys(tokens)
+    env: dict[str, Tensor | None] = {}
+    for name in tokens:
+        seen = set(tokens) if isinstance(wiring, str) else set(wiring.get(name, ()))
+        # sorted, because the order of the outputs must not matter
+        others = [tokens[other] for other in sorted(tokens) if other in seen - {name}]
+        visible = [*(x for x in others if x is not None), *given]
+        env[name] = gather(visible, wiring) if visible else None
+    return env
+
+
+def check_wiring(wiring: Wiring) -> None:
+    """ValueError lists the wirings there are; a mapping's values are sequences of names."""
+    if isinstance(wiring, Mapping):
+        if wrong := {n: seen for n, seen in wiring.items() if isinstance(seen, str) or not isinstance(seen, Sequence)}:
+            raise ValueError(f"wiring: expected a sequence of names for each stream, got {wrong}")
+    elif wiring not in WIRINGS:
+        raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, or a mapping, got {wiring!r}")
+
+
+def gather(streams: Sequence[Tensor], wiring: Wiring = "others") -> Tensor:
+    """The tokens (b, n_i, d_env) of several streams as one sequence (b, Σ n_i, d_env).
+
+    Under "pooled" each stream is one token, the mean of its own, scaled to their norm, without a clock.
+    """
+    if wiring == "pooled":
+        means = [F.pad(x[..., :-CLOCK].mean(dim=1, keepdim=True), (0, CLOCK)) for x in streams]
+        streams = [F.normalize(x, dim=-1) * x.shape[-1] ** 0.5 for x in means]
+    return torch.cat(list(streams), dim=1)

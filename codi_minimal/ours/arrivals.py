@@ -1,0 +1,41 @@
+"""Ours: a stream that is finished before others becomes a prompt for them.
+
+Source: our own. A finished output can be read by its prompt encoder, which is more certain than V.
+Buys: `python -m codi_minimal experiment additions` (docs/ablation.md): colour and digit, image–video.
+Without it: remove this file and its line in `recipes.py`; a finished stream stays a stream, at t = 0.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from codi_minimal.config import checked
+from codi_minimal.recipe import Addition
+from codi_minimal.sample import Joint, Stream
+
+
+@checked
+class Arrivals(Addition):
+    """C of a finished stream makes up half of the condition of the others; of its tokens the clock alone stays.
+
+    It needs streams that finish at different times, see `stagger`.
+    """
+
+    def finished(self, joint: Joint, stream: Stream) -> tuple[Tensor, Tensor] | None:
+        if joint.recipe.wiring not in ("others", "off"):
+            return None
+        m, made = stream.modality, stream.modality.autoencoder.decode(stream.z)
+
+        def c(batch: Any) -> Tensor:
+            return joint.model.read_prompt(m.name, batch, joint.recipe)
+
+        try:
+            prompt = c(made)
+        except ValueError:  # a caption of no words or too many, or numbers that are not finite: no prompt
+            prompt = torch.zeros(len(made), joint.model.config.model.d, device=stream.z.device)
+            for i in range(len(made)):
+                with suppress(ValueError):
+                    prompt[i] = c(made[i : i + 1])[0]
+        return prompt, m.environment.clock_tokens(stream.z)

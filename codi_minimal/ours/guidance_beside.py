@@ -1,0 +1,28 @@
+"""Ours: a stream is guided more strongly where it has an environment.
+
+Source: our own. The environment is a weaker condition than C, and needs a larger guidance scale.
+Buys: `python -m codi_minimal experiment additions` (docs/ablation.md): outputs agree more often.
+Without it: remove this file and its line in `recipes.py`; the guidance of the recipe holds everywhere.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from codi_minimal.config import Finite, checked
+from codi_minimal.recipe import Addition
+
+
+@checked
+class GuidanceBeside(Addition):
+    """Where a stream has an environment, its scale is `g` in place of the recipe's. An explicit `guidance` overrules both.
+
+    Args:
+        g: modality -> guidance scale.
+    """
+
+    g: Mapping[str, Finite]
+    replaceable = True
+
+    def scale(self, name: str, g: float, t: float, env: Tensor | None) -> float:
+        return g if env is None else self.g.get(name, g)

@@ -1,0 +1,83 @@
+"""Ours: streams start one after the other, the smallest first, instead of all at once.
+
+Source: denoisers may be at different times of their own, UniDiffuser (Bao et al. 2023).
+Buys: `python -m codi_minimal experiment additions` (docs/ablation.md): the digit among all four outputs.
+Without it: remove this file and its line in `recipes.py`; all streams are denoised at the same t.
+"""
+
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from codi_minimal.alignment import wire
+from codi_minimal.config import Share, checked
+from codi_minimal.recipe import Addition
+from codi_minimal.sample import Joint, Stream
+
+
+@checked
+class Stagger(Addition):
+    """Each stream starts `share` of the way later than the one before it. At 1 they run strictly one after the other.
+
+    All at once, streams must decide together, out of noise. A stream that is ahead is less noisy, and can be read by
+    those that follow. Both ways sample the same joint distribution, because V is given the time of its own stream.
+
+    Streams of fewer steps rest at some ticks. A stream without a step behind it has no tokens: what V makes of pure
+    noise would only be amplified by guidance. A stream that is finished may become a prompt, see `Addition.finished`.
+    """
+
+    share: Share = 0.85
+
+    def loop(self, joint: Joint, streams: Mapping[str, Stream]) -> bool:
+        queue = sorted(streams, key=lambda name: (streams[name].z[0].numel(), name))
+        ticks = max(len(stream.sampler.timesteps) for stream in streams.values())
+        start = {name: round(self.share * ticks * i) for i, name in enumerate(queue)}
+        said: dict[str, Tensor] = {}  # tokens of streams that became prompts
+        known: dict[str, tuple[int, Tensor]] = {}  # tokens of each stream, and after how many steps
+        wiring, cond = joint.recipe.wiring, joint.cond
+        for tick in joint.bar(range(1, ticks + max(start.values()) + 1)):
+            due = [name for name, stream in streams.items() if is_due(stream, tick - start[name], ticks)]
+            tokens = dict(said)
+            for name in streams.keys() - said.keys():
+                if wiring == "own" or set(due) - {name}:  # else nobody looks at it now
+                    tokens[name] = tokens_after_a_step(streams[name], known, name)
+                else:
+                    tokens[name] = silence(streams[name])
+            env = wire(tokens, wiring, joint.tokens)
+            for name in due:
+                streams[name].step(cond, env[name], joint.recipe.autocast)
+            for name in (name for name in queue if streams[name].done and name not in said):
+                prompt = None if len(said) + 1 == len(streams) else finished(joint, streams[name])
+                if prompt is not None:
+                    said[name] = prompt[1]
+                    cond = F.normalize(prompt[0] if cond is None else cond + prompt[0], dim=-1)
+        return True
+
+
+def is_due(stream: Stream, tick: int, ticks: int) -> bool:
+    """Whether to step at this tick of its own: with fewer steps a stream rests at some, to keep pace with the others."""
+    return stream.taken * ticks < min(tick, ticks) * len(stream.sampler.timesteps)
+
+
+def silence(stream: Stream) -> Tensor:
+    """As many tokens (b, n, d_env) of zeros: an absent stream."""
+    v = stream.modality.environment
+    return stream.z.new_zeros(len(stream.z), v.summary + v.clock, v.d_env)
+
+
+def tokens_after_a_step(stream: Stream, known: dict[str, tuple[int, Tensor]], name: str) -> Tensor:
+    """The tokens of a stream, encoded once after each of its steps, and silence before its first."""
+    if stream.taken == 0:
+        return silence(stream)
+    if known.get(name, (0,))[0] != stream.taken:
+        known[name] = stream.taken, stream.tokens()
+    return known[name][1]
+
+
+def finished(joint: Joint, stream: Stream) -> tuple[Tensor, Tensor] | None:
+    """What the recipe makes of a stream that is finished before others."""
+    for addition in joint.recipe.additions:
+        if (prompt := addition.finished(joint, stream)) is not None:
+            return prompt
+    return None

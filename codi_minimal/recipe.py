@@ -1,0 +1,162 @@
+"""A recipe: how `generate` samples. Its defaults are the paper's; what it adds to them is a list of additions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from codi_minimal.alignment import Wiring, check_wiring
+from codi_minimal.inputs import check_number, check_whole
+
+if TYPE_CHECKING:
+    from codi_minimal.codi import CoDi
+    from codi_minimal.sample import Joint, Stream
+
+ADDITIONS: dict[str, type[Addition]] = {}  # the name of an addition's file -> its class; each class enters itself
+AUTOCAST = (None, "bf16")
+
+
+class Addition:
+    """One idea beside the paper. Every method here leaves the paper's way as it is; a subclass replaces some.
+
+    A subclass is a frozen dataclass of plain numbers, made by `config.checked`, in a file of its own in `ours/`.
+    """
+
+    replaceable = False  # whether an explicit `guidance` takes the place of this addition's `scale`
+
+    def __init_subclass__(cls) -> None:
+        ADDITIONS[cls.__module__.rpartition(".")[2]] = cls
+
+    def attach(self, model: CoDi) -> None:
+        """Give a new model what the addition needs: weights, or hooks on its modules."""
+
+    def outputs(self, model: CoDi, names: Sequence[str], prompted: bool) -> list[str]:
+        """The streams that are denoised, where `names` were asked for."""
+        return list(names)
+
+    def prompt(self, model: CoDi, c: Tensor) -> Tensor:
+        """What becomes of the prompts C_m(y) (b, d) of one modality before they are mixed."""
+        return c
+
+    def tokens(self, model: CoDi, prompts: Mapping[str, list[Any]]) -> list[Tensor]:
+        """Environment tokens (b, n, d_env) that prompts add to those of streams; b is 1 or that of the prompts."""
+        return []
+
+    def scale(self, name: str, g: float, t: float, env: Tensor | None) -> float:
+        """The guidance scale of output `name` at a share t of T, given the scale g so far."""
+        return g
+
+    def keeps_environment(self, name: str) -> bool:
+        """Whether the unguided branch of output `name` sees the environment, too."""
+        return False
+
+    def loop(self, joint: Joint, streams: Mapping[str, Stream]) -> bool:
+        """Denoise all streams in place of `sample.joint_sample`. False: not done."""
+        return False
+
+    def finished(self, joint: Joint, stream: Stream) -> tuple[Tensor, Tensor] | None:
+        """A stream that is finished before others, as a prompt for them: C (b, d) and tokens (b, n, d_env)."""
+        return None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How outputs are sampled, where `generate` is not told otherwise. The defaults are the paper's.
+
+    Args:
+        name: for reports and files.
+        sampler: "ddpm", "ddim" or "dpm-solver++".
+        steps, guidance: one number, or one for each modality.
+        wiring: which stream sees which others, see `alignment.wire`.
+        autocast: "bf16" runs the denoisers in bfloat16.
+        additions: in the order in which they act.
+
+    Raises:
+        ValueError: on a value of another type or out of range.
+    """
+
+    name: str = "paper"
+    sampler: str = "ddpm"
+    steps: int | Mapping[str, int] = 30
+    guidance: float | Mapping[str, float] = 3.0
+    wiring: Wiring = "others"
+    autocast: str | None = None
+    additions: tuple[Addition, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for name, value in _each(self.steps).items():
+            check_whole(f"steps{name}", value, 1)
+        for name, value in _each(self.guidance).items():
+            check_number(f"guidance{name}", value)
+        check_wiring(self.wiring)
+        if self.autocast not in AUTOCAST:
+            raise ValueError(f"autocast: expected one of {AUTOCAST}, got {self.autocast!r}")
+        if wrong := [a for a in self.additions if not isinstance(a, Addition)]:
+            raise ValueError(f"additions: expected instances of Addition, got {wrong}")
+
+    def steps_of(self, name: str) -> int:
+        """Steps of modality `name`; one that a mapping lacks has the paper's."""
+        return self.steps.get(name, PAPER.steps) if isinstance(self.steps, Mapping) else self.steps
+
+    def guidance_of(self, name: str) -> float:
+        """The guidance scale of modality `name`; one that a mapping lacks has the paper's."""
+        return self.guidance.get(name, PAPER.guidance) if isinstance(self.guidance, Mapping) else self.guidance
+
+    def without(self, *names: str) -> Recipe:
+        """The same recipe without some of its additions, which are named by their files."""
+        kept = tuple(a for a in self.additions if addition_name(a) not in names)
+        return Recipe(**{**vars(self), "additions": kept})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `from_dict` is the inverse."""
+        plain = {key: dict(value) if isinstance(value, Mapping) else value for key, value in vars(self).items()}
+        return plain | {"additions": [{"addition": addition_name(a), **asdict(a)} for a in self.additions]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """A recipe from what `to_dict` gave, also after a trip through JSON.
+
+        Raises:
+            ValueError: on an unknown key or addition, or a value of another type or out of range.
+        """
+        if not isinstance(values, Mapping) or (unknown := set(values) - set(cls.__dataclass_fields__)):
+            raise ValueError(f"recipe: expected {', '.join(cls.__dataclass_fields__)}; got {sorted(unknown)}")
+        _plug_in()
+        additions = []
+        for entry in values.get("additions", ()):
+            kind = ADDITIONS.get(entry.get("addition"))
+            if kind is None:
+                raise ValueError(f"recipe: expected an addition out of {', '.join(ADDITIONS)}; got {entry}")
+            additions.append(kind(**{key: value for key, value in entry.items() if key != "addition"}))
+        return cls(**{**values, "additions": tuple(additions)})
+
+
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """A recipe by its name; ValueError lists the names there are."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    recipes = _plug_in()
+    if not isinstance(recipe, str) or recipe not in recipes:
+        raise ValueError(f"recipe: expected one of {', '.join(recipes)}, or a Recipe, got {recipe!r}")
+    return recipes[recipe]
+
+
+def _plug_in() -> Mapping[str, Recipe]:
+    """The recipes there are. They are found by name, as plug-ins are: the core does not depend on what is added to it."""
+    return import_module("codi_minimal.recipes").RECIPES
+
+
+def addition_name(addition: Addition) -> str:
+    """The name of the file in `ours/` that an addition comes from."""
+    return type(addition).__module__.rpartition(".")[2]
+
+
+def _each(value: Any) -> dict[str, Any]:
+    return {f" of {k}": v for k, v in value.items()} if isinstance(value, Mapping) else {"": value}
+
+
+PAPER = Recipe()

@@ -1,0 +1,105 @@
+"""Joint generation: all streams are denoised together, and each attends to the environment of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from codi_minimal.alignment import wire
+from codi_minimal.diffusion import Sampler
+from codi_minimal.modality import Modality
+from codi_minimal.recipe import Recipe
+
+if TYPE_CHECKING:
+    from codi_minimal.codi import CoDi
+
+
+@dataclass
+class Stream:
+    """One output on its way from z_T to z_0.
+
+    Args:
+        modality: its record. z: z_t (b, *latent_shape), at first z_T.
+        net: the denoiser with guidance inside, (z_t, t, C, env) → (b, *latent_shape); see `diffusion.guided`.
+        sampler: the steps it takes. generators: of the noise of a stochastic sampler, one a sample.
+    """
+
+    modality: Modality
+    z: Tensor
+    net: Callable[..., Tensor]
+    sampler: Sampler
+    generators: Sequence[torch.Generator]
+    taken: int = 0  # steps
+    state: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def t(self) -> Tensor:
+        """Where each sample is, (b,), zero-based; 0 after the last step."""
+        return torch.full((len(self.z),), (*self.sampler.timesteps, 0)[self.taken], device=self.z.device)
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are taken. With many steps several of the last are at t = 0."""
+        return self.taken == len(self.sampler.timesteps)
+
+    def tokens(self) -> Tensor:
+        """V_m(z_t, t), (b, n, d_env)."""
+        return self.modality.environment(self.z, self.t)
+
+    def step(self, cond: Tensor | None, env: Tensor | None, autocast: str | None = None) -> None:
+        """z_t → z_s for the next smaller timestep s, given C (b, d) and the environment (b, n, d_env), or neither."""
+        with torch.autocast(self.z.device.type, torch.bfloat16, enabled=autocast == "bf16"):
+            output = self.net(self.z, self.t, cond, env).float()
+        noise = None
+        if self.sampler.stochastic:
+            noise = torch.cat([self.modality.noise(1, generator) for generator in self.generators]).to(self.z.device)
+        self.z, self.state = self.sampler.step(self.taken, self.z, output, noise, self.state)
+        self.taken += 1
+
+
+@dataclass
+class Joint:
+    """What the streams of one batch share.
+
+    Args:
+        model: of the streams. recipe: how they are sampled.
+        cond: C (b, d), the mixture of all prompts, or None. tokens: (b, n, d_env) of prompts, which every stream sees.
+    """
+
+    model: CoDi
+    recipe: Recipe
+    cond: Tensor | None = None
+    tokens: Sequence[Tensor] = ()
+    progress: bool = False
+
+    def bar(self, steps: Iterable[int]) -> Iterable[int]:
+        """The steps, with a progress bar if one is wanted: even a disabled tqdm starts a thread."""
+        return tqdm(steps, desc="denoising") if self.progress else steps
+
+
+@torch.no_grad()
+def joint_sample(joint: Joint, streams: Mapping[str, Stream]) -> None:
+    """CoDi's joint generation (sect. 3.4): take all streams from z_T to z_0, in place.
+
+    At every step all streams are at the same t. First every V_B(z_t^B) is computed, and only then does any stream move:
+
+        z_s^A = step(z_t^A, ε_A(z_t^A, t, C, {V_B(z_t^B) : B ≠ A}))
+
+    Raises:
+        ValueError: if the streams do not take the same steps.
+    """
+    steps = {tuple(stream.sampler.timesteps) for stream in streams.values()}
+    if len(steps) > 1:
+        raise ValueError(f"steps: expected the same number for all outputs, got {sorted(map(len, steps))}")
+    wiring = joint.recipe.wiring
+    for _ in joint.bar(range(len(steps.pop()))):
+        # a single stream has no others, so that its tokens would not be used
+        others = streams if len(streams) > 1 or wiring == "own" else {}
+        env = wire({name: others[name].tokens() if name in others else None for name in streams}, wiring, joint.tokens)
+        for name, stream in streams.items():
+            stream.step(joint.cond, env[name], joint.recipe.autocast)
