@@ -1,24 +1,25 @@
-"""Unprompted agreement: what no prompt says, do streams that are generated together agree on it?"""
+"""Unprompted agreement: do streams that are generated together agree on what no prompt gives?"""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from codi_minimal.data import ATTRIBUTES_OF, DIGITS, caption
 from codi_minimal.evaluation.classifiers import Judges
+from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.readers import READERS, VALUES, Reading, read
-from codi_minimal.evaluation.sampling import Sampler
-from codi_minimal.evaluation.statistics import Share, share
+from codi_minimal.evaluation.statistics import Estimate, mean, share
 
 ALL = tuple(ATTRIBUTES_OF)
 
 
 @dataclass(frozen=True)
 class Question:
-    """One thing to agree on: which attribute, among which outputs, and whether a text says the digit.
+    """One thing to agree on: which attribute, among which outputs, and whether a text gives the digit.
 
     `measure` is the figure of `agreement` that answers it, to be compared with chance.
     """
@@ -38,38 +39,35 @@ QUESTIONS = (
     Question("digit", ALL, digit_said=False),
     Question("colour", ("image", "video"), digit_said=True),
     Question("onset", ("audio", "video"), digit_said=True),
-    # captions say the motion now and then only
+    # not every caption mentions a motion
     Question("motion", ("text", "video"), digit_said=False, measure="among those that say it"),
 )
 
 
-def agreement(
-    attribute: str, readings: Mapping[str, Reading], selective: Mapping[str, bool]
-) -> dict[str, Share | float | None]:
+def agreement(attribute: str, readings: Mapping[str, Reading], items: Sequence[Tensor] = ()) -> dict[str, Estimate]:
     """How often all outputs show the same value.
 
     Args:
         attribute: the one compared.
-        readings: output → what was read of its n samples; -1 (not said, unreadable) disagrees with all.
-        selective: which outputs need not say the attribute (captions): the share that does, and the agreement
-            among those, are given as well.
+        readings: output → what was read of its n samples; -1 (missing or unreadable) disagrees with all.
+        items: the recordings and glyphs that the samples show, where they are real renders.
 
     Returns:
-        "all": Share; for selective outputs "say it" and "among those that say it"; for a pair of onsets
-        "within one frame" and "mean error", in frames, over pairs that can be read.
+        "all". With captions, which may leave the attribute out, "say it": the share that mentions it, and "among those
+        that say it". For a pair of onsets "within one frame", and "mean error", in frames, of pairs that can be read.
     """
     values = torch.stack([reading[attribute] for reading in readings.values()])
     same = (values == values[0]).all(0) & (values[0] >= 0)
-    result: dict[str, Share | float | None] = {"all": share(same)}
-    may_be_silent = [readings[name][attribute] for name in readings if selective[name]]
+    result = {"all": share(same, items=items)}
+    may_be_silent = [reading[attribute] for name, reading in readings.items() if READERS[name].formed]
     if may_be_silent:
         speak = (torch.stack(may_be_silent) >= 0).all(0)
-        result |= {"say it": share(speak), "among those that say it": share(same, speak)}
+        result |= {"say it": share(speak, items=items), "among those that say it": share(same, speak, items)}
     if attribute == "onset" and len(values) == 2:
         legible = (values >= 0).all(0)
         error = (values[0] - values[1]).abs()
-        result["within one frame"] = share((error <= 1) & legible)
-        result["mean error"] = error[legible].float().mean().item() if legible.any() else None
+        result["within one frame"] = share((error <= 1) & legible, items=items)
+        result["mean error"] = mean(error[legible], [ids[legible] for ids in items])
     return result
 
 
@@ -82,24 +80,20 @@ def chance(question: Question) -> dict[str, float]:
     return result
 
 
-def digit_captions(n: int, seed: int) -> list[str]:
-    """Captions that say a digit and nothing else, digits in turn."""
-    rng = random.Random(seed)
-    return [caption({"digit": DIGITS[i % len(DIGITS)]}, rng, voice=0.0) for i in range(n)]
-
-
 def prompts_of(digit_said: bool, n: int, seed: int) -> dict[str, list[str]]:
-    """n captions that say a digit, or no prompt at all."""
-    return {"text": digit_captions(n, seed)} if digit_said else {}
+    """n captions that mention a digit and nothing else, digits in turn; or no prompt at all."""
+    rng = random.Random(seed)
+    captions = [caption({"digit": DIGITS[i % len(DIGITS)]}, rng, voice=0.0) for i in range(n)]
+    return {"text": captions} if digit_said else {}
 
 
-def ask(question: Question, sampler: Sampler, n: int, joint: bool = True) -> dict[str, Any]:
-    """n samples of what a question is about, output → samples, generated together, or each by itself."""
-    return sampler(prompts_of(question.digit_said, n, sampler.seed), question.outputs, n, joint=joint)
+def ask(question: Question, model: BatchedModel, n: int, **options: Any) -> dict[str, Any]:
+    """n samples of the outputs that a question is about; `options` go to `generate`, for instance joint=False."""
+    return model(prompts_of(question.digit_said, n, model.seed), question.outputs, n, **options)
 
 
-def answer(question: Question, samples: Mapping[str, Any], judges: Judges | None = None) -> dict:
-    """What `agreement` says of a question's samples, output → n samples; more outputs than it asks for may be there."""
-    readings = {name: read(name, samples[name], judges) for name in question.outputs}
-    selective = {name: READERS[name].formed is not None for name in question.outputs}
-    return agreement(question.attribute, readings, selective)
+def answer(
+    question: Question, samples: Mapping[str, Any], judges: Judges | None = None, items: Sequence[Tensor] = ()
+) -> dict[str, Estimate]:
+    """`agreement` of a question's samples, output → n samples; further outputs may be there."""
+    return agreement(question.attribute, {name: read(name, samples[name], judges) for name in question.outputs}, items)

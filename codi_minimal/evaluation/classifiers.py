@@ -80,9 +80,7 @@ class Judges(nn.Module):
         Values that are not finite are looked at as zeros: garbage is judged, not refused.
         """
         if name not in self.looks:
-            raise ValueError(
-                f"expected a modality with a classifier, one of {tuple(self.looks)}, got {name!r}"
-            )
+            raise ValueError(f"expected a modality with a classifier, one of {tuple(self.looks)}, got {name!r}")
         parts = [self.looks[name](part) for part in torch.nan_to_num(x, 0.0, 0.0, 0.0).split(256)]
         return torch.cat([logits for logits, _ in parts]), torch.cat([features for _, features in parts])
 

@@ -1,28 +1,28 @@
-"""Conditional coherence: the share of outputs whose attributes match what the prompts say."""
+"""Conditional coherence: the share of outputs whose attributes match the prompts, and the recall of captions."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from codi_minimal.data import ATTRIBUTES_OF
+from codi_minimal.data import ATTRIBUTES_OF, Scene
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.readers import CHANCE, READERS, Reading, read
-from codi_minimal.evaluation.statistics import Share, share
+from codi_minimal.evaluation.statistics import Estimate, average, share
 
 MODALITIES = tuple(ATTRIBUTES_OF)
-SUBSETS = tuple(
-    names for size in range(1, 5) for names in combinations(MODALITIES, size)
-)  # 15, small ones first
+SUBSETS = tuple(names for size in range(1, 5) for names in combinations(MODALITIES, size))  # 15, small ones first
 ATTRIBUTES = ATTRIBUTES_OF["video"]  # it carries all of them
 
-# What else is counted beside the attributes; the mean leaves these out.
+# what is counted beside the attributes, and left out of the mean
 NEAR_ONSET = "onset ±1"
 WELL_FORMED = "well-formed"
+RECALL = {name: f"{name} mentioned" for name in ATTRIBUTES_OF["text"]}
 CHANCES = CHANCE | {NEAR_ONSET: 0.625}
 
-Scores = dict[str, dict[str, Share]]  # output → attribute → share
+Scores = dict[str, dict[str, Estimate]]  # output → attribute → share
 
 
 def letters(names: Sequence[str]) -> str:
@@ -35,10 +35,10 @@ def cell_name(prompts: Sequence[str], outputs: Sequence[str]) -> str:
     return f"{letters(prompts)} → {letters(outputs)}"
 
 
-def said_by(prompts: Mapping[str, Any], scene: Any) -> Reading:
-    """What a set of prompts, all of one scene, says: attribute → (n,) values, -1 where none of them says it.
+def said_by(prompts: Mapping[str, Any], scene: Scene) -> Reading:
+    """The attributes that a set of prompts of n scenes gives: attribute → (n,) values, -1 where no prompt gives it.
 
-    A text says what its caption says (its words are read, not the scene); the others all that they carry.
+    A text gives what its caption mentions: its words are read, not the scene. The others give all that they carry.
     """
     said = {name: torch.full_like(scene.digit, -1) for name in ATTRIBUTES}
     for prompt, data in prompts.items():
@@ -48,43 +48,41 @@ def said_by(prompts: Mapping[str, Any], scene: Any) -> Reading:
     return said
 
 
-def coherence(said: Reading, outputs: Mapping[str, Any], judges: Judges | None = None) -> Scores:
-    """Compare what outputs show with what the prompts said, for each attribute that both carry.
+def coherence(
+    said: Reading, outputs: Mapping[str, Any], judges: Judges | None = None, items: Sequence[Tensor] = ()
+) -> Scores:
+    """The share of outputs that show what the prompts give, for each attribute that both carry.
 
-    A caption need not say everything: counted is what it says and the prompts determine. A caption that the
-    grammar cannot produce is wrong in all that was said; so is a picture or a sound that cannot be read.
+    An unreadable picture or sound is wrong. A caption may leave attributes out, so two figures describe it: of the
+    captions that mention an attribute the share in which it is right, and the recall, the share that mentions it at
+    all. A caption that the grammar cannot produce is wrong in every attribute, and mentions none.
 
     Args:
         said: attribute → (n,), of `said_by`.
-        outputs: modality → n samples.
+        outputs: modality → n samples; n may be 0.
+        items: the recordings and glyphs that the prompts show, of `readers.items_of`.
 
     Returns:
-        Shares for each output and attribute, with "onset ±1" and "well-formed" apart. n may be 0.
+        For each output the shares of its attributes, and of `NEAR_ONSET`, `WELL_FORMED` and `RECALL` where they apply.
     """
     scores: Scores = {}
     for output, data in outputs.items():
-        shown, reader = read(output, data, judges), READERS[output]
-        formed = reader.formed(data) if reader.formed else None
+        shown, formed = read(output, data, judges), READERS[output].formed
         scores[output] = {}
         for name in ATTRIBUTES_OF[output]:
-            counted = said[name] >= 0
-            if formed is not None:
-                counted = counted & ((shown[name] >= 0) | ~formed)
-            scores[output][name] = share(shown[name] == said[name], counted)
+            given, mentioned = said[name] >= 0, shown[name] >= 0
+            counted = given & (mentioned | ~formed(data)) if formed else given
+            scores[output][name] = share(shown[name] == said[name], counted, items)
             if name == "onset":
-                near = ((shown[name] - said[name]).abs() <= 1) & (shown[name] >= 0)
-                scores[output][NEAR_ONSET] = share(near, counted)
-        if formed is not None:
-            scores[output][WELL_FORMED] = share(formed)
+                near = ((shown[name] - said[name]).abs() <= 1) & mentioned
+                scores[output][NEAR_ONSET] = share(near, counted, items)
+            if formed:
+                scores[output][RECALL[name]] = share(mentioned, given, items)
+        if formed:
+            scores[output][WELL_FORMED] = share(formed(data), items=items)
     return scores
 
 
-def mean_coherence(scores: Scores) -> float | None:
-    """Mean over outputs and attributes of a cell's shares; None where the prompts determine nothing."""
-    values = [
-        share.value
-        for shares in scores.values()
-        for name, share in shares.items()
-        if name in ATTRIBUTES and share.n
-    ]
-    return sum(values) / len(values) if values else None
+def mean_coherence(scores: Scores) -> Estimate:
+    """The mean over outputs and attributes of a cell's shares; without a value where the prompts give nothing."""
+    return average(share for shares in scores.values() for name, share in shares.items() if name in ATTRIBUTES)

@@ -1,40 +1,65 @@
-"""How faithfully the autoencoders give back what they were given, in each modality's usual unit."""
+"""How faithfully autoencoders reconstruct their inputs, in each modality's usual unit."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf, log10
 from typing import Any
 
+import torch
+from einops import reduce
 from torch import Tensor
 
 from codi_minimal.autoencoders.mel import SPREAD, LogMel
+from codi_minimal.data import Scene
+from codi_minimal.evaluation.readers import items_of
+from codi_minimal.evaluation.statistics import Estimate, bootstrap, mean, share
 
 
-def exact(captions: Sequence[str], rebuilt: Sequence[str]) -> float:
-    """Share of captions given back word for word."""
-    return sum(a == b for a, b in zip(captions, rebuilt, strict=True)) / len(captions)
+def exact(captions: Sequence[str], rebuilt: Sequence[str]) -> Tensor:
+    """Which captions are reconstructed word for word, (b,) bool."""
+    return torch.tensor([a == b for a, b in zip(captions, rebuilt, strict=True)])
 
 
 def psnr(x: Tensor, y: Tensor) -> float:
     """Peak signal-to-noise ratio, -10 log10 mean (x - y)², of values in [0, 1]: dB, over the whole batch."""
-    return float(-10 * (x - y).square().mean().clamp_min(1e-12).log10())
+    return _decibels(_square_errors(x, y))
 
 
 def mel_error(x: Tensor, y: Tensor) -> float:
     """Mean absolute difference of the log-mel spectrograms of waveforms "b s", in dB of magnitude."""
+    return _mel_errors(x, y).mean().item()
+
+
+def fidelity(
+    data: Mapping[str, Any], rebuilt: Mapping[str, Any], scene: Scene | None = None
+) -> dict[str, dict[str, Estimate]]:
+    """One measure of each modality that was reconstructed: modality → unit → value. The data are renders of `scene`."""
+    result = {}
+    for name in rebuilt:
+        unit, compare, estimate = MEASURES[name]
+        result[name] = {unit: estimate(compare(data[name], rebuilt[name]), items_of([name], scene))}
+    return result
+
+
+def _square_errors(x: Tensor, y: Tensor) -> Tensor:
+    return reduce((x - y).square(), "b ... -> b", "mean")
+
+
+def _decibels(square_errors: Tensor) -> float:
+    return -10 * log10(max(square_errors.mean().item(), 1e-12))
+
+
+def _psnr(square_errors: Tensor, items: Sequence[Tensor]) -> Estimate:
+    return bootstrap(lambda rows: _decibels(square_errors[rows]), items or [len(square_errors)], (-inf, inf))
+
+
+def _mel_errors(x: Tensor, y: Tensor) -> Tensor:
     log_mel = LogMel()
-    return float(20 * SPREAD * (log_mel(x) - log_mel(y)).abs().mean())
+    return 20 * SPREAD * reduce((log_mel(x) - log_mel(y)).abs(), "b 1 m n -> b", "mean")
 
 
-MEASURES: dict[str, dict[str, Callable[[Any, Any], float]]] = {
-    "text": {"exact captions": exact},
-    "image": {"PSNR, dB": psnr},
-    "audio": {"log-mel error, dB": mel_error},
-    "video": {"PSNR, dB": psnr},
+MEASURES: dict[str, tuple[str, Callable[[Any, Any], Tensor], Callable[..., Estimate]]] = {
+    "text": ("exact captions", exact, lambda right, items: share(right, items=items)),
+    "image": ("PSNR, dB", _square_errors, _psnr),
+    "audio": ("log-mel error, dB", _mel_errors, mean),
+    "video": ("PSNR, dB", _square_errors, _psnr),
 }
-
-
-def fidelity(data: Mapping[str, Any], rebuilt: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """All measures of what was rebuilt: modality → measure → value."""
-    return {
-        name: {what: measure(data[name], rebuilt[name]) for what, measure in MEASURES[name].items()}
-        for name in rebuilt
-    }

@@ -1,25 +1,26 @@
-"""Prompts that each say a part: does what is made follow all of them? CoDi sect. 3.2, composable conditioning."""
+"""Prompts that each give a part: do the outputs follow all of them? CoDi sect. 3.2, composable conditioning."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from codi_minimal.data import Scene, caption
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import letters
 from codi_minimal.evaluation.readers import read
-from codi_minimal.evaluation.statistics import Share, share
+from codi_minimal.evaluation.statistics import Estimate, share
 
 
 @dataclass(frozen=True)
 class Composition:
-    """Prompts of one scene, what each is asked for, and what is made of them together.
+    """Prompts of one scene, the attributes that each must determine, and the output that is made from all of them.
 
-    `texts`: for each text the attributes it says, and no others. `others`: for each other prompt the attributes that it
-    alone says; both may say the digit besides.
+    texts: for each text the attributes that it mentions, and no others.
+    others: for each other prompt the attributes that it alone gives; both may give the digit besides.
     """
 
     texts: tuple[tuple[str, ...], ...]
@@ -28,7 +29,7 @@ class Composition:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """All attributes that the prompts are asked for, each by one of them."""
+        """All attributes that the prompts must determine, each by one of them."""
         return tuple(a for said in (*self.others.values(), *self.texts) for a in said)
 
     @property
@@ -57,8 +58,11 @@ def prompts_for(composition: Composition, scene: Scene, renders: Mapping[str, An
     return prompts
 
 
-def follows(composition: Composition, scene: Scene, made: Any, judges: Judges | None = None) -> dict[str, Share]:
+def follows(
+    composition: Composition, scene: Scene, made: Any, judges: Judges | None = None, items: Sequence[Tensor] = ()
+) -> dict[str, Estimate]:
     """How often each attribute asked for is right in n samples of the output, and how often "all" are."""
     shown = read(composition.output, made, judges)
     right = {name: shown[name] == getattr(scene, name) for name in composition.asked}
-    return {"all": share(torch.stack(list(right.values())).all(0)), **{name: share(x) for name, x in right.items()}}
+    right = {"all": torch.stack(list(right.values())).all(0), **right}
+    return {name: share(x, items=items) for name, x in right.items()}

@@ -1,4 +1,4 @@
-"""What an evaluation has measured so far, in a file: one that was stopped goes on where it was."""
+"""What an evaluation has measured so far, in a file, so that one that was stopped can go on where it was."""
 
 import json
 from collections.abc import Mapping
@@ -7,15 +7,17 @@ from typing import Any
 
 from codi_minimal.checkpoint import atomic_write, read_json
 from codi_minimal.evaluation.report import plain
-from codi_minimal.evaluation.statistics import Share
+from codi_minimal.evaluation.statistics import Estimate
+
+RECORD = {"value", "n", "interval"}  # the keys of `Estimate.record`
 
 
 class Progress:
-    """Section → its result, the seconds it took and the samples that it made.
+    """Section → its result, the seconds it took and the number of samples it made.
 
     Args:
-        path: the file, which is written anew after each section; None: nothing is kept.
-        run: all that results depend on, of plain JSON types; what another run has left is not used.
+        path: the file, which is written anew after each section; None keeps nothing.
+        run: all that the results depend on, of plain JSON types; what another run has left is not used.
 
     Raises:
         ValueError: the file is damaged.
@@ -32,8 +34,8 @@ class Progress:
         return section in self.sections
 
     def result(self, section: str) -> Any:
-        """What was measured, with its shares."""
-        return shares(self.sections[section]["result"])
+        """What was measured, with its estimates."""
+        return estimates(self.sections[section]["result"])
 
     def add(self, section: str, result: Any, seconds: float, samples: int) -> None:
         """Keep a section that is done."""
@@ -43,27 +45,27 @@ class Progress:
             atomic_write(self.path, json.dumps({"run": self.run, "sections": self.sections}).encode())
 
     def close(self) -> None:
-        """All is in the report."""
+        """Remove the file: the report holds everything."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
 
-def shares(value: Any) -> Any:
-    """The inverse of `report.plain`: records of shares are shares again."""
-    if isinstance(value, Mapping):
-        if set(value) == {"k", "n", "value", "interval"}:
-            return Share(value["k"], value["n"])
-        return {key: shares(item) for key, item in value.items()}
-    return [shares(item) for item in value] if isinstance(value, list) else value
+def estimates(value: Any) -> Any:
+    """The inverse of `report.plain`: records become estimates again.
+
+    Raises:
+        ValueError: on a record of an impossible estimate.
+    """
+    return json.loads(json.dumps(value), object_hook=lambda x: Estimate(**x) if set(x) >= RECORD else x)
 
 
 def _is_sound(section: Any) -> bool:
-    """Whether a section is one that `Progress.add` has written: its shares must come out as they went in."""
+    """Whether `Progress.add` can have written a section."""
     if not isinstance(section, dict) or set(section) != {"result", "seconds", "samples"}:
         return False
     if not all(isinstance(section[key], (int, float)) for key in ("seconds", "samples")):
         return False
     try:
-        return plain(shares(section["result"])) == section["result"]
-    except (TypeError, ValueError, ZeroDivisionError, RecursionError):
+        return plain(estimates(section["result"])) == section["result"]
+    except (TypeError, ValueError, RecursionError):
         return False

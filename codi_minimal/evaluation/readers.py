@@ -1,6 +1,6 @@
-"""Readers: what an output of each modality says, as numbers. A judge of the world, not of the model."""
+"""Readers: the attributes that a sample of each modality shows, as numbers. They judge the world, not the model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,31 +9,29 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from codi_minimal.data import ATTRIBUTES_OF, ONSETS, WORDS, parse
+from codi_minimal.data import ATTRIBUTES_OF, ONSETS, WORDS, Scene, parse
 from codi_minimal.evaluation.classifiers import WEIGHTS, Judges
-from codi_minimal.evaluation.rules import (
-    DIM,
-    QUIET,
-    read_audio_onset,
-    read_colour,
-    read_motion,
-    read_video_onset,
-)
+from codi_minimal.evaluation.rules import DIM, QUIET, read_audio_onset, read_colour, read_motion, read_video_onset
 
 VALUES = WORDS | {"onset": ONSETS}
 LEGAL = {name: tuple(range(len(words))) for name, words in WORDS.items()} | {"onset": ONSETS}  # of what can be read
 CHANCE = {name: 1 / len(values) for name, values in VALUES.items()}
-Reading = dict[
-    str, Tensor
-]  # attribute → (b,) index into VALUES, but the onset is the frame itself; -1: says none
+# attribute → (b,): the index into VALUES, or the frame of the onset; -1 where the sample shows none
+Reading = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How one modality is read; `formed` (which make sense at all) for one that need not say all it can."""
+    """How one modality is read.
+
+    read: the samples → a Reading.
+    formed: which samples make sense at all; for a modality that need not show all its attributes.
+    item: the field of `Scene` with the item that a render shows: renders of one item are not independent.
+    """
 
     read: Callable[..., Reading]
     formed: Callable[..., Tensor] | None = None
+    item: str | None = None
 
 
 SHIPPED = Path(__file__).parents[1] / "weights" / "judges"
@@ -50,11 +48,11 @@ def read(name: str, data: Tensor | Sequence[str], judges: Judges | None = None) 
 
     Args:
         name: text, image, audio or video.
-        data: b captions, or the modality's tensor; what is not finite reads as nothing.
+        data: b captions, or the modality's tensor; a sample that is not finite shows nothing.
         judges: the classifiers; by default the shipped ones.
 
     Returns:
-        For each attribute that the modality carries a LongTensor (b,), -1 where it is not said or unreadable.
+        For each attribute that the modality carries a LongTensor (b,), -1 where it is missing or unreadable.
 
     Raises:
         ValueError: on an unknown modality.
@@ -62,6 +60,16 @@ def read(name: str, data: Tensor | Sequence[str], judges: Judges | None = None) 
     if name not in READERS:
         raise ValueError(f"expected a modality of {tuple(READERS)}, got {name!r}")
     return READERS[name].read(data, judges or shipped_judges())
+
+
+def items_of(names: Iterable[str], scene: Scene | None) -> list[Tensor]:
+    """The glyphs and recordings that renders of a scene show, (n,) each, as `statistics` takes them; without one none.
+
+    Args:
+        names: the modalities of the renders.
+    """
+    kinds = dict.fromkeys(READERS[name].item for name in names)
+    return [getattr(scene, kind) for kind in kinds if kind and scene is not None]
 
 
 def well_formed(captions: Sequence[str]) -> Tensor:
@@ -77,41 +85,28 @@ def _read_text(captions: Sequence[str], judges: Judges) -> Reading:
     }
 
 
-def _tensor_reader(
-    name: str, rules: dict[str, Callable[[Tensor], Tensor]], least: float
-) -> Callable[..., Reading]:
-    """A reader of tensors: digit by classifier, the rest by rules, nothing if no value reaches `least`."""
+def _tensor_reader(name: str, rules: dict[str, Callable[[Tensor], Tensor]], least: float) -> Callable[..., Reading]:
+    """A reader of tensors: the digit by a classifier, the rest by rules; nothing where no value reaches `least`."""
 
     def reader(data: Tensor, judges: Judges) -> Reading:
         data = data.detach().cpu().float()
         flat = data.flatten(1)
         legible = flat.isfinite().all(1) & (flat.nan_to_num(0).abs().amax(1) >= least)
         data = data.nan_to_num(0, 0, 0)
-        values = {"digit": judges.look(name, data)[0].argmax(1)} | {
-            key: rule(data) for key, rule in rules.items()
-        }
+        values = {"digit": judges.look(name, data)[0].argmax(1)} | {key: rule(data) for key, rule in rules.items()}
         return {key: torch.where(legible, value, -1) for key, value in values.items()}
 
     return reader
 
 
-def _side_by_side(video: Tensor) -> Tensor:
-    return rearrange(video, "b f c h w -> b c (f h) w")  # one tall picture, one colour
+def _video_colour(video: Tensor) -> Tensor:
+    return read_colour(rearrange(video, "b f c h w -> b c (f h) w"))  # one tall picture
 
 
+_VIDEO = {"colour": _video_colour, "motion": read_motion, "onset": read_video_onset}
 READERS = {
     "text": Reader(_read_text, formed=well_formed),
-    "image": Reader(_tensor_reader("image", {"colour": read_colour}, DIM)),
-    "audio": Reader(_tensor_reader("audio", {"onset": read_audio_onset}, QUIET)),
-    "video": Reader(
-        _tensor_reader(
-            "video",
-            {
-                "colour": lambda x: read_colour(_side_by_side(x)),
-                "motion": read_motion,
-                "onset": read_video_onset,
-            },
-            DIM,
-        )
-    ),
+    "image": Reader(_tensor_reader("image", {"colour": read_colour}, DIM), item="glyph"),
+    "audio": Reader(_tensor_reader("audio", {"onset": read_audio_onset}, QUIET), item="recording"),
+    "video": Reader(_tensor_reader("video", _VIDEO, DIM), item="glyph"),
 }

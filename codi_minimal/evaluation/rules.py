@@ -67,9 +67,7 @@ def read_video_onset(video: Tensor) -> Tensor:
         (b,) frame, 1 … f - 1; -1 where there is nothing to see or nothing moves.
     """
     ink = reduce(video, "b f c h w -> b f h w", "max")
-    ink = reduce(
-        ink, "b f (h i) (w j) -> b f h w", "mean", i=2, j=2
-    )  # a flicker of single pixels is no motion
+    ink = reduce(ink, "b f (h i) (w j) -> b f h w", "mean", i=2, j=2)  # a flicker of single pixels is no motion
     change = reduce((ink[:, 1:] - ink[:, :-1]).square(), "b f h w -> b f", "mean").sqrt()
     most = reduce(change, "b f -> b 1", "max")
     frame = (change > STIR * most).int().argmax(1) + 1

@@ -1,6 +1,6 @@
-"""How near outputs lie to each other in the prompt space: the paper's measure of joint generation."""
+"""The cosine of outputs in the prompt space: the paper's measure of joint generation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -8,22 +8,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from codi_minimal.evaluation.statistics import Estimate, mean
+
 
 @torch.no_grad()
-def similarity(model: Any, samples: Mapping[str, Any], batch: int = 128) -> dict[str, float]:
-    """Mean cos(C_a(x_a), C_b(x_b)) over n samples, for each pair of the modalities there are, as "a–b".
+def similarity(
+    model: Any, samples: Mapping[str, Any], items: Sequence[Tensor] = (), batch: int = 128
+) -> dict[str, Estimate]:
+    """Mean cos(C_a(x_a), C_b(x_b)) over n samples, for each pair of modalities, as "a–b".
 
-    What a prompt encoder would refuse, an empty caption or values that are not finite, is as far as can be: cosine 0.
+    A sample that the prompt encoder refuses, an empty caption or values that are not finite, has the cosine 0.
 
     Args:
-        model: what has `encode_prompt` as CoDi does.
-        samples: modality → n samples, the i-th of each made together.
-        batch: samples embedded at a time.
+        model: has `encode_prompt` as CoDi does.
+        samples: modality → n samples; the i-th samples were generated together.
+        items: the recordings and glyphs that the samples show, where they are real renders.
+        batch: the number of samples that are embedded at a time.
     """
     embeddings = {name: _embed(model, name, data, batch) for name, data in samples.items()}
-    return {
-        f"{a}–{b}": float((embeddings[a] * embeddings[b]).sum(1).mean()) for a, b in combinations(embeddings, 2)
-    }
+    return {f"{a}–{b}": mean((embeddings[a] * embeddings[b]).sum(1), items) for a, b in combinations(embeddings, 2)}
 
 
 def _embed(model: Any, name: str, data: Any, batch: int) -> Tensor:

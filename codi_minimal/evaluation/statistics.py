@@ -1,67 +1,183 @@
-"""Shares with intervals: every figure of the report is a count, so every figure has one."""
+"""Estimates with 95 % intervals, also where several samples show the same recording or glyph.
 
-from dataclasses import asdict, dataclass
-from math import sqrt
+Such samples are not independent: they form a cluster. Every function takes `items`, which holds for each kind of item
+(recordings, glyphs) the index of the one that each sample shows.
+"""
 
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import combinations
+from math import inf, sqrt
+from typing import Any
+
+import torch
 from torch import Tensor
+
+Z = 1.959964  # 95 % of a normal distribution lie within Z standard deviations
 
 
 @dataclass(frozen=True)
-class Share:
-    """k successes of n, with Wilson's 95 % interval.
+class Estimate:
+    """A figure, the number n of samples it rests on, and its 95 % interval.
 
-    >>> str(Share(45, 50))
-    '0.900 [0.786, 0.957] (n = 50)'
+    `value` is None where nothing was counted, and `interval` where n is too small for one. `bias` says by how much the
+    expectation at this n exceeds the value for infinitely many samples. It is subtracted neither from the value nor
+    from the interval, which is that of the expectation at this n.
+
+    >>> print(Estimate(0.9, 50, (0.786, 0.957)))
+    0.900 [0.786, 0.957] (n = 50)
     """
 
-    k: int
+    value: float | None
     n: int
+    interval: tuple[float, float] | None
+    bias: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.k <= self.n:
-            raise ValueError(f"expected 0 <= k <= n, got k = {self.k} and n = {self.n}")
-
-    @property
-    def value(self) -> float | None:
-        """k / n, or None where nothing was counted."""
-        return self.k / self.n if self.n else None
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's score interval: the shares p with |p̂ - p| ≤ z √(p (1 - p) / n), z = 1.96."""
-        return wilson(self.k, self.n)
-
-    def __add__(self, other: "Share") -> "Share":
-        return Share(self.k + other.k, self.n + other.n)
+        if self.interval is None:
+            return
+        low, high = self.interval  # JSON has lists
+        object.__setattr__(self, "interval", (low, high))
+        if self.value is None or not low <= high or self.n < 1:
+            raise ValueError(f"expected a value of n >= 1 samples and an interval from low to high, got {self}")
 
     def __str__(self) -> str:
-        if not self.n:
+        return self.text(3) + f" (n = {self.n})" * (self.value is not None)
+
+    def text(self, digits: int) -> str:
+        """The value and its interval, whose ends have so many digits."""
+        if self.value is None:
             return "-"
-        low, high = self.interval
-        return f"{self.value:.3f} [{low:.3f}, {high:.3f}] (n = {self.n})"
+        ends = ", ".join(f"{end:.{digits}f}" for end in self.interval or ())
+        return f"{self.value:.3f}" + f" [{ends}]" * bool(ends)
 
-    def record(self) -> dict:
-        """What the JSON holds: k, n, the value and the interval."""
-        return asdict(self) | {"value": self.value, "interval": list(self.interval)}
-
-
-def share(right: Tensor, counted: Tensor | None = None) -> Share:
-    """The share of `right` among those `counted`, bool tensors (n,); without the second, all are."""
-    if counted is None:
-        return Share(int(right.sum()), len(right))
-    return Share(int((right & counted).sum()), int(counted.sum()))
+    def record(self) -> dict[str, Any]:
+        """The fields as JSON has them; a bias only where there is one."""
+        fields = {"value": self.value, "n": self.n, "interval": self.interval and list(self.interval)}
+        return fields if self.bias is None else fields | {"bias": self.bias}
 
 
-def wilson(k: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's score interval of a share k / n (Wilson 1927); unlike k/n ± z σ it stays inside [0, 1].
+def share(right: Tensor, counted: Tensor | None = None, items: Sequence[Tensor] = ()) -> Estimate:
+    """The share p of `right` among those `counted`, with Wilson's interval of the effective number of samples, n / d.
 
-    centre = (p̂ + z²/2n) / (1 + z²/n), half width = z √(p̂ (1 - p̂)/n + z²/4n²) / (1 + z²/n).
+    d = Σ_c (Σ_{i in c} e_i)² / Σ_i e_i² with e_i = right_i - p is the variance of p over that of independent samples
+    (Kish 1965, Korn & Graubard 1998). The sum over clusters c is what the variance of a cluster bootstrap converges to.
+    A bootstrap's percentiles are of no use near p = 1: without any error all replicates are 1. Few errors do not show
+    either how errors cluster, so d counts one more cluster, of typical size, in which all is wrong.
+
+    Args:
+        right, counted: bool (n,); without the second all are counted.
+        items: (n,) each.
+
+    Raises:
+        ValueError: if the lengths differ.
+
+    >>> print(share(torch.arange(50) < 45))
+    0.900 [0.786, 0.957] (n = 50)
+    >>> print(share(torch.arange(50) < 45, items=[torch.arange(50) // 5]))  # ten recordings, five samples of each
+    0.900 [0.596, 0.982] (n = 50)
+    """
+    counted = torch.ones_like(right) if counted is None else counted
+    if any(len(x) != len(right) for x in (counted, *items)):
+        raise ValueError(f"expected {len(right)} values each, got {[len(x) for x in (counted, *items)]}")
+    errors, items = right[counted].double(), [ids[counted] for ids in items]
+    n = len(errors)
+    if n == 0:
+        return Estimate(None, 0, None)
+    p = errors.mean().item()
+    size = _clustered(torch.ones_like(errors), items) / n
+    effect = (_clustered(errors - p, items) + size**2) / (n * p * (1 - p) + size)
+    return Estimate(p, n, wilson(p, n / effect))
+
+
+def wilson(p: float, n: float) -> tuple[float, float]:
+    """Wilson's score interval of a share p of n samples (Wilson 1927); unlike p ± Z σ it stays inside [0, 1].
+
+    centre = (p + Z²/2n) / (1 + Z²/n), half width = Z √(p (1 - p)/n + Z²/4n²) / (1 + Z²/n).
     Elsewhere: scipy `binomtest(k, n).proportion_ci(method="wilson")`.
     """
-    if n == 0:
-        return 0.0, 1.0
-    p = k / n
-    scale = 1 + z * z / n
-    centre = (p + z * z / (2 * n)) / scale
-    half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
+    scale = 1 + Z * Z / n
+    centre = (p + Z * Z / (2 * n)) / scale
+    half = Z * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n)) / scale
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean(values: Tensor, items: Sequence[Tensor] = ()) -> Estimate:
+    """The mean of values (n,) ± Z times its standard error, clustered by the items."""
+    n = len(values)
+    if n < 2:
+        return Estimate(values.double().mean().item() if n else None, n, None)
+    value = values.double().mean().item()
+    half = Z * sqrt(_clustered(values.double() - value, items) / (n * (n - 1)))
+    return Estimate(value, n, (value - half, value + half))
+
+
+def average(estimates: Iterable[Estimate], independent: bool = False) -> Estimate:
+    """The mean of several estimates; those without a value are left out. n is the smallest.
+
+    Args:
+        independent: False averages the ends of the intervals, which is wide enough for any dependence. True adds the
+            half widths as independent errors add, √Σ h² / k (Zou & Donner 2008).
+    """
+    known = [e for e in estimates if e.value is not None]
+    if not known:
+        return Estimate(None, 0, None)
+    value, n, k = sum(e.value for e in known) / len(known), min(e.n for e in known), len(known)
+    if any(e.interval is None for e in known):
+        return Estimate(value, n, None)
+    halves = [[abs(e.value - e.interval[end]) for e in known] for end in (0, 1)]
+    low, high = (sqrt(sum(h * h for h in half)) / k if independent else sum(half) / k for half in halves)
+    return Estimate(value, n, (value - low, value + high))
+
+
+def bootstrap(
+    statistic: Callable[..., float],
+    items: Sequence[Tensor | int],
+    bounds: tuple[float, float] = (0.0, inf),
+    draws: int = 200,
+    seed: int = 0,
+) -> Estimate:
+    """Any statistic of one or more sets of samples ± Z times its standard deviation over cluster bootstraps.
+
+    Each draw takes as many items as there are, with replacement, and all samples of each (Efron & Tibshirani 1993). By
+    how much the draws exceed the value on average estimates the `bias` at this n.
+
+    Args:
+        statistic: takes for each set the rows (m,) of the samples to use, at least two.
+        items: for each set the item that each of its samples shows, (n,), or the number of samples, where they share
+            nothing. Items of equal index are one item, also in different sets.
+        bounds: of the statistic; the interval ends there.
+        draws, seed: the number of bootstraps, and what they are drawn from.
+    """
+    sizes = [x if isinstance(x, int) else len(x) for x in items]
+    value = statistic(*map(torch.arange, sizes))
+    own = max((int(x.max()) + 1 for x in items if not isinstance(x, int)), default=0)
+    ids = [own + sum(sizes[:i]) + torch.arange(x) if isinstance(x, int) else x for i, x in enumerate(items)]
+    cluster = torch.cat(ids).unique(return_inverse=True)[1]
+    count, generator, found = int(cluster.max()) + 1, torch.Generator().manual_seed(seed), []
+    for _ in range(draws):
+        times = torch.randint(count, (count,), generator=generator).bincount(minlength=count)[cluster]
+        rows = [torch.arange(len(t)).repeat_interleave(t) for t in times.split(sizes)]
+        if min(map(len, rows)) > 1:
+            found.append(statistic(*rows))
+    if len(found) < 2:
+        return Estimate(value, min(sizes), None)
+    spread, middle = torch.std_mean(torch.tensor(found, dtype=torch.float64))
+    low, high = (min(max(value + z * spread.item(), bounds[0]), bounds[1]) for z in (-Z, Z))
+    return Estimate(value, min(sizes), (low, high), middle.item() - value)
+
+
+def _clustered(errors: Tensor, items: Sequence[Tensor]) -> float:
+    """Σ_c (Σ_{i in c} e_i)² over clusters of one kind; over two, the sum of both, less that of their intersections.
+
+    See Cameron, Gelbach & Miller (2011). It is never less than Σ_i e_i², the sum of samples that share nothing.
+    """
+    total = 0.0
+    for size in range(1, len(items) + 1):
+        for kinds in combinations(items, size):
+            key = reduce(lambda a, b: a * (b.max() + 1) + b, kinds)
+            cluster = key.unique(return_inverse=True)[1]
+            sums = torch.zeros(int(cluster.max()) + 1).double().index_add(0, cluster, errors)
+            total -= (-1) ** size * sums.square().sum().item()
+    return max(total, errors.square().sum().item())

@@ -56,8 +56,7 @@ def judge_accuracy(
     """Share of right digits on n real renders a modality; with a folder, written to judges.json."""
     scene, renders = World(source).sample(n, torch.Generator().manual_seed(seed))
     right = {
-        name: (judges.look(name, renders[name])[0].argmax(1) == scene.digit)
-        for name in ("image", "audio", "video")
+        name: (judges.look(name, renders[name])[0].argmax(1) == scene.digit) for name in ("image", "audio", "video")
     }
     report = {
         "accuracy": {name: hits.float().mean().item() for name, hits in right.items()},
@@ -118,11 +117,7 @@ def _resample(x: Tensor, speed: Tensor, shift: Tensor) -> Tensor:
     """Sounds "b s" played faster by `speed` and later by `shift` of their length, linearly interpolated."""
     at = torch.linspace(-1, 1, x.shape[1])
     grid = torch.stack(
-        torch.broadcast_tensors(
-            rearrange((at - shift[:, None] * 2) * speed[:, None], "b s -> b 1 s"), torch.zeros(())
-        ),
+        torch.broadcast_tensors(rearrange((at - shift[:, None] * 2) * speed[:, None], "b s -> b 1 s"), torch.zeros(())),
         -1,
     )
-    return rearrange(
-        F.grid_sample(rearrange(x, "b s -> b 1 1 s"), grid, align_corners=True), "b 1 1 s -> b s"
-    )
+    return rearrange(F.grid_sample(rearrange(x, "b s -> b 1 1 s"), grid, align_corners=True), "b 1 1 s -> b s")

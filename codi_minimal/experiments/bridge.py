@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from codi_minimal.codi import BRIDGE, DEFAULTS, CoDi
 from codi_minimal.evaluation.agreement import Question, answer, ask, chance
-from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.generation import BatchedModel
+from codi_minimal.evaluation.report import table
 from codi_minimal.experiments.base import command, save
 
 NEVER_PAIRED = (

@@ -20,9 +20,9 @@ from codi_minimal.config import Stage
 from codi_minimal.data import ATTRIBUTES_OF, PAIRINGS, Pairs, Source, load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, said_by
+from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.evaluation.readers import items_of, shipped_judges
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.experiments.base import command, forgetful, save, share_cache, validation, zeroed
 from codi_minimal.prompts import modality_gap
 from codi_minimal.training.denoisers import train_denoiser

@@ -9,9 +9,9 @@ from tqdm import tqdm
 from codi_minimal.codi import CoDi
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, said_by
+from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.evaluation.readers import items_of, shipped_judges
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.experiments.base import command, forgetful, save, validation
 
 OUTPUTS = ("text", "image", "audio")

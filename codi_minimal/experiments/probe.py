@@ -19,9 +19,9 @@ from codi_minimal.data.world import World
 from codi_minimal.device import seed_generator
 from codi_minimal.diffusion import q_sample
 from codi_minimal.evaluation.coherence import said_by
+from codi_minimal.evaluation.generation import part, to_device
 from codi_minimal.evaluation.readers import CHANCE, VALUES, items_of
 from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.generation import part, to_device
 from codi_minimal.evaluation.statistics import Estimate, share
 from codi_minimal.experiments.base import command, save, validation
 
@@ -78,9 +78,7 @@ def look(model: CoDi, name: str, z0: Tensor, t: int, generator: torch.Generator)
     return torch.cat(parts)
 
 
-def linear(
-    x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150, items: Sequence[Tensor] = ()
-) -> Estimate:
+def linear(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150, items: Sequence[Tensor] = ()) -> Estimate:
     """Accuracy on the second half of x (n, e) with labels y (n,) of a linear classifier trained on the first.
 
     The interval is clustered by `items`, see `statistics.share`.

@@ -11,10 +11,10 @@ from codi_minimal.data import Scene
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, mean_coherence, said_by
 from codi_minimal.evaluation.frechet import frechet_estimate
+from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.evaluation.readers import items_of, shipped_judges
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.statistics import Estimate
-from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.experiments.base import command, save, validation
 from codi_minimal.inputs import check_whole
 
@@ -53,12 +53,12 @@ def sampling(
     said, names = said_by(prompts, scene), list(model.modalities)
     quick = [name for name, m in model.modalities.items() if not m.costly]  # the others' steps are not varied
 
-    def distance(name: str, some: Mapping[str, Any], of: Scene | int) -> Estimate | None:
-        """Of samples from the real ones, on a judge's features. `of`: their scene, or how many there are."""
+    def distance(name: str, made: Mapping[str, Any], of: Scene | None = None) -> Estimate | None:
+        """Fréchet distance to real renders on a judge's features; `of` is the scene of what is itself a render."""
         if name not in judges.looks:
             return None
-        a, b = (judges.look(name, x[name])[1] for x in (some, real))
-        return frechet_estimate(a, b, *(x if isinstance(x, int) else items_of([name], x)[0] for x in (of, other)))
+        a, b = (judges.look(name, samples[name])[1] for samples in (made, real))
+        return frechet_estimate(a, b, items_of([name], of), items_of([name], other))
 
     def measure(outputs: Sequence[str], **options: Any) -> dict[str, dict[str, Estimate | None]]:
         result = {}
@@ -66,7 +66,7 @@ def sampling(
             made = BatchedModel(model, seed, options)(prompts, (name,), samples)
             result[name] = {
                 "coherence": mean_coherence(coherence(said, made, judges)),
-                "fréchet": distance(name, made, samples),
+                "fréchet": distance(name, made),
             }
         return result
 
@@ -81,11 +81,7 @@ def sampling(
         "guidance": {f"{g:g}": measure(names, guidance=g) for g in GUIDANCE},
         "start": {f"{share:g} T": measure(names, guidance_start=share) for share in START},
         "until": {f"{share:g} T": measure(names, guidance_until=share) for share in UNTIL},
-        "steps": {
-            f"{sampler}, {n}": measure(quick, sampler=sampler, steps=n)
-            for sampler in SAMPLERS
-            for n in STEPS
-        },
+        "steps": {f"{sampler}, {n}": measure(quick, sampler=sampler, steps=n) for sampler in SAMPLERS for n in STEPS},
     }
     return save(Path(out), "sampling", report, markdown(report))
 

@@ -18,8 +18,8 @@ from codi_minimal.codi import CoDi
 from codi_minimal.config import Stage
 from codi_minimal.data import load
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance
-from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.generation import BatchedModel
+from codi_minimal.evaluation.report import table
 from codi_minimal.experiments.base import command, save, share_cache
 from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.run import Run
@@ -87,9 +87,7 @@ def with_new_environment(model: CoDi, wiring: str, steps: int, seed: int) -> CoD
 def markdown(report: dict[str, Any]) -> str:
     """One table: a row a wiring, a column a question."""
     columns = [(title, what) for title, expected in report["chance"].items() for what in expected]
-    rows = [
-        (name, *(answers[title][what] for title, what in columns)) for name, answers in report["agreement"].items()
-    ]
+    rows = [(name, *(answers[title][what] for title, what in columns)) for name, answers in report["agreement"].items()]
     rows.append(("chance", *(report["chance"][title][what] for title, what in columns)))
     header = ("wiring", *(title if what == "all" else f"{title}: {what}" for title, what in columns))
     return f"""# Who sees whom

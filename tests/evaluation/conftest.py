@@ -51,9 +51,7 @@ class Oracle:
     def __init__(self, source):
         self.source = source
         identity = SimpleNamespace(encode=lambda x: x, decode=lambda z: z)
-        self.modalities = {
-            name: SimpleNamespace(autoencoder=identity) for name in ("text", "image", "audio", "video")
-        }
+        self.modalities = {name: SimpleNamespace(autoencoder=identity) for name in ("text", "image", "audio", "video")}
 
     def known(self, prompts, n):
         said = {name: torch.full((n,), -1) for name in ATTRIBUTES}

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from codi_minimal.data import parse
-from codi_minimal.evaluation.agreement import QUESTIONS, agreement, answer, ask, chance, digit_captions
-from codi_minimal.evaluation.sampling import Sampler
+from codi_minimal.evaluation.agreement import QUESTIONS, agreement, answer, ask, chance, prompts_of
+from codi_minimal.evaluation.generation import BatchedModel
 
 
 def test_chance_is_that_of_independent_uniform_draws():
@@ -16,8 +16,8 @@ def test_chance_is_that_of_independent_uniform_draws():
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.attribute)
 def test_a_shared_scene_agrees_and_scenes_apart_are_at_chance(models, question):
-    sampler = Sampler(models.oracle, seed=1)
-    made, alone = (ask(question, sampler, 60, joint=joint) for joint in (True, False))
+    model = BatchedModel(models.oracle, seed=1)
+    made, alone = ask(question, model, 60), ask(question, model, 60, joint=False)
     assert set(made) == set(alone) == set(question.outputs)
     joint, apart = answer(question, made), answer(question, alone)
     for what, expected in chance(question).items():
@@ -27,7 +27,7 @@ def test_a_shared_scene_agrees_and_scenes_apart_are_at_chance(models, question):
 
 
 def test_captions_for_it_say_a_digit_and_no_more():
-    captions = digit_captions(30, seed=0)
+    captions = prompts_of(True, 30, seed=0)["text"]
     assert [list(parse(caption)) for caption in captions] == [["digit"]] * 30
     assert len({parse(caption)["digit"] for caption in captions}) == 10
 
@@ -37,10 +37,10 @@ def test_who_says_nothing_disagrees_and_is_also_counted_apart():
         "text": {"digit": torch.tensor([7, -1, -1, 3])},
         "image": {"digit": torch.tensor([7, 7, -1, 4])},
     }
-    found = agreement("digit", readings, {"text": True, "image": False})
-    assert (found["all"].k, found["all"].n) == (1, 4)
-    assert (found["say it"].k, found["say it"].n) == (2, 4)
-    assert (found["among those that say it"].k, found["among those that say it"].n) == (1, 2)
+    found = agreement("digit", readings)
+    assert (found["all"].value, found["all"].n) == (1 / 4, 4)
+    assert (found["say it"].value, found["say it"].n) == (2 / 4, 4)
+    assert (found["among those that say it"].value, found["among those that say it"].n) == (1 / 2, 2)
 
 
 def test_onsets_have_an_error_in_frames():
@@ -48,6 +48,16 @@ def test_onsets_have_an_error_in_frames():
         "audio": {"onset": torch.tensor([1, 2, 4, -1])},
         "video": {"onset": torch.tensor([1, 3, 1, -1])},
     }
-    found = agreement("onset", readings, dict.fromkeys(readings, False))
-    assert (found["all"].k, found["within one frame"].k, found["all"].n) == (1, 2, 4)
-    assert found["mean error"] == pytest.approx(4 / 3)
+    found = agreement("onset", readings)
+    assert (found["all"].value, found["within one frame"].value, found["all"].n) == (1 / 4, 2 / 4, 4)
+    assert (found["mean error"].value, found["mean error"].n) == (pytest.approx(4 / 3), 3)
+
+
+def test_real_renders_of_one_recording_are_one_cluster():
+    onset = torch.tensor([1, 2, 3, 4]).repeat_interleave(10)
+    readings = {"audio": {"onset": onset}, "video": {"onset": torch.where(onset == 4, 1, onset)}}
+    alone, clustered = agreement("onset", readings), agreement("onset", readings, [onset])
+    assert alone.keys() == clustered.keys()
+    for what, figure in clustered.items():
+        low, high = alone[what].interval
+        assert figure.value == alone[what].value and figure.interval[0] < low and figure.interval[1] > high, what

@@ -56,8 +56,6 @@ def test_training_depends_on_the_seed_alone_and_is_done_once(tmp_path, monkeypat
     state = torch.random.get_rng_state()
     a, b = (train_classifiers(source, tmp_path / name, seed=3, steps=2) for name in "ab")
     assert torch.equal(state, torch.random.get_rng_state())
-    assert all(
-        torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
-    )
+    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
     read = train_classifiers(source, tmp_path / "a", seed=4, steps=2)
     assert torch.equal(read.image_net.head[1].weight, a.image_net.head[1].weight)

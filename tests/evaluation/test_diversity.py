@@ -1,12 +1,15 @@
+import math
+
 import pytest
 import torch
 
 from codi_minimal.evaluation.diversity import normalised_entropy, spread_ratio
+from codi_minimal.evaluation.statistics import bootstrap
 
 
 def test_entropy_runs_from_collapse_to_uniform():
     assert normalised_entropy(torch.zeros(100, dtype=torch.long), range(10)) == 0
-    assert normalised_entropy(torch.arange(1000) % 10, range(10)) == 1
+    assert normalised_entropy(torch.arange(1000) % 10, range(10)) == pytest.approx(1)
     assert normalised_entropy(torch.arange(1000) % 2, range(4)) == pytest.approx(0.5, abs=1e-3)
 
 
@@ -20,10 +23,15 @@ def test_values_that_cannot_be_are_no_variety():
     assert normalised_entropy(torch.cat([right, wrong]), (1, 2, 3, 4)) == normalised_entropy(right, (1, 2, 3, 4)) < 0.6
 
 
-def test_few_samples_of_a_uniform_attribute_are_not_taken_for_a_collapse():
-    g = torch.Generator().manual_seed(0)
-    values = [normalised_entropy(torch.randint(10, (40,), generator=g), range(10)) for _ in range(300)]
-    assert sum(values) / len(values) == pytest.approx(1, abs=0.02)  # without the correction .95
+def test_a_bootstrap_finds_the_bias_of_few_samples():
+    g, found = torch.Generator().manual_seed(0), []
+    for _ in range(100):
+        x = torch.randint(10, (40,), generator=g)
+        found.append(bootstrap(lambda i, x=x: normalised_entropy(x[i], range(10)), [40], (0, 1), draws=50))
+    expected = sum(e.value for e in found) / len(found)
+    assert expected == pytest.approx(1 - 9 / (2 * 40 * math.log(10)), abs=0.01)  # Miller (1955)
+    assert sum(e.bias for e in found) / len(found) == pytest.approx(expected - 1, abs=0.01)
+    assert sum(e.interval[0] <= expected <= e.interval[1] for e in found) >= 93
 
 
 def test_spread_compares_variances_within_digits():

@@ -1,22 +1,17 @@
 """An evaluation that was stopped goes on where it was, and ends in the same report."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from torch import nn
 
 from codi_minimal.evaluation.coherence import SUBSETS, cell_name
 from codi_minimal.evaluation.evaluate import PROGRESS, Sizes, evaluate
-from codi_minimal.evaluation.progress import Progress, shares
-from codi_minimal.evaluation.report import plain
-from codi_minimal.evaluation.statistics import Share
+from codi_minimal.evaluation.progress import Progress
+from codi_minimal.evaluation.statistics import Estimate
+from codi_minimal.recipes import CASCADE, PAPER
 
-FOUND = {"T → I": {"digit": Share(3, 4)}, "n": 4, "mean error": None, "say": [Share(0, 0), 0.5]}
-
-
-def test_shares_come_back_as_they_were():
-    assert shares(plain(FOUND)) == FOUND
+FOUND = {"T → I": {"digit": Estimate(0.75, 4, (0.3, 0.95))}, "n": 4, "say": [Estimate(None, 0, None), 0.5]}
 
 
 def test_a_section_is_kept_for_its_own_run_alone(tmp_path):
@@ -29,7 +24,7 @@ def test_a_section_is_kept_for_its_own_run_alone(tmp_path):
     assert not path.exists() and "parts" not in Progress(path, {"seed": 0})
 
 
-SHARE = {"k": 3, "n": 4, "value": 0.75, "interval": [0.300641842582402, 0.954413301849183]}
+SHARE = {"value": 0.75, "n": 4, "interval": [0.3, 0.95]}
 
 
 @pytest.mark.parametrize(
@@ -41,9 +36,9 @@ SHARE = {"k": 3, "n": 4, "value": 0.75, "interval": [0.300641842582402, 0.954413
         {"parts": {"result": FOUND["n"], "seconds": 1.0}},
         {"parts": {"result": 1, "seconds": "soon", "samples": 8}},
         {"parts": {"result": 1, "seconds": 1.0, "samples": None}},
-        {"parts": {"result": {**SHARE, "k": "x"}, "seconds": 1.0, "samples": 8}},
-        {"parts": {"result": [{**SHARE, "k": 9}], "seconds": 1.0, "samples": 8}},
-        {"parts": {"result": {**SHARE, "value": 0.7}, "seconds": 1.0, "samples": 8}},
+        {"parts": {"result": {**SHARE, "n": "x"}, "seconds": 1.0, "samples": 8}},
+        {"parts": {"result": [{**SHARE, "interval": [0.9, 0.3]}], "seconds": 1.0, "samples": 8}},
+        {"parts": {"result": {**SHARE, "value": None}, "seconds": 1.0, "samples": 8}},
     ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path, sections):
@@ -72,47 +67,47 @@ def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
 class Listed(nn.Module):
     """The oracle as a module, whose evaluation can go on."""
 
-    def __init__(self, model, guidance):
+    def __init__(self, model, recipe):
         super().__init__()
-        self.model, self.encode_prompt = model, model.encode_prompt
-        self.modalities = {name: SimpleNamespace(**vars(m), guidance=guidance) for name, m in model.modalities.items()}
+        self.model, self.encode_prompt, self.modalities = model, model.encode_prompt, model.modalities
+        self.recipe = recipe
 
-    def generate(self, *args, arrivals, **settings):
-        assert not arrivals
+    def generate(self, *args, steps, **settings):
+        assert steps == 3
         return self.model.generate(*args, **settings)
 
 
 def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, tmp_path, monkeypatch):
     rows, stop = [], [None]
 
-    def row(_sampler, _world, _judges, n, names, known):
+    def row(_model, _world, _judges, n, names, known):
         if len(rows) == stop[0]:
             raise KeyboardInterrupt
         rows.append(names)
-        return {cell: known.get(cell, {"text": {"digit": Share(n, n)}}) for cell in cells_of(names)}
+        return {cell: known.get(cell, {"text": {"digit": Estimate(1.0, n, (0.5, 1.0))}}) for cell in cells_of(names)}
 
     def cells_of(names):
         return [cell_name(names, outputs) for outputs in SUBSETS]
 
-    def run(out, guidance=2.0):
-        sizes, options = Sizes(single=2, joint=2, apart=1, cell=1, parts=1, real=2), {"arrivals": False}
-        model = Listed(models.oracle, guidance)
+    def run(out, recipe=PAPER):
+        sizes, options = Sizes(single=2, joint=2, apart=1, cell=1, parts=1, real=2), {"steps": 3}
+        model = Listed(models.oracle, recipe)
         return evaluate(model, source, tmp_path / out, sizes=sizes, options=options, progress=False)
 
     monkeypatch.setattr(f"{evaluate.__module__}.measure_row", row)
     whole = run("whole")
     assert not (tmp_path / "whole" / PROGRESS).exists()
-    assert whole["run"]["command"].endswith("--seed 0 --no-arrivals")
+    assert whole["run"]["command"].endswith("--seed 0 --steps 3")
     rows.clear()
     stop[0] = 12
     with pytest.raises(KeyboardInterrupt):
         run("stopped")
     assert (tmp_path / "stopped" / PROGRESS).exists()
     stop[0] = None
-    for measure in ("measure_single", "measure_parts", "measure_agreement"):
+    for measure in ("measure_ceilings", "measure_single", "measure_parts", "measure_agreement"):
         monkeypatch.delattr(f"{evaluate.__module__}.{measure}")
-    with pytest.raises(NameError, match="measure_single"):  # another model, which begins at the beginning
-        run("stopped", guidance=3.0)
+    with pytest.raises(NameError, match="measure_ceilings"):  # another recipe, which begins at the beginning
+        run("stopped", CASCADE)
     resumed = run("stopped")
     assert rows == list(SUBSETS)
     del whole["run"]["seconds"], resumed["run"]["seconds"]
