@@ -189,6 +189,7 @@ class CoDi(nn.Module):
         names = asked
         for addition in recipe.additions if joint else ():
             names = addition.outputs(self, names, bool(prompts))
+        check_names("recipe", [*names, *recipe.named()], self.modalities)
         cond = self.condition(prompts, weights, recipe)
         b = num_samples * (1 if cond is None else len(cond))
         records = [self.modalities[name] for name in names]
@@ -288,12 +289,15 @@ class CoDi(nn.Module):
             raise ValueError(f"expected a folder or a hub id, got {folder!r}")
         tensors, saved = load_folder(WEIGHTS if folder is None else local_folder(folder))
         if not {"config", "vocabulary"} <= set(saved) <= {"config", "inference", "vocabulary"}:
-            raise ValueError(f"expected config.json with the keys config, inference and vocabulary, got {sorted(saved)}")
+            raise ValueError(f"config.json: expected the keys config, inference and vocabulary, got {sorted(saved)}")
         # checkpoints of earlier versions have no inference section, and were sampled as "shipped" says
         recipe = Recipe.from_dict(saved["inference"]) if "inference" in saved else find_recipe("shipped")
         build = partial(cls, Config.from_dict(saved["config"]), saved["vocabulary"], recipe)
         with torch.device("meta"):  # shapes without memory: a damaged config could ask for any amount
-            check_named(build().state_dict(), tensors, "the model of config.json")
+            shapes = build().state_dict()
+        # weights of additions that the recipe leaves out are not loaded
+        tensors = {k: v for k, v in tensors.items() if k in shapes or not k.startswith("additions.")}
+        check_named(shapes, tensors, "the model of config.json")
         with torch.random.fork_rng(devices=[]):  # the initial weights are replaced; the caller's generator stays
             model = build().float()
         load_into(model, tensors)

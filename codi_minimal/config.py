@@ -28,6 +28,14 @@ def checked(cls: type) -> type:
     return made
 
 
+def from_plain(cls: type, values: Any, what: str) -> Any:
+    """An instance of a `checked` class from plain JSON types, which have lists for tuples; `what` is for the error."""
+    try:
+        return TypeAdapter(cls).validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise ValueError(_first(error, what)) from None
+
+
 def _first(error: ValidationError, what: str) -> str:
     """The first of pydantic's errors in one line: where, what was expected, and what came."""
     first: Any = error.errors()[0]
@@ -143,10 +151,7 @@ class Config:
         Raises:
             ValueError: a section is missing, a key is unknown, or a value has another type or is out of range.
         """
-        try:
-            return TypeAdapter(cls).validate_json(json.dumps(values))  # JSON has lists for tuples
-        except ValidationError as error:
-            raise ValueError(_first(error, "config")) from None
+        return from_plain(cls, values, "config")
 
 
 # An hour and a half on two cores. Where denoisers of images, voices and clips learn by themselves, twice the steps on

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from codi_minimal.alignment import Wiring, check_wiring
+from codi_minimal.config import from_plain
 from codi_minimal.inputs import check_number, check_whole
 
 if TYPE_CHECKING:
@@ -33,6 +35,23 @@ class Addition:
 
     def attach(self, model: CoDi) -> None:
         """Give a new model what the addition needs: weights, or hooks on its modules."""
+
+    def before_bridging(self, model: CoDi, name: str) -> None:
+        """Before C_name is aligned to C_text."""
+
+    def after_bridging(self, model: CoDi, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]]) -> None:
+        """After it: prompts C_name (b, d) and C_text (b, d) of the same samples; all captions, grouped by meaning."""
+
+    def loss(
+        self,
+        model: CoDi,
+        seen: Mapping[str, Tensor],
+        prompts: Mapping[str, Tensor],
+        cond: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor | None:
+        """A further loss of latent alignment, of a pair's tokens V_m(z_t^m) and prompts C_m, and their condition C."""
+        return None
 
     def outputs(self, model: CoDi, names: Sequence[str], prompted: bool) -> list[str]:
         """The streams that are denoised, where `names` were asked for."""
@@ -95,8 +114,8 @@ class Recipe:
         check_wiring(self.wiring)
         if self.autocast not in AUTOCAST:
             raise ValueError(f"autocast: expected one of {AUTOCAST}, got {self.autocast!r}")
-        if wrong := [a for a in self.additions if not isinstance(a, Addition)]:
-            raise ValueError(f"additions: expected instances of Addition, got {wrong}")
+        if not isinstance(self.additions, tuple) or not all(isinstance(a, Addition) for a in self.additions):
+            raise ValueError(f"additions: expected a tuple of instances of Addition, got {self.additions!r}")
 
     def steps_of(self, name: str) -> int:
         """Steps of modality `name`; one that a mapping lacks has the paper's."""
@@ -105,6 +124,13 @@ class Recipe:
     def guidance_of(self, name: str) -> float:
         """The guidance scale of modality `name`; one that a mapping lacks has the paper's."""
         return self.guidance.get(name, PAPER.guidance) if isinstance(self.guidance, Mapping) else self.guidance
+
+    def named(self) -> list[str]:
+        """The modalities that mappings of the recipe and of its additions name."""
+        values = [value for part in (self, *self.additions) for value in vars(part).values()]
+        mappings = [value for value in values if isinstance(value, Mapping)]
+        seen = self.wiring.values() if isinstance(self.wiring, Mapping) else ()
+        return [name for names in (*mappings, *seen) for name in names]
 
     def without(self, *names: str) -> Recipe:
         """The same recipe without some of its additions, which are named by their files."""
@@ -123,16 +149,15 @@ class Recipe:
         Raises:
             ValueError: on an unknown key or addition, or a value of another type or out of range.
         """
-        if not isinstance(values, Mapping) or (unknown := set(values) - set(cls.__dataclass_fields__)):
-            raise ValueError(f"recipe: expected {', '.join(cls.__dataclass_fields__)}; got {sorted(unknown)}")
+        known = cls.__dataclass_fields__
+        if not isinstance(values, Mapping) or not set(values) <= set(known):
+            got = sorted(set(values) - set(known)) if isinstance(values, Mapping) else repr(values)
+            raise ValueError(f"recipe: expected an object with the keys {', '.join(known)}; got {got}")
+        entries = values.get("additions", [])
+        if not isinstance(entries, list):
+            raise ValueError(f"recipe: expected a list of additions; got {entries!r}")
         _plug_in()
-        additions = []
-        for entry in values.get("additions", ()):
-            kind = ADDITIONS.get(entry.get("addition"))
-            if kind is None:
-                raise ValueError(f"recipe: expected an addition out of {', '.join(ADDITIONS)}; got {entry}")
-            additions.append(kind(**{key: value for key, value in entry.items() if key != "addition"}))
-        return cls(**{**values, "additions": tuple(additions)})
+        return cls(**{**values, "additions": tuple(map(_addition, entries))})
 
 
 def find_recipe(recipe: str | Recipe) -> Recipe:
@@ -146,8 +171,16 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
 
 
 def _plug_in() -> Mapping[str, Recipe]:
-    """The recipes there are. They are found by name, as plug-ins are: the core does not depend on what is added to it."""
+    """The recipes there are, found by name as plug-ins are: the core does not depend on what is added to it."""
     return import_module("codi_minimal.recipes").RECIPES
+
+
+def _addition(entry: Any) -> Addition:
+    """An addition from its entry in `Recipe.to_dict`."""
+    name = entry.get("addition") if isinstance(entry, Mapping) else None
+    if not isinstance(name, str) or name not in ADDITIONS:
+        raise ValueError(f"recipe: expected an addition out of {', '.join(ADDITIONS)}; got {entry!r}")
+    return from_plain(ADDITIONS[name], {key: value for key, value in entry.items() if key != "addition"}, name)
 
 
 def addition_name(addition: Addition) -> str:
