@@ -2,10 +2,12 @@
 
 from codi_minimal.ours.arrivals import Arrivals
 from codi_minimal.ours.caption_memory import CaptionMemory
+from codi_minimal.ours.centring import Centring
 from codi_minimal.ours.guidance_beside import GuidanceBeside
 from codi_minimal.ours.late_guidance import LateGuidance
 from codi_minimal.ours.prompt_clocks import PromptClocks
 from codi_minimal.ours.prompt_guidance import PromptGuidance
+from codi_minimal.ours.reading import Reading
 from codi_minimal.ours.silent_text import SilentText
 from codi_minimal.ours.stagger import Stagger
 from codi_minimal.recipe import PAPER, Recipe
@@ -20,6 +22,8 @@ SHIPPED = Recipe(
     steps=STEPS,
     guidance=GUIDANCE,
     additions=(
+        Centring(),
+        Reading(),
         CaptionMemory(tau=0.02),
         PromptClocks(),
         SilentText(),

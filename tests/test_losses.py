@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from codi_minimal.alignment import contrastive_loss, cross_loss, reading_loss
+from codi_minimal.alignment import contrastive_loss, joint_loss
 from codi_minimal.alignment.environment import CLOCK
 from codi_minimal.autoencoders.audio import AudioVAE
 from codi_minimal.autoencoders.base import Autoencoder, kl_divergence
@@ -14,6 +14,7 @@ from codi_minimal.autoencoders.image import ImageVAE
 from codi_minimal.autoencoders.text import TextVAE
 from codi_minimal.autoencoders.vocoder import RESOLUTIONS, stft_distance
 from codi_minimal.diffusion import Schedule, diffusion_loss
+from codi_minimal.ours.reading import reading_loss
 from codi_minimal.prompts import clip_loss, composition_loss
 from codi_minimal.tokenizer import BOS, EOS, WordTokenizer
 
@@ -119,7 +120,7 @@ def test_l_read():
     assert_same(loss, total, c, a, b, residual)
 
 
-def test_l_cross():
+def test_l_cross_and_the_joint_loss():
     z0 = {"a": wave(B, 6), "b": wave(B, 4, rate=0.3)}
     eps = {"a": wave(B, 6, rate=0.2), "b": wave(B, 4, rate=0.5)}
     env = {"a": wave(B, 1, 6, rate=0.6), "b": wave(B, 1, 4, rate=0.65)}
@@ -129,7 +130,8 @@ def test_l_cross():
     def loss(net, z, t, eps, cond, env):
         return diffusion_loss(net, z, t, eps, SCHEDULE, cond, env)
 
-    losses = cross_loss(loss, nets, env, z0, TIMES, eps, cond)
+    l_con, both = torch.tensor(7.0), 0.0
+    joint, losses = joint_loss(loss, nets, z0, TIMES, eps, cond, env, l_con, lam=0.5)
     for name in z0:
         total = 0.0
         for i, t in enumerate(TIMES.tolist()):
@@ -138,6 +140,8 @@ def test_l_cross():
             error = alpha * eps[name][i] - sigma * z0[name][i] - (0.5 * z_t + env[name][i, 0] * cond[i])
             total = total + (error * error).mean() / B
         assert_same(losses[name], total, z0[name], eps[name], env[name], cond)
+        both = both + total
+    torch.testing.assert_close(joint, both + 3.5)
 
 
 # ---- autoencoders

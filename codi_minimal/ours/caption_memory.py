@@ -1,7 +1,7 @@
 """Ours: the memory of captions, which replaces a prompt by a mixture of the captions nearest to it.
 
 Source: DeCap (Li et al. 2023), sect. 3, which closes the modality gap so for a decoder of captions, without training.
-Buys: `python -m codi_minimal experiment additions` (docs/ablation.md). In a closed world it is a nearest-caption classifier.
+Buys: `python -m codi_minimal experiment additions` (docs/ablation.md). It is a nearest-caption classifier here.
 Without it: remove this file and its line in `recipes.py`; prompts are then used as their encoders give them.
 """
 
@@ -36,9 +36,16 @@ class CaptionMemory(Addition):
     def attach(self, model: Any) -> None:
         model.additions[NAME] = Captions(model.config.model.d, self.size)
 
+    @torch.no_grad()
+    def after_bridging(
+        self, model: Any, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]]
+    ) -> None:
+        c_text = model.modalities["text"].prompt  # of each meaning the mean over all ways to say it
+        model.additions[NAME].fit(torch.stack([c_text(same).mean(dim=0) for same in paraphrases]))
+
     def prompt(self, model: Any, c: Tensor) -> Tensor:
         if NAME not in model.additions:
-            raise ValueError("expected a checkpoint with a memory of captions; leave the caption memory out of the recipe")
+            raise ValueError("expected a checkpoint with a memory of captions, or a recipe without it")
         return model.additions[NAME].project(c, self.tau)
 
 

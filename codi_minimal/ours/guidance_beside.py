@@ -15,7 +15,7 @@ from codi_minimal.recipe import Addition
 
 @checked
 class GuidanceBeside(Addition):
-    """Where a stream has an environment, its scale is `g` in place of the recipe's. An explicit `guidance` overrules both.
+    """Where a stream has an environment, its scale is `g`, not the recipe's. An explicit `guidance` overrules both.
 
     Args:
         g: modality -> guidance scale.

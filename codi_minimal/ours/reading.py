@@ -1,13 +1,44 @@
-"""Ours: L_Read, which teaches the environment to name what the frozen prompt encoders see.
+"""Ours: L_Read, which teaches the environment to predict what the frozen prompt encoders give for finished latents.
 
 Source: our own; it applies the idea of bridging alignment (CoDi sect. 3.2) to noisy latents.
-Buys: see docs/ablation.md, `python -m codi_minimal experiment additions`.
+Buys: `python -m codi_minimal experiment wiring` (docs/experiments.md): streams that never met in training agree.
 Without it: remove this file and its line in `recipes.py`; V and the attention are then trained on L_Cross + λ L_Con.
 """
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import torch
 from torch import Tensor
+
+from codi_minimal.alignment import gather, noisy
+from codi_minimal.config import checked
+from codi_minimal.recipe import Addition
+
+
+@checked
+class Reading(Addition):
+    """Adds λ L_Read to the loss of latent alignment, for all denoisers, whether they are of the pair or not."""
+
+    def loss(
+        self,
+        model: Any,
+        seen: Mapping[str, Tensor],
+        prompts: Mapping[str, Tensor],
+        cond: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor | None:
+        train, losses = model.config.train, []
+        if train.wiring not in ("others", "pooled"):  # no stream sees another, so that there is nothing to read
+            return None
+        for m in model.modalities.values():
+            names = random.Random(int(torch.randint(2**62, (), generator=generator))).sample(list(seen), len(seen))
+            names = names[: 1 + int(torch.rand((), generator=generator) < 0.5)]  # one stream of the pair, or both
+            env = gather([seen[name] for name in names], train.wiring)
+            env = noisy(env, train.env_noise * torch.randn(tuple(env.shape), generator=generator).to(env))
+            losses.append(reading_loss(m.denoiser.environment, env, [prompts[name] for name in names], cond))
+        return sum(losses) / len(losses)
 
 
 def reading_loss(

@@ -56,7 +56,7 @@ class Stagger(Addition):
 
 
 def is_due(stream: Stream, tick: int, ticks: int) -> bool:
-    """Whether to step at this tick of its own: with fewer steps a stream rests at some, to keep pace with the others."""
+    """Whether a stream steps at this tick of its own: with fewer steps it rests at some, to keep pace with others."""
     return stream.taken * ticks < min(tick, ticks) * len(stream.sampler.timesteps)
 
 

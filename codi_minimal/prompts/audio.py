@@ -31,7 +31,7 @@ class AudioPromptEncoder(PromptEncoder):
     shape, axes, low, high = (8192,), "b samples", -1.0, 1.0
 
     def __init__(self, d: int = 128, width: int = 32, dropout: float = 0.3):
-        super().__init__(d)
+        super().__init__()
         self.mel = MelSpectrogram(power=2, scale="htk", norm=None)
         self.trunk = nn.Sequential(
             nn.Conv2d(1, width, 5, stride=2, padding=2),  # (b, w, 32, 32)

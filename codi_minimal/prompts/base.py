@@ -21,20 +21,6 @@ class PromptEncoder(nn.Module):
     low: float
     high: float
 
-    def __init__(self, d: int):
-        super().__init__()
-        self.register_buffer("shift", torch.zeros(d))
-
-    @torch.no_grad()
-    def fit_shift(self, own: Tensor, other: Tensor) -> None:
-        """Sets `shift` so that embeddings `own` (b, d), encoded with the present one, lie around the centre of `other`.
-
-        Contrastive training leaves each modality in a cone of its own (Liang et al. 2022). A denoiser that has learned
-        from prompts of one modality must read another's across this gap. The difference of the centres has no
-        information about a sample, so it can be removed. Not in the paper.
-        """
-        self.shift += other.mean(dim=0) - own.mean(dim=0)
-
     def check(self, data: Tensor) -> Tensor:
         """Returns `data`, or raises a ValueError that says what is wrong with it."""
         name, shape = type(self).__name__, batch_of(self.shape)
@@ -50,7 +36,7 @@ class PromptEncoder(nn.Module):
         return data
 
     def embed(self, data) -> Tensor:
-        """The embedding (b, d) before it is scaled to unit length and shifted."""
+        """The embedding (b, d) before it is scaled to unit length."""
         raise NotImplementedError
 
     def forward(self, data) -> Tensor:
@@ -65,4 +51,4 @@ class PromptEncoder(nn.Module):
         Raises:
             ValueError: if shape, type or range of the data are not this modality's.
         """
-        return F.normalize(F.normalize(self.embed(self.check(data)), dim=-1) + self.shift, dim=-1)
+        return F.normalize(self.embed(self.check(data)), dim=-1)

@@ -47,7 +47,7 @@ class ImagePromptEncoder(PromptEncoder):
     shape, axes, low, high = (3, 32, 32), "b c h w", 0.0, 1.0
 
     def __init__(self, d: int = 128, width: int = 32):
-        super().__init__(d)
+        super().__init__()
         self.trunk = Trunk(width)
         self.project = nn.Sequential(nn.SiLU(), nn.Linear(FEATURES, d))
 

@@ -25,7 +25,7 @@ class OpenClipTower(PromptEncoder):
 
     def __init__(self, model: nn.Module, d: int | None = None):
         width = model.visual.output_dim
-        super().__init__(d or width)
+        super().__init__()
         self.model = model
         self.project = nn.Identity() if d is None else nn.Linear(width, d, bias=False)
 

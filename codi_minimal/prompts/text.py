@@ -26,7 +26,7 @@ class TextPromptEncoder(PromptEncoder):
     """
 
     def __init__(self, tokenizer: WordTokenizer, d: int = 128, width: int = 128, layers: int = 2, heads: int = 4):
-        super().__init__(d)
+        super().__init__()
         self.tokenizer = tokenizer
         self.token = nn.Embedding(len(tokenizer), width)
         self.position = nn.Parameter(0.02 * torch.randn(tokenizer.length, width))

@@ -28,7 +28,7 @@ class VideoPromptEncoder(PromptEncoder):
     axes, low, high = "b f c h w", 0.0, 1.0
 
     def __init__(self, d: int = 128, width: int = 32, frames: int = 8, layers: int = 2, heads: int = 4):
-        super().__init__(d)
+        super().__init__()
         self.shape = (frames, 3, 32, 32)
         self.trunk = Trunk(width)
         self.position = nn.Parameter(0.02 * torch.randn(frames, FEATURES))

@@ -32,11 +32,10 @@ def train_beside(run: Run, name: str, alone: Callable[[Run, str, str], Step] = d
         n = len(pair.cond)
         t = (run.config.model.T * uniform(n, generator).sqrt()).long().to(run.device)  # dense where t is large
         given = (uniform(n, generator) < P_GIVEN).to(run.device)
-        # nothing cleaner for a stream that is shown itself, as in the joint stage
         t_env = t if cfg.wiring == "own" else torch.where(given, 0, times_of_others(t, generator))
         eps = noise_like(run, pair.z0, generator)
         with torch.no_grad():
-            own = own_tokens(run, name, pair.z0[name], t_env, generator)
+            own = own_tokens(run, name, pair.z0[name], t, generator)  # at its own t, as in the joint stage
             others = tokens(run, {m: z for m, z in pair.z0.items() if m != name}, t_env, eps)
             env = wire({name: own} | others, cfg.wiring)[name]
         if env is not None:

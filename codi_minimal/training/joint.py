@@ -1,14 +1,13 @@
-"""Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ (L_Con + L_Read), all else frozen (3.4).
+"""Stage 4, latent alignment: V and the cross-attention to it, on L_Cross + λ L_Con, all else frozen (CoDi sect. 3.4).
 
-V is trained before, without any denoiser, so that a step costs a fifth: on L_Con, and on L_Read, which ties its tokens
-to the prompt space. L_Con alone teaches what no text says, on pairs without one; beside text it counts little, or it
-would drown L_Read (see `CON`). L_Cross then starts from streams that read each other as prompts.
+The paper trains pair after pair, and freezes what is aligned already. Here the pairs take turns, step by step: no
+pairing forgets another, and no order is special. Either way a step sees two modalities, so that the number of pairs
+grows linearly with the number of modalities.
 
-The paper trains pair after pair, freezing what is aligned already. Here the pairs take turns, step by step: no pairing
-forgets another, and no order is special. Either way a step sees two modalities, and pairs grow linearly in number.
+Ours: V is trained before, without any denoiser, so that a step costs a fifth; a recipe may add losses (L_Read); and
+`shown` varies what a stream is shown of the others.
 """
 
-import random
 from functools import partial
 
 import torch
@@ -17,12 +16,11 @@ from torch import Tensor, nn
 
 from codi_minimal.alignment import (
     contrastive_loss,
-    cross_loss,
     environment_modules,
     gather,
     has_clock,
+    joint_loss,
     noisy,
-    reading_loss,
     wire,
 )
 from codi_minimal.diffusion import diffusion_loss, q_sample
@@ -30,7 +28,7 @@ from codi_minimal.prompts import Temperature
 from codi_minimal.training.run import Run, randn
 from codi_minimal.training.streams import Pair, open_streams
 
-CON = 0.1  # weight of L_Con where one of the pair is text: at 1, V_text never learns what says a motion
+CON = 0.1  # weight of L_Con where one of the pair is text: at 1 it drowns L_Read, and V_text never learns the motion
 P_AHEAD = 0.5  # how often the environment is ahead of the stream that looks at it
 P_CLOCK = 0.25  # how often it has clock tokens alone, as that of a prompt has, whose summary C says better
 
@@ -73,25 +71,14 @@ def con(run: Run, pair: Pair, seen: dict[str, Tensor], temperature: Temperature)
 
 
 def weight(pair: Pair) -> float:
-    """How much L_Con counts beside L_Read: in full where no caption says what the pair shares."""
+    """How much L_Con counts: in full where no caption describes what the pair shares."""
     return 1.0 if pair.positives is None else CON
 
 
-def reading(run: Run, pair: Pair, seen: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-    """L_Read of a pair's tokens `seen`: one stream or both, by all four denoisers, paired with them or not.
-
-    0 under a wiring in which no stream sees another.
-    """
-    cfg, losses = run.config.train, []
-    if cfg.wiring not in ("others", "pooled"):
-        return pair.cond.new_zeros(())
-    for m in run.model.modalities.values():
-        names = random.Random(int(torch.randint(2**62, (), generator=generator))).sample(list(seen), 2)
-        names = names[: 1 + int(torch.rand((), generator=generator) < 0.5)]
-        env = gather([seen[name] for name in names], run.config.model.summary + m.environment.clock, cfg.wiring)
-        env = noisy(env, cfg.env_noise * randn(tuple(env.shape), generator, run.device))
-        losses.append(reading_loss(m.denoiser.environment, env, [pair.prompts[name] for name in names], pair.cond))
-    return sum(losses) / len(losses)
+def further(run: Run, pair: Pair, seen: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    """The sum of the losses that the recipe's additions add for a pair's tokens `seen`; 0 without any."""
+    losses = (a.loss(run.model, seen, pair.prompts, pair.cond, generator) for a in run.model.recipe.additions)
+    return sum((loss for loss in losses if loss is not None), pair.cond.new_zeros(()))
 
 
 def uniform(n: int, generator: torch.Generator) -> Tensor:
@@ -109,16 +96,17 @@ def times_of_others(t: Tensor, generator: torch.Generator) -> Tensor:
 def shown(
     run: Run, env: Tensor, own: Tensor, generator: torch.Generator, clock_alone: Tensor | None = None
 ) -> Tensor:
-    """What a stream is shown of an environment (b, n, d_env): noisy, and a share of it something else or less.
+    """Ours: what a stream is shown of an environment (b, n, d_env) in training.
 
-    Some rows are the own modality's (`own`, tokens of the same latents in other noise), some clock tokens alone, as of
-    a prompt (those of `clock_alone` (b,) bool, by default P_CLOCK of them), and some nothing.
+    It is noisy, and a share of the rows is something else or less. Some rows are the stream's own modality's (`own`,
+    tokens of the same latents in other noise), some have clock tokens alone, as prompts have (those of `clock_alone`
+    (b,) bool, by default P_CLOCK of them), and some have nothing.
     """
     cfg = run.config.train
     u, v = (uniform(len(env), generator)[:, None].to(env.device) for _ in range(2))
     clock_alone = v < P_CLOCK if clock_alone is None else clock_alone[:, None]
     if cfg.wiring != "own":
-        own = gather([own], own.shape[1], cfg.wiring)
+        own = gather([own], cfg.wiring)
         n = max(env.shape[1], own.shape[1])
         env, own = (F.pad(x, (0, 0, 0, n - x.shape[1])) for x in (env, own))  # tokens of zeros: absent
         env = torch.where((u < cfg.p_own)[..., None], own, env)
@@ -128,7 +116,7 @@ def shown(
 
 
 def train_environment(run: Run) -> None:
-    """Train all V_m on L_Read + L_Con, on the four pairings in turn, and all attention of conditions to them."""
+    """Train all V_m, and the attention of conditions to them, on L_Con and on the additions; pairings take turns."""
     data = open_streams(run, "environment")
     modules = nn.ModuleDict()
     modules["temperature"] = temperature = Temperature().to(run.device)
@@ -139,9 +127,9 @@ def train_environment(run: Run) -> None:
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = data.draw(i, generator)
         seen = apart_in_time(run, pair, generator)
-        read, l_con = reading(run, pair, seen, generator), con(run, pair, seen, temperature)
+        more, l_con = further(run, pair, seen, generator), con(run, pair, seen, temperature)
         name = "-".join(pair.z0)
-        return {"loss": read + weight(pair) * l_con, f"read_{name}": read, f"con_{name}": l_con}
+        return {"loss": more + weight(pair) * l_con, f"more_{name}": more, f"con_{name}": l_con}
 
     run.fit("environment", modules, step)
 
@@ -161,23 +149,30 @@ def train_joint(run: Run) -> None:
         n = len(pair.cond)
         # dense where t is large: while a stream can be seen, it needs no other to tell what it is
         t = (run.config.model.T * uniform(n, generator).sqrt()).long().to(run.device)
-        # a stream that is shown itself is shown what it has, and nothing cleaner: that would be the answer
         eps, t_env = noise_like(run, pair.z0, generator), t if cfg.wiring == "own" else times_of_others(t, generator)
         seen = tokens(run, pair.z0, t_env, eps)
         rows = {m: max(1, int(n * cfg.clip_share)) if model.modalities[m].costly else n for m in pair.z0}
         env = wire(seen, cfg.wiring)
         for m, k in rows.items():
             if env[m] is not None:
-                env[m] = shown(run, env[m][:k], own_tokens(run, m, pair.z0[m][:k], t_env[:k], generator), generator)
-        denoisers = {m: model.modalities[m].denoiser for m in pair.z0}
-        cross = cross_loss(loss, denoisers, env, pair.z0, t, eps, pair.cond, rows)
+                # at the stream's own t: its latents in less noise would be the answer
+                own = own_tokens(run, m, pair.z0[m][:k], t[:k], generator)
+                env[m] = shown(run, env[m][:k], own, generator)
         l_con = con(run, pair, apart_in_time(run, pair, generator), temperature)
-        read = reading(run, pair, seen, generator)
-        return {
-            "loss": sum(cross.values()) + cfg.lam * (weight(pair) * l_con + read),
-            **{f"cross_{m}": value for m, value in cross.items()},
-            f"read_{'-'.join(pair.z0)}": read,
-            f"con_{'-'.join(pair.z0)}": l_con,
-        }
+        total, cross = joint_loss(
+            loss,
+            {m: model.modalities[m].denoiser for m in pair.z0},
+            {m: z[: rows[m]] for m, z in pair.z0.items()},
+            t,
+            eps,
+            pair.cond,
+            env,
+            weight(pair) * l_con,
+            cfg.lam,
+        )
+        more = further(run, pair, seen, generator)
+        name = "-".join(pair.z0)
+        logged = {f"cross_{m}": value for m, value in cross.items()}
+        return {"loss": total + cfg.lam * more, **logged, f"con_{name}": l_con, f"more_{name}": more}
 
     run.fit("joint", modules, step)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from codi_minimal.codi import CoDi
 from codi_minimal.data import WORDS, Pairs, caption, meaning, paraphrases, sample_subset
 from codi_minimal.prompts import Temperature, clip_loss, composition_loss, repeated
 from codi_minimal.training.run import Run
@@ -34,12 +33,6 @@ def same_meaning(captions: Sequence[str]) -> Tensor:
     return repeated([meaning(text) for text in captions])
 
 
-@torch.no_grad()
-def remember_captions(model: CoDi) -> None:
-    """Fill the memory of captions: C_text of each meaning of the grammar, the mean over all ways to say it."""
-    model.memory.fit(torch.stack([model.modalities["text"].prompt(same).mean(dim=0) for same in paraphrases()]))
-
-
 def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
     """Align C_name to C_text on pairs of text and `name`; only the first, text+image, also trains C_text.
 
@@ -54,7 +47,8 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
     c_text, c_other = run.model.modalities["text"].prompt, run.model.modalities[name].prompt
     if start_from is not None and run.further is None:
         c_other.start_from(run.model.modalities[start_from].prompt)
-    c_other.shift.zero_()
+    for addition in run.model.recipe.additions:
+        addition.before_bridging(run.model, name)
     temperature = Temperature().to(run.device)
     pairs, batch = Pairs(run.source, ("text", name)), run.stage(stage).batch
     modules = nn.ModuleDict({"other": c_other, "temperature": temperature, **({"text": c_text} if first else {})})
@@ -75,11 +69,10 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         return losses
 
     run.fit(stage, modules, step)
-    c_other.shift.zero_()
     generator = run.generator(stage)
     with torch.no_grad():
         drawn = pairs.draw(512, generator)
         own = c_other(drawn.render(name, generator=generator).to(run.device))
-        c_other.fit_shift(own, c_text(drawn.captions(random.Random(generator.initial_seed()))))
-    if first:
-        remember_captions(run.model)
+        text = c_text(drawn.captions(random.Random(generator.initial_seed())))
+        for addition in run.model.recipe.additions:
+            addition.after_bridging(run.model, name, own, text, paraphrases())

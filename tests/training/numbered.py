@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from codi_minimal.config import Config, Stage, preset
 from codi_minimal.data import COLOURS, DIGITS, caption, parse
 from codi_minimal.diffusion import Schedule
+from codi_minimal.ours.reading import Reading
 
 N = 30  # samples: ten digits in three colours
 D, CLOCK, SUMMARY = 3, 16, 2
@@ -116,8 +117,6 @@ class Prompt(nn.Module):
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
-        self.shift = torch.ones(D)
-        self.fitted: tuple[Tensor, Tensor] | None = None
         self.started_from: nn.Module | None = None
 
     def forward(self, data: list[str] | Tensor) -> Tensor:
@@ -126,9 +125,6 @@ class Prompt(nn.Module):
 
     def start_from(self, other: nn.Module) -> None:
         self.started_from = other
-
-    def fit_shift(self, own: Tensor, other: Tensor) -> None:
-        self.fitted = own, other
 
 
 class Modality(nn.Module):
@@ -216,7 +212,5 @@ def numbered_run(batch: int = 48, **train: object) -> Run:
     settings = {"stages": stages, "cond_noise": 0.0, "env_noise": 0.0, **train}
     config = replace(config, model=replace(config.model, summary=SUMMARY), train=replace(config.train, **settings))
     modalities = {name: Modality(name) for name in NAMES}
-    model = SimpleNamespace(
-        config=config, modalities=modalities, schedule=SCHEDULE, memory=SimpleNamespace(fit=lambda captions: None)
-    )
-    return Run(config, model)
+    recipe = SimpleNamespace(additions=(Reading(),))
+    return Run(config, SimpleNamespace(config=config, modalities=modalities, schedule=SCHEDULE, recipe=recipe))

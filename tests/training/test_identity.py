@@ -12,10 +12,11 @@ import torch
 
 from codi_minimal.alignment import wire
 from codi_minimal.data import PAIRINGS, parse
+from codi_minimal.ours import reading
 from codi_minimal.training import autoencoders, beside, denoisers, joint, prompts, streams
 from codi_minimal.training.joint import CON
 from tests.training import numbered
-from tests.training.numbered import CLOCK, NAMES, SUMMARY, heard, number_of, numbered_run
+from tests.training.numbered import NAMES, SUMMARY, heard, number_of, numbered_run
 
 DIFFUSED = {"image": {}, "audio": {}, "text": {"alone": denoisers.text_denoiser_step}, "video": {"start_from": "image"}}
 
@@ -84,7 +85,6 @@ def test_the_video_denoiser_starts_from_the_image_denoiser():
 def test_a_bridge_pairs_captions_with_their_own_samples(monkeypatch, name):
     calls = recorder(monkeypatch, prompts, "clip_loss", 2.0)
     whole = recorder(monkeypatch, prompts, "composition_loss", 5.0)
-    monkeypatch.setattr(prompts, "remember_captions", lambda model: None)
     run, first = numbered_run(), name == "image"
     prompts.train_bridge(run, name)
     stage = run.fitted[f"prompts-text-{name}"]
@@ -99,18 +99,23 @@ def test_a_bridge_pairs_captions_with_their_own_samples(monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["image", "audio", "video"])
-def test_the_shift_is_fitted_on_samples_and_their_own_captions(monkeypatch, name):
-    monkeypatch.setattr(prompts, "remember_captions", lambda model: None)
-    run = numbered_run()
+def test_additions_get_samples_and_their_own_captions_after_a_bridge(name):
+    run, told = numbered_run(), []
+    addition = SimpleNamespace(
+        before_bridging=lambda model, name: told.append((name, len(run.fitted))),
+        after_bridging=lambda model, name, *args: told.append((name, len(run.fitted), *args)),
+    )
+    run.model.recipe.additions = (addition,)
     prompts.train_bridge(run, name)
-    own, text = run.model.modalities[name].prompt.fitted
+    assert told[0] == (name, 0) and told[1][:2] == (name, 1)
+    own, text, paraphrases = told[1][2:]
     assert torch.equal(number_of(own), number_of(text)) and len(own) > 100
+    assert len({str(parse(caption)) for caption in paraphrases[0]}) == 1 and len(paraphrases) > 600
 
 
 def test_a_whole_caption_says_what_its_parts_say(monkeypatch):
     said = []
     run = numbered_run()
-    monkeypatch.setattr(prompts, "remember_captions", lambda model: None)
     whole = recorder(monkeypatch, prompts, "composition_loss")
     text = run.model.modalities["text"].prompt
     monkeypatch.setattr(text, "forward", lambda data: said.append(data) or numbered.embedding([heard(x) for x in data]))
@@ -169,7 +174,7 @@ def test_hard_negatives_are_samples_whose_prompts_are_nearest_to_one_of_them():
 def test_the_environment_is_trained_on_pairs_of_tokens_and_on_their_prompts(monkeypatch):
     run = numbered_run(batch=20)
     con = recorder(monkeypatch, joint, "contrastive_loss", 3.0)
-    read = recorder(monkeypatch, joint, "reading_loss", 7.0)
+    read = recorder(monkeypatch, reading, "reading_loss", 7.0)
     joint.train_environment(run)
     returned = steps(run, "environment", 8)
     for (x, y, _, positives), losses in zip(con, returned, strict=True):
@@ -193,7 +198,7 @@ def joint_calls(monkeypatch, **train):
     """The denoisers' calls in eight steps of `joint`, by pair; and what the steps returned."""
     run = numbered_run(batch=40, **train)
     recorder(monkeypatch, joint, "contrastive_loss", 3.0)
-    recorder(monkeypatch, joint, "reading_loss", 7.0)
+    recorder(monkeypatch, reading, "reading_loss", 7.0)
     joint.train_joint(run)
     calls, returned = [], []
     for i in range(8):
@@ -216,8 +221,6 @@ def test_joint_shows_a_stream_the_other_of_its_own_sample(monkeypatch):
             shown = call.env[..., 3].any(dim=1)
             assert 0.5 < shown.double().mean() <= 1
             assert losses[f"cross_{name}"].item() < 1e-9
-            if not numbered.TIMES[name]:
-                assert not call.env[..., -CLOCK:].any()  # what has no time sees no clock
 
 
 def test_joint_shows_some_rows_their_own_modality_as_often_as_it_is_told(monkeypatch):
@@ -249,6 +252,14 @@ def test_the_environment_of_joint_is_at_the_time_of_the_stream_or_ahead(monkeypa
         assert (seen <= t).all()
         same += (seen == t).tolist()
     assert 0.4 < sum(same) / len(same) < 0.65  # P_AHEAD of them are ahead
+
+
+def test_a_stream_that_is_shown_itself_is_shown_nothing_cleaner_than_it_is(monkeypatch):
+    _, calls, _ = joint_calls(monkeypatch, p_own=1.0)
+    for name, call in ((name, call) for pair in calls for name, call in pair.items()):
+        rows = call.env[..., 3].any(dim=1)
+        assert (call.env[rows][..., 1].amax(dim=1) == NAMES.index(name) + 1).all()
+        assert torch.equal(call.env[rows][..., 2].amax(dim=1) - 1, call.t[rows].double())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -348,7 +359,7 @@ def test_wirings_hand_out_tokens_of_the_right_streams():
     for name, env in wire(made, "others").items():
         assert_tokens_are_of_the_sample(env, numbers, set(NAMES) - {name})
         assert {NAMES[int(m) - 1] for m in env[..., 1].unique()} == set(NAMES) - {name}
-        clocks = [numbered.TIMES[m] for m in NAMES if m != name and numbered.TIMES[name]]
+        clocks = [numbered.TIMES[m] for m in NAMES if m != name]
         assert env.shape[1] == 3 * SUMMARY + sum(clocks)
     for name, env in wire(made, "own").items():
         assert {NAMES[int(m) - 1] for m in env[..., 1].unique()} == {name}

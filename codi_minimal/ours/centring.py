@@ -1,0 +1,50 @@
+"""Ours: the prompts of each modality are moved to the centre of those of text.
+
+Source: contrastive training leaves each modality in a cone of its own, Liang et al. 2022.
+Buys: `python -m codi_minimal experiment gap` (docs/experiments.md): prompts of modalities that a denoiser never saw.
+Without it: remove this file and its line in `recipes.py`; prompt encoders give what they were trained to give.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codi_minimal.config import checked
+from codi_minimal.recipe import Addition
+
+NAME = "centring"
+
+
+@checked
+class Centring(Addition):
+    """C_m(y) ← normalised (C_m(y) + s_m), with s_m the centre of text's prompts minus that of modality m's.
+
+    The difference of the centres is the same for all samples. So it can be removed without any loss of information. It
+    belongs to the encoders: denoisers are trained on centred prompts, and any recipe samples with them.
+    """
+
+    def attach(self, model: Any) -> None:
+        model.additions[NAME] = nn.ModuleDict({name: Shift(model.config.model.d) for name in model.modalities})
+        for name, m in model.modalities.items():
+            m.prompt.register_forward_hook(model.additions[NAME][name])
+
+    def before_bridging(self, model: Any, name: str) -> None:
+        model.additions[NAME][name].shift.zero_()
+
+    def after_bridging(
+        self, model: Any, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]]
+    ) -> None:
+        model.additions[NAME][name].shift.copy_(text.mean(dim=0) - own.mean(dim=0))
+
+
+class Shift(nn.Module):
+    """A forward hook of a prompt encoder: embeddings (b, d) plus `shift` (d,), scaled to unit norm."""
+
+    def __init__(self, d: int):
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(d))
+
+    def forward(self, encoder: nn.Module, data: Any, c: Tensor) -> Tensor:
+        return F.normalize(c + self.shift, dim=-1)
