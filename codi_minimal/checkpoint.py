@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +15,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from codi_minimal.old_names import renamed
+
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-COMPUTED = (".mel.mel_scale.fb", ".mel.spectrogram.window")  # by `spectrogram.MelSpectrogram`
-MOVED = {  # names of earlier versions, and what takes their place
-    r"\.shortcut\.": ".skip.",
-    r"^memory\.captions$": "additions.caption_memory.captions",
-    r"^modalities\.(\w+)\.prompt\.shift$": r"additions.centring.\1.shift",
-}
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 MAX_JSON = 1 << 26  # bytes; Python needs many times as much memory to read them
 
@@ -145,24 +140,6 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
         raise ValueError(f"expected an object named config in {folder / CONFIG}; got {config!r}")
     tensors, _ = read_tensors(folder / WEIGHTS)
     return {k: v.float() if v.is_floating_point() else v for k, v in renamed(tensors).items()}, config
-
-
-def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of a checkpoint of any age under their present names.
-
-    Earlier versions called the skip of some residual blocks "shortcut", stored a mel spectrogram's constants, and had
-    the memory of captions and the shifts of prompts elsewhere.
-
-    >>> sorted(renamed({"trunk.1.shortcut.bias": torch.zeros(1), "prompt.mel.spectrogram.window": torch.zeros(256)}))
-    ['trunk.1.skip.bias']
-    """
-    kept = {}
-    for name, tensor in tensors.items():
-        for old, new in MOVED.items():
-            name = re.sub(old, new, name)
-        if not name.endswith(COMPUTED):
-            kept[name] = tensor
-    return kept
 
 
 def read_json(path: Path) -> dict:

@@ -44,9 +44,7 @@ class WordTokenizer:
     ['a red seven']
     """
 
-    def __init__(
-        self, vocabulary: Sequence[str], max_words: int = 12, spell: Callable[[str], str] = str
-    ) -> None:
+    def __init__(self, vocabulary: Sequence[str], max_words: int = 12, spell: Callable[[str], str] = str) -> None:
         words = vocabulary if isinstance(vocabulary, (list, tuple)) else []
         wrong = [word for word in words if not isinstance(word, str) or _WORD.findall(word.lower()) != [word]]
         wrong = wrong or [word for word, times in Counter(words).items() if times > 1]

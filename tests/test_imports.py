@@ -8,7 +8,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "codi_minimal"
 
 # plain helpers that know no model
-BASE = {"batches", "config", "device", "inputs", "layers", "shapes", "spectrogram", "tokenizer", "checkpoint", "lock"}
+BASE = {
+    "batches", "config", "device", "inputs", "layers", "old_names", "shapes", "spectrogram", "tokenizer", "checkpoint",
+    "lock",
+}  # fmt: skip
 DATA = {"data"}  # the world
 FILES = {"fitting", "media", "sheet"}  # people's files, and the page of results
 ROOMS = {"diffusion", "autoencoders", "prompts", "denoisers"}  # never one another

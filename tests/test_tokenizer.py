@@ -49,9 +49,7 @@ def test_bad_texts_are_refused(texts, message):
         TOKENIZER.encode(texts)
 
 
-@pytest.mark.parametrize(
-    "ids", [torch.tensor([[1, 7]]), torch.tensor([[-1]]), torch.tensor([1, 2]), torch.ones(1, 2)]
-)
+@pytest.mark.parametrize("ids", [torch.tensor([[1, 7]]), torch.tensor([[-1]]), torch.tensor([1, 2]), torch.ones(1, 2)])
 def test_bad_ids_are_refused(ids):
     with pytest.raises(ValueError, match="expected"):
         TOKENIZER.decode(ids)
