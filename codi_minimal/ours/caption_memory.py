@@ -38,8 +38,10 @@ class CaptionMemory(Addition):
 
     @torch.no_grad()
     def after_bridging(
-        self, model: Any, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]]
+        self, model: Any, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]] | None
     ) -> None:
+        if paraphrases is None:
+            return
         c_text = model.modalities["text"].prompt  # of each meaning the mean over all ways to say it
         model.additions[NAME].fit(torch.stack([c_text(same).mean(dim=0) for same in paraphrases]))
 

@@ -34,7 +34,7 @@ class Centring(Addition):
         model.additions[NAME][name].shift.zero_()
 
     def after_bridging(
-        self, model: Any, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]]
+        self, model: Any, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]] | None
     ) -> None:
         model.additions[NAME][name].shift.copy_(text.mean(dim=0) - own.mean(dim=0))
 

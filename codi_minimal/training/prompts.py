@@ -75,4 +75,4 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         own = c_other(drawn.render(name, generator=generator).to(run.device))
         text = c_text(drawn.captions(random.Random(generator.initial_seed())))
         for addition in run.model.recipe.additions:
-            addition.after_bridging(run.model, name, own, text, paraphrases())
+            addition.after_bridging(run.model, name, own, text, paraphrases() if first else None)

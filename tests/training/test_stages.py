@@ -111,7 +111,10 @@ def whole_run(tmp_path_factory):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_changes_its_own_parameters_and_nothing_else(whole_run, stage):
     prefixes = tuple(f"modalities.{prefix}" for prefix in TRAINED[stage])
-    prefixes += ("memory.",) if stage == "prompts-text-image" else ()  # the captions are said anew where C_text changes
+    if stage.startswith("prompts-"):
+        prefixes += (f"additions.centring.{stage.rpartition('-')[2]}.",)
+    if stage == "prompts-text-image":  # the embeddings of captions change where C_text changes
+        prefixes += ("additions.caption_memory.",)
     names = whole_run[2][stage]
     foreign = {n for n in names if not n.startswith(prefixes)}
     if stage == "joint":  # and the attention to the environment, inside the frozen denoisers
@@ -304,8 +307,9 @@ def test_a_checkpoint_is_trained_further_from_its_weights_and_nothing_else_of_it
     after = train_further(stages, folder / "model", out=tmp_path, device="cpu", steps=1, progress=False)
     prefixes = ("image.prompt.", "video.denoiser.", "text.denoiser.")  # C_text, which it was aligned to, stays
     names = changed(after, snapshot(before))
-    assert all(name.startswith(tuple(f"modalities.{prefix}" for prefix in prefixes)) for name in names)
-    assert len({name.split(".")[1] for name in names}) == 3
+    allowed = (*(f"modalities.{prefix}" for prefix in prefixes), "additions.centring.image.")
+    assert all(name.startswith(allowed) for name in names)
+    assert {name.split(".")[1] for name in names} == {"image", "video", "text", "centring"}
     for name in names:  # a step away from where they were, and not from the image's denoiser
         assert (after.state_dict()[name] - before.state_dict()[name]).abs().max() < 0.01 or name.endswith("shift")
     had, has = before.config.train.stages, CoDi.from_pretrained(tmp_path / "model").config.train.stages
@@ -411,7 +415,7 @@ def test_a_contrast_counts_in_full_only_where_no_caption_speaks(run, monkeypatch
     train_environment(run)
     for i in range(12):
         losses = steps["environment"](i, torch.Generator().manual_seed(i))
-        read, con = (next(x for name, x in losses.items() if name.startswith(what)) for what in ("read", "con"))
+        read, con = (next(x for name, x in losses.items() if name.startswith(what)) for what in ("more", "con"))
         worded = "text" in pairs[-1].z0
         torch.testing.assert_close(losses["loss"], read + (CON if worded else 1) * con)
     assert {"text" in pair.z0 for pair in pairs} == {True, False}
