@@ -39,8 +39,13 @@ class Addition:
     def before_bridging(self, model: CoDi, name: str) -> None:
         """Before C_name is aligned to C_text."""
 
-    def after_bridging(self, model: CoDi, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]]) -> None:
-        """After it: prompts C_name (b, d) and C_text (b, d) of the same samples; all captions, grouped by meaning."""
+    def after_bridging(
+        self, model: CoDi, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]] | None
+    ) -> None:
+        """After it: prompts C_name (b, d) and C_text (b, d) of the same samples.
+
+        `paraphrases`: all captions, grouped by meaning, if C_text was trained, too; else None.
+        """
 
     def loss(
         self,
