@@ -1,0 +1,162 @@
+"""Streams that start one after the other, the smallest first."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from codi_minimal.ours.stagger import Stagger, is_due, tokens_after_a_step
+from codi_minimal.recipe import PAPER, Addition
+from codi_minimal.recipes import SHIPPED
+from codi_minimal.sample import joint_sample
+from tests.models import random_codi
+from tests.streams import calls, shared, stream
+
+
+class Finished(Addition):
+    """Records which stream is finished, after how many steps, and makes a prompt of it."""
+
+    def __init__(self, c: float | None = None):
+        self.seen, self.c = [], c
+
+    def finished(self, joint, stream):
+        self.seen.append((stream.modality.name, stream.taken))
+        if self.c is None:
+            return None
+        return torch.full((2, joint.model.config.model.d), self.c), stream.modality.environment.clock_tokens(stream.z)
+
+
+def three():
+    return {name: stream(name, steps) for name, steps in (("video", 2), ("text", 3), ("image", 3))}
+
+
+def watched(what: str, streams, share: float, *more: Addition, **changes) -> list[tuple[str, int]]:
+    """(stream, t) of every V ("V") or denoiser ("net") while the streams are denoised."""
+    joint = shared(replace(PAPER, additions=(Stagger(share), *more)), **changes)
+    seen = calls(streams, lambda: torch.no_grad()(Stagger(share).loop)(joint, streams))
+    assert all(s.done and s.z.isfinite().all() for s in streams.values())
+    return [(name, t) for kind, name, t in seen if kind == what]
+
+
+def test_streams_finish_one_after_the_other_the_smallest_first():
+    text, image = ([(name, t) for t in (999, 666, 332)] for name in ("text", "image"))
+    video = [("video", 999), ("video", 499)]
+    assert watched("net", three(), 1.0) == [*text, *image, *video]
+    assert set(watched("net", three(), 0.0)) == {*text, *image, *video}
+
+
+def test_each_starts_a_share_of_the_way_later_than_the_one_before():
+    def order(share):
+        streams = {name: stream(name) for name in ("image", "text")}
+        return "".join(name[0] for name, _ in watched("net", streams, share))
+
+    assert [order(share) for share in (0.0, 0.5, 1.0)] == ["itititit", "ttititii", "ttttiiii"]
+
+
+def test_generate_takes_its_place_of_the_papers_loop_and_without_it_the_paper_s_is_back(monkeypatch):
+    ran = []
+    monkeypatch.setattr("codi_minimal.codi.joint_sample", lambda *_: ran.append("paper"))
+    monkeypatch.setattr(Stagger, "loop", lambda self, *_: ran.append(self.share) or True)
+    for recipe in (SHIPPED, SHIPPED.without("stagger")):
+        random_codi().generate_latents({}, ("image", "audio"), steps=1, recipe=recipe)
+    assert ran == [0.85, "paper"]
+
+
+def test_all_at_once_it_is_the_papers_loop_but_for_the_first_step():
+    """A stream without a step behind it has no tokens here; the paper's loop encodes pure noise."""
+    streams, same = ({name: stream(name, 3) for name in ("image", "audio")} for _ in range(2))
+    watched("net", streams, 0.0)
+    for s in same.values():
+        s.step(None, torch.zeros_like(s.tokens()[:, :1]))
+    for i, t in enumerate((666, 332), start=1):
+        v = {name: s.modality.environment(s.z, torch.full((2,), t)) for name, s in same.items()}
+        for name, other in (("image", "audio"), ("audio", "image")):
+            assert same[name].taken == i
+            same[name].step(None, v[other])
+    for name, s in streams.items():
+        torch.testing.assert_close(s.z, same[name].z, rtol=1e-4, atol=1e-5)
+    plain = {name: stream(name, 3) for name in ("image", "audio")}
+    joint_sample(shared(), plain)
+    assert not torch.equal(plain["image"].z, streams["image"].z)
+
+
+def test_with_fewer_steps_a_stream_rests_now_and_then():
+    one, at = stream(steps=2), []
+    for tick in range(-1, 8):
+        if is_due(one, tick, ticks=4):
+            at.append(tick)
+            one.step(None, None)
+    assert at == [1, 3]
+
+
+def test_a_stream_has_no_tokens_before_its_first_step_and_then_those_of_its_last():
+    one, known = stream("audio"), {}
+    v = one.modality.environment
+    silent = tokens_after_a_step(one, known, "audio")
+    assert not silent.any() and silent.shape == (2, v.summary + v.clock, v.d_env)
+    for t in (749, 499):
+        one.step(None, None)
+        tokens = tokens_after_a_step(one, known, "audio")
+        assert torch.equal(tokens, v(one.z, torch.full((2,), t)))
+        assert tokens_after_a_step(one, known, "audio") is tokens  # encoded once
+
+
+def test_only_what_is_seen_is_encoded_and_only_once():
+    assert watched("V", three(), 1.0) == [("text", 0), ("image", 0)]
+    assert watched("V", {"image": stream()}, 0.5) == []
+    at_once = watched("V", three(), 0.0)
+    assert sorted(set(at_once)) == sorted(at_once) and ("image", 666) in at_once
+    assert watched("V", {"image": stream(steps=2)}, 0.5, wiring="own") == [("image", 499)]
+
+
+def test_a_stream_that_has_not_started_is_absent():
+    noise = torch.randn(1, 8, 8, 8)
+    settings = {"outputs": ("image", "audio"), "steps": 3, "recipe": replace(PAPER, additions=(Stagger(1.0),))}
+    early, again = (random_codi().generate_latents(**settings, noise=n)["image"] for n in (None, {"audio": noise}))
+    assert torch.equal(early, again)  # the image is done before the audio takes a step
+
+
+def test_a_finished_stream_stays_a_stream_at_time_zero():
+    streams = {name: stream(name, 2) for name in ("image", "text")}
+    assert watched("V", streams, 1.0) == [("text", 0)]  # none is seen before, and it does not change any more
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_stream_is_finished_when_all_its_steps_are_taken_though_several_are_at_zero(sampler):
+    streams = {name: stream(name, steps=1000, sampler=sampler) for name in ("image", "audio")}
+    for each in streams.values():
+        each.taken = 996
+    assert [*streams["image"].sampler.timesteps[-2:]] == [1, 0]  # before the last step t is 0 already
+    record = Finished(0.0)
+    watched("net", streams, 0.002, record)
+    assert record.seen == [("image", 1000)]  # the last has no others that it could be a prompt for
+
+
+def test_a_finished_stream_is_made_a_prompt_once_by_the_first_addition_that_does():
+    first, second, third = Finished(), Finished(1.0), Finished(2.0)
+    watched("net", three(), 1.0, first, second, third)
+    assert first.seen == second.seen == [("text", 3), ("image", 3)] and third.seen == []
+
+
+def test_prompts_of_finished_streams_join_the_condition_and_their_tokens_the_environment():
+    streams = {name: stream(name, 1) for name in ("text", "image", "audio")}
+    d = random_codi().config.model.d
+    c, seen = F.normalize(torch.randn(2, d), dim=-1), []
+    for name, s in streams.items():
+        s.net = lambda z, t, cond, env, name=name: seen.append((name, cond, env)) or torch.zeros_like(z)
+    joint = shared(replace(PAPER, additions=(Finished(1.0),)))
+    joint.cond = c
+    torch.no_grad()(Stagger(1.0).loop)(joint, streams)
+    once = F.normalize(c + 1, dim=-1)
+    assert [name for name, *_ in seen] == ["text", "image", "audio"]
+    for (_, cond, _), expected in zip(seen, (c, once, F.normalize(once + 1, dim=-1)), strict=True):
+        torch.testing.assert_close(cond, expected)
+    clocks = [streams[name].modality.environment.clock_tokens(streams[name].z) for name in ("image", "text")]
+    torch.testing.assert_close(seen[2][2], torch.cat(clocks, dim=1))  # audio sees both, in the order of names
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), None, "1"])
+def test_its_share_is_a_number_from_0_to_1(share):
+    with pytest.raises(ValueError, match="Stagger.share: "):
+        Stagger(share=share)

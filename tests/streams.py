@@ -1,0 +1,42 @@
+"""Streams by themselves, with tiny random networks, and what is computed while they are denoised."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+
+from codi_minimal.diffusion import make_sampler
+from codi_minimal.recipe import PAPER, Recipe
+from codi_minimal.sample import Joint, Stream
+from tests.models import random_codi
+
+
+def stream(name: str = "image", steps: int = 4, sampler: str = "ddim", seed: int = 0) -> Stream:
+    """A stream of two samples at z_T, whose network has no guidance."""
+    model = random_codi()
+    m, generators = model.modalities[name], [torch.Generator().manual_seed(seed + k) for k in range(2)]
+    z = torch.cat([m.noise(1, generator) for generator in generators])
+    return Stream(m, z, m.denoiser, make_sampler(sampler, model.schedule, steps), generators)
+
+
+def shared(recipe: Recipe = PAPER, **changes) -> Joint:
+    """What the streams of a batch share: without a prompt, if nothing else is given."""
+    return Joint(random_codi(), replace(recipe, **changes))
+
+
+def calls(streams: Mapping[str, Stream], run: Callable[[], object]) -> list[tuple[str, str, int]]:
+    """("V" or "net", stream, t) of each environment and of each denoiser that is computed during `run`, in order."""
+    seen, handles = [], []
+    for name, s in streams.items():
+        for what, module in (("V", s.modality.environment), ("net", s.modality.denoiser)):
+
+            def look(_module, args, _output, what=what, name=name):
+                seen.append((what, name, int(args[1][0])))
+
+            handles.append(module.register_forward_hook(look))
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
