@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -96,10 +96,9 @@ def joint_sample(joint: Joint, streams: Mapping[str, Stream]) -> None:
     steps = {tuple(stream.sampler.timesteps) for stream in streams.values()}
     if len(steps) > 1:
         raise ValueError(f"steps: expected the same number for all outputs, got {sorted(map(len, steps))}")
-    wiring = joint.recipe.wiring
     for _ in joint.bar(range(len(steps.pop()))):
-        # a single stream has no others, so that its tokens would not be used
-        others = streams if len(streams) > 1 or wiring == "own" else {}
-        env = wire({name: others[name].tokens() if name in others else None for name in streams}, wiring, joint.tokens)
+        # a stream that is alone has nobody to be seen by
+        tokens = {name: stream.tokens() if len(streams) > 1 else None for name, stream in streams.items()}
+        env = wire(tokens, joint.recipe.wiring, joint.tokens)
         for name, stream in streams.items():
             stream.step(joint.cond, env[name], joint.recipe.autocast)

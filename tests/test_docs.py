@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-REFERENCES = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "paper.md").read_text(encoding="utf-8"))
+PAGES = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("paper.md", "read.md"))
+REFERENCES = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", PAGES)
 OURS = [(path, name) for path, name in REFERENCES if path.startswith(("codi_minimal/", "tests/"))]
 
 
@@ -22,7 +23,7 @@ def names(path: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("path", "name"), sorted(set(OURS)))
-def test_what_stands_beside_the_paper_exists(path, name):
+def test_what_the_pages_name_exists(path, name):
     assert (ROOT / path).is_file()
     assert not name or name in names(path)
 
