@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from codi_minimal.diffusion import make_sampler
+from codi_minimal.ours.stagger import Stagger
 from codi_minimal.recipe import PAPER, Recipe
 from codi_minimal.sample import Joint, Stream
 from tests.models import random_codi
@@ -22,6 +23,11 @@ def stream(name: str = "image", steps: int = 4, sampler: str = "ddim", seed: int
 def shared(recipe: Recipe = PAPER, **changes) -> Joint:
     """What the streams of a batch share: without a prompt, if nothing else is given."""
     return Joint(random_codi(), replace(recipe, **changes))
+
+
+def staggered(recipe: Recipe, share: float) -> Recipe:
+    """The recipe with another share of its addition `stagger`, if it has one."""
+    return replace(recipe, additions=tuple(Stagger(share) if isinstance(a, Stagger) else a for a in recipe.additions))
 
 
 def calls(streams: Mapping[str, Stream], run: Callable[[], object]) -> list[tuple[str, str, int]]:

@@ -1,40 +1,25 @@
 """CoDi's contract with its callers (a tiny model, random weights)."""
 
 import copy
+import inspect
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 import torch
 
 from codi_minimal import CoDi
+from codi_minimal.recipe import PAPER, find_recipe
+from codi_minimal.recipes import SHIPPED
 from tests.models import AUDIO, IMAGE, NAMES, PROMPTS, VIDEO, random_codi
+from tests.streams import staggered
 
 SUBSETS = [s for n in range(1, 5) for s in combinations(NAMES, n)]
 FAST = {"steps": 2, "guidance": 2.0}
 
 
 def latents(**settings) -> dict[str, torch.Tensor]:
-    return random_codi().generate(**{**FAST, "decode": False, **settings})
-
-
-def test_a_prompt_is_part_of_the_environment_unless_it_is_not_wanted_or_weighs_nothing():
-    def video(**settings):
-        return latents(prompts=prompts, outputs=("video",), **settings)["video"]
-
-    prompts = {"text": "seven", "audio": AUDIO}
-    only_text = {"text": 1.0, "audio": 0.0}
-    assert not torch.equal(video(), video(prompt_streams=False))
-    without = video(weights=only_text)
-    prompts = {"text": "seven"}
-    torch.testing.assert_close(video(), without, rtol=1e-4, atol=1e-5)
-
-
-def test_prompts_of_a_batch_are_seen_by_their_own_samples():
-    settings = {"outputs": ("video",), "noise": {"video": torch.randn(1, 8, 4, 8, 8).expand(4, -1, -1, -1, -1)}}
-    both = latents(prompts={"audio": torch.stack([AUDIO, -AUDIO.flip(0)])}, num_samples=2, **settings)["video"]
-    one = latents(prompts={"audio": AUDIO}, num_samples=4, **settings)["video"]
-    torch.testing.assert_close(both[:2], one[:2], rtol=1e-4, atol=1e-5)
-    assert (both[2:] - one[2:]).abs().max() > 1e-4
+    return random_codi().generate_latents(**{**FAST, **settings})
 
 
 def test_every_subset_in_gives_every_output_and_more_outputs_include_fewer():
@@ -51,61 +36,30 @@ def test_every_subset_out(outputs):
     assert list(latents(prompts={"text": "seven"}, outputs=outputs)) == list(outputs)
 
 
-def test_jointly_generated_streams_see_each_other_and_only_then():
+@pytest.mark.parametrize("recipe", [PAPER, SHIPPED], ids=lambda recipe: recipe.name)
+def test_jointly_generated_streams_see_each_other_and_only_then(recipe):
     noise = torch.randn(1, 8, 8, 8)
 
-    def image(**settings):
-        return latents(outputs=("image", "audio"), steps=4, stagger=0.5, **settings)["image"]  # audio starts half-way
+    def image(joint=True, **changes):
+        how = {"outputs": ("image", "audio"), "steps": 4, "recipe": replace(halfway, **changes), "joint": joint}
+        return (latents(**how, **more)["image"] for more in ({}, {"noise": {"audio": noise}}))
 
+    halfway = staggered(recipe, 0.5)  # with SHIPPED audio starts half-way
     cases = [({}, True), ({"wiring": "pooled"}, True)]
     cases += [({"wiring": {"image": ("audio",)}}, True), ({"wiring": {"audio": ("image",)}}, False)]
     cases += [({"wiring": "own"}, False), ({"wiring": "off"}, False), ({"joint": False}, False)]
-    for settings, listens in cases:
-        same = torch.equal(image(**settings), image(noise={"audio": noise}, **settings))
-        assert same != listens, settings
+    for settings, seen in cases:
+        one, other = image(**settings)
+        assert torch.equal(one, other) != seen, settings
 
 
-def test_text_is_a_silent_bridge_where_nothing_is_prompted():
-    pair = {"outputs": ("image", "audio"), "steps": 4}
-    straight, bridged = latents(**pair, bridge=False), latents(**pair)
-    beside = latents(**{**pair, "outputs": ("text", "image", "audio")})
-    assert set(bridged) == {"image", "audio"}
-    assert all(torch.equal(bridged[name], beside[name]) for name in bridged)
-    assert not any(torch.equal(bridged[name], straight[name]) for name in bridged)
-    cases = [{"joint": False}, {"wiring": "own"}, {"outputs": ("image",)}, {"prompts": {"text": "seven"}}]
-    for settings in cases:  # nobody to listen, or something to go by
-        one, other = (latents(**{**pair, **settings}, **more)["image"] for more in ({}, {"bridge": False}))
-        assert torch.equal(one, other), settings
-    prompted = {**pair, "prompts": {"text": "seven"}}
-    assert not torch.equal(latents(**prompted)["image"], latents(**prompted, bridge=True)["image"])
-
-
-def test_the_bridge_takes_what_each_output_is_given_or_its_own():
-    calls = []
-    handle = random_codi().modalities["text"].denoiser.register_forward_hook(lambda *_: calls.append(1))
-    pair = {"outputs": ("image", "audio"), "guidance": 1.0}
-    for steps, taken in ((3, 3), ({"image": 2, "audio": 2}, random_codi().modalities["text"].steps)):
-        calls.clear()
-        latents(**pair, steps=steps)
-        assert len(calls) == taken
-    handle.remove()
-
-
-def test_a_stream_that_has_not_started_is_absent():
-    noise = torch.randn(1, 8, 8, 8)
-    settings = {"outputs": ("image", "audio"), "steps": 3, "stagger": 1.0}
-    early, again = (latents(**settings, **more)["image"] for more in ({}, {"noise": {"audio": noise}}))
-    assert torch.equal(early, again)  # the image is done before the audio takes a step
-
-
-def test_of_prompts_only_the_clock_is_part_of_the_environment():
-    model = random_codi()
-    tokens = model._prompt_tokens({"text": "seven", "image": IMAGE, "audio": torch.stack([AUDIO] * 2)}, {})
-    (audio,) = tokens  # the others have no clock
-    summary = model.modalities["audio"].environment.summary
-    assert audio.shape == (2, summary + 8, model.config.model.d_env)
-    assert not audio[:, :summary].any() and audio[:, summary:].abs().sum(-1).all()
-    assert model._prompt_tokens({"audio": AUDIO}, {"audio": 0.0}) == []
+def test_what_is_generated_together_depends_on_it_and_apart_does_not():
+    pair = {"outputs": ("image", "audio"), "sampler": "ddim"}
+    alone = {name: latents(outputs=(name,), sampler="ddim", recipe="paper")[name] for name in pair["outputs"]}
+    apart, together = (latents(**pair, recipe="paper", joint=joint) for joint in (False, True))
+    for name, z in alone.items():
+        torch.testing.assert_close(apart[name], z, rtol=1e-4, atol=1e-5)
+        assert (together[name] - z).abs().max() > 1e-4
 
 
 def test_one_output_more_leaves_the_noise_of_the_others_alone():
@@ -128,59 +82,6 @@ def test_the_same_seed_is_the_same_sample_and_given_noise_is_used():
     assert torch.equal(out, latents(outputs=("image",), noise={"image": z_T}, num_samples=2, seed=9)["image"])
 
 
-def test_streams_start_one_after_the_other_the_smallest_first():
-    nets = {name: random_codi().modalities[name].denoiser for name in ("text", "image")}
-    calls: list[tuple[str, int]] = []
-    handles = [
-        net.register_forward_hook(lambda _m, args, _o, name=name: calls.append((name[0], int(args[1][0]))))
-        for name, net in nets.items()
-    ]
-    for stagger in (0.0, 0.5, 1.0):
-        latents(outputs=("image", "text"), steps=4, guidance=1, stagger=stagger)
-    for handle in handles:
-        handle.remove()
-    assert ["".join(name for name, _ in calls[i : i + 8]) for i in (0, 8, 16)] == ["itititit", "ttititii", "ttttiiii"]
-    assert [t for name, t in calls[16:] if name == "i"] == [999, 749, 499, 249]
-
-
-def test_what_has_arrived_is_seen_at_time_zero():
-    seen = []
-    environment = random_codi().modalities["text"].environment
-    handle = environment.register_forward_hook(lambda _m, args, _o: seen.append(int(args[1][0])))
-    latents(outputs=("image", "text"), steps=2, stagger=1.0, arrivals=False)
-    assert seen == [0]  # nobody listens before, and it does not change any more
-    latents(outputs=("image", "text"), steps=2, stagger=1.0)
-    handle.remove()
-    assert seen == [0, 0]  # as of a prompt, which it is then
-
-
-def test_a_stream_that_has_arrived_is_a_prompt_for_those_under_way():
-    model, seen = random_codi(), []
-    handle = model.modalities["audio"].denoiser.register_forward_hook(lambda _m, args, _o: seen.append(args[2]))
-    pair = {"outputs": ("image", "audio"), "steps": 2, "stagger": 1.0, "guidance": 1.0}
-    image = model.generate({"text": "seven"}, **pair)["image"]
-    text, said = model.condition({"text": "seven"}), model.condition({"image": image})
-    expected = torch.nn.functional.normalize(text + said, dim=-1)
-    torch.testing.assert_close(seen[0], expected, rtol=1e-4, atol=1e-5)
-    for unheard in ({"arrivals": False}, {"stagger": 0.0}, {"wiring": "pooled"}, {"joint": False}):
-        seen.clear()
-        model.generate({"text": "seven"}, **{**pair, **unheard})
-        torch.testing.assert_close(seen[-1], text, msg=str(unheard))
-    handle.remove()
-
-
-def test_what_cannot_be_a_prompt_says_nothing(monkeypatch):
-    model, seen = copy.deepcopy(random_codi()), []
-    captions = ["seven", "", "six " * 13]
-    monkeypatch.setattr(model.modalities["text"].autoencoder, "decode", lambda z: captions)
-    handle = model.modalities["image"].denoiser.register_forward_hook(lambda _m, args, _o: seen.append(args[2]))
-    model.generate({}, ("text", "image"), num_samples=3, steps=1, stagger=1.0, guidance=1.0)
-    handle.remove()
-    (cond,) = seen
-    torch.testing.assert_close(cond[:1], model.condition({"text": "seven"}))
-    assert not cond[1:].any()
-
-
 def test_condition_is_the_weighted_sum_of_the_prompts():
     model = random_codi()
     c = {name: model.encode_prompt(name, PROMPTS[name]) for name in NAMES}
@@ -190,15 +91,6 @@ def test_condition_is_the_weighted_sum_of_the_prompts():
     two = model.condition({"text": [["a red seven"], ["seven"]], "video": VIDEO})
     torch.testing.assert_close(two, c["text"] / 4 + model.encode_prompt("text", "seven") / 4 + c["video"] / 2)
     assert model.condition({}) is None
-
-
-def test_each_prompt_is_said_in_captions_before_they_are_mixed():
-    model = copy.deepcopy(random_codi())
-    model.memory.fit(model.encode_prompt("text", ["seven", "a red two"]))
-    said = [model.memory(model.encode_prompt(name, PROMPTS[name])) for name in ("image", "audio")]
-    c = model.condition({"image": IMAGE, "audio": AUDIO})
-    torch.testing.assert_close(c, (said[0] + said[1]) / 2)
-    assert (c - random_codi().condition({"image": IMAGE, "audio": AUDIO})).abs().max() > 1e-3
 
 
 def test_a_mixture_is_brought_to_unit_length_before_it_is_followed():
@@ -242,51 +134,47 @@ def test_guidance_one_is_one_forward_and_a_dict_gives_one_per_output(monkeypatch
         latents(outputs=("image", "text"), guidance={"image": 1})
 
 
-def test_where_nothing_is_asked_for_modalities_name_guidance_and_steps():
-    modalities, outputs = random_codi().modalities, ("text", "video")
-    owns = {"guidance": "guidance_beside", "guidance_start": "guidance_start", "steps": "steps"}
-    named = {what: {name: getattr(modalities[name], own) for name in outputs} for what, own in owns.items()}
-    assert all(named[what]["text"] != named[what]["video"] for what in named)
-    z, same = (latents(prompts={"text": "seven"}, outputs=outputs, **how) for how in (dict.fromkeys(named), named))
+def test_what_the_call_leaves_open_is_the_recipes():
+    outputs, named = ("text", "video"), {"guidance": {"text": 2.5, "video": 2.7}, "steps": {"text": 3, "video": 2}}
+    settings = {"prompts": {"text": "seven"}, "outputs": outputs, "recipe": replace(SHIPPED, **named)}
+    z, same = (latents(**settings, **how) for how in (dict.fromkeys(named), named))
     assert all(torch.equal(z[name], same[name]) for name in outputs)
+    for other in ({"guidance": 9.0}, {"steps": {"text": 4, "video": 4}}, {"sampler": "ddpm"}):
+        changed = latents(**settings, **{**named, **other})
+        assert not any(torch.equal(z[name], changed[name]) for name in outputs), other
 
 
-def test_guidance_starts_and_ends_where_it_is_told():
-    pair = {"prompts": {"text": "seven"}, "outputs": ("image",), "steps": 4}
-    z, never, at_once = (latents(**pair, guidance=4, guidance_start=start)["image"] for start in (0.5, 0, 1))
-    plain, ended = latents(**pair, guidance=1)["image"], latents(**pair, guidance=4, guidance_until=1)["image"]
-    assert torch.equal(never, plain) and torch.equal(ended, plain)
-    assert not torch.equal(z, plain) and not torch.equal(z, at_once)
+def test_what_a_recipe_does_not_name_is_the_papers():
+    recipe = replace(PAPER, steps={"text": 2}, guidance={"text": 2.0}, sampler="ddim")
+    z = latents(prompts={"text": "seven"}, outputs=("image",), recipe=recipe, steps=None, guidance=None)
+    same = latents(
+        prompts={"text": "seven"}, outputs=("image",), sampler="ddim", recipe="paper", steps=30, guidance=3.0
+    )
+    assert torch.equal(z["image"], same["image"])
 
 
-@pytest.mark.parametrize(
-    ("prompts", "outputs", "how", "own"),
-    [
-        ({"text": "seven"}, ("audio",), {}, "guidance"),
-        ({"image": IMAGE}, ("audio",), {}, "guidance"),
-        ({"text": "seven"}, ("audio", "image"), {"joint": False}, "guidance"),
-        ({"text": "seven"}, ("audio", "image"), {"wiring": "off"}, "guidance"),
-        ({"text": "seven"}, ("audio", "image"), {}, "guidance_beside"),
-        ({"audio": AUDIO}, ("audio",), {}, "guidance_beside"),  # its clock is heard
-        ({"audio": AUDIO}, ("audio",), {"prompt_streams": False}, "guidance"),
-    ],
-)
-def test_guidance_is_another_where_there_is_an_environment(prompts, outputs, how, own):
-    modalities = random_codi().modalities
-    assert all(modalities[name].guidance != modalities[name].guidance_beside for name in outputs)
-    named = {name: getattr(modalities[name], own) for name in outputs}
-    z, same = (latents(prompts=prompts, outputs=outputs, guidance=g, **how) for g in (None, named))
-    assert all(torch.equal(z[name], same[name]) for name in outputs)
+def test_without_a_recipe_it_is_the_models_own():
+    model = copy.deepcopy(random_codi())
+    pair = {"outputs": ("image", "audio"), "steps": 2}
+    by_name = {recipe: model.generate_latents(**pair, recipe=recipe)["image"] for recipe in ("paper", "shipped")}
+    assert not torch.equal(by_name["paper"], by_name["shipped"])
+    for name, expected in by_name.items():
+        model.recipe = find_recipe(name)
+        assert torch.equal(model.generate_latents(**pair)["image"], expected)
 
 
-@pytest.mark.parametrize("prompts", [{}, {"text": "seven"}])
-def test_guidance_amplifies_for_captions_the_prompt_alone(prompts):
-    pair = {"outputs": ("text", "image"), "steps": 4, "stagger": 0.5, "prompts": prompts}
-    own = {"text": "with", "image": "drop"}
-    z, same, differs = (latents(**pair, env_guidance=how)["text"] for how in (None, own, "drop"))
-    assert torch.equal(z, same) and not torch.equal(z, differs)
-    with pytest.raises(ValueError, match="env_guidance: expected a value for each output, got none for"):
-        latents(**pair, env_guidance={"text": "with"})
+def test_generate_decodes_what_generate_latents_gives():
+    model = random_codi()
+    z, out = (make({}, NAMES, num_samples=2, **FAST) for make in (model.generate_latents, model.generate))
+    for name in NAMES:
+        decoded = model.modalities[name].autoencoder.decode(z[name])
+        same = decoded == out[name] if name == "text" else torch.allclose(decoded, out[name], rtol=1e-4, atol=1e-5)
+        assert same, name
+
+
+def test_the_two_take_the_same_arguments_at_most_thirteen():
+    generate, with_latents = (inspect.signature(f).parameters for f in (CoDi.generate, CoDi.generate_latents))
+    assert generate == with_latents and len(generate) - 1 <= 13  # without self
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm-solver++"])
@@ -297,7 +185,8 @@ def test_samplers_are_repeatable_and_finite(sampler):
 
 
 def test_in_bfloat16_it_is_nearly_the_same():
-    exact, near = (latents(outputs=("image", "text"), autocast=how) for how in (None, "bf16"))
+    recipes = (replace(SHIPPED, autocast=how) for how in (None, "bf16"))
+    exact, near = (latents(outputs=("image", "text"), recipe=recipe) for recipe in recipes)
     for name, z in near.items():
         error = (z - exact[name]).std() / exact[name].std()
         assert z.dtype == torch.float32 and 0 < error < 0.05
@@ -306,7 +195,7 @@ def test_in_bfloat16_it_is_nearly_the_same():
 def test_saved_and_loaded_it_is_the_same_model(tmp_path):
     random_codi().save_pretrained(tmp_path)
     model = CoDi.from_pretrained(tmp_path, device="cpu")
-    out = model.generate({"image": IMAGE}, NAMES, **FAST, decode=False)
+    out = model.generate_latents({"image": IMAGE}, NAMES, **FAST)
     expected = latents(prompts={"image": IMAGE}, outputs=NAMES)
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
 
@@ -338,22 +227,22 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"prompts": {"text": ["one", "two"], "image": torch.zeros(3, 3, 32, 32)}}, "expected"),
         ({"steps": 0}, "steps"),
         ({"sampler": "magic"}, "sampler: expected one of"),
-        ({"wiring": "all"}, "wiring"),
-        ({"wiring": {"image": "audio"}}, "wiring: expected a sequence of names for each stream, got"),
-        ({"wiring": {"image": ("smell",)}}, "expected a modality out of .*, got 'smell'"),
-        ({"stagger": 2.0}, r"stagger: expected a number in \[0, 1\], got 2.0"),
-        ({"guidance_until": -0.1}, r"guidance_until: expected a number in \[0, 1\], got -0.1"),
-        ({"guidance_start": {"image": 2.0}}, r"guidance_start: expected a number in \[0, 1\], got 2.0"),
+        ({"recipe": "papr"}, "recipe: expected one of paper, shipped, cascade, or a Recipe, got 'papr'"),
+        ({"recipe": {"name": "paper"}}, "recipe: expected one of paper, shipped, cascade, or a Recipe, got {'name"),
+        (
+            {"recipe": replace(PAPER, wiring={"image": ("smell",)})},
+            "recipe: expected a modality out of .*, got 'smell'",
+        ),
+        ({"recipe": replace(PAPER, steps={"imgae": 3})}, "recipe: expected a modality out of .*, got 'imgae'"),
+        ({"recipe": replace(PAPER, sampler="magic")}, "sampler: expected one of"),
         ({"guidance": float("nan")}, "guidance"),
-        ({"autocast": "fp8"}, "autocast: expected None or 'bf16', got 'fp8'"),
         ({"num_samples": 0}, "num_samples: expected an integer from 1 to 2..63 - 1, got 0"),
         ({"num_samples": True}, "num_samples: expected an integer from 1 to 2..63 - 1, got True"),
         ({"seed": None}, "seed: expected an integer from 0 to 2..63 - 1, got None"),
         ({"seed": 1.5}, "seed: expected an integer from 0 to 2..63 - 1, got 1.5"),
         ({"guidance": "3"}, "guidance: expected a finite number, got '3'"),
-        ({"guidance": {"image": 3, "imgae": 4}}, r"guidance: expected values for image, got one for \['imgae'\]"),
-        ({"stagger": None}, r"stagger: expected a number in \[0, 1\], got None"),
-        ({"noise": {"audio": torch.zeros(1, 8, 8, 8)}}, "noise: expected latents only for outputs"),
+        ({"guidance": {"image": 3, "imgae": 4}}, "guidance: expected a modality out of image, got 'imgae'"),
+        ({"noise": {"audio": torch.zeros(1, 8, 8, 8)}}, "noise: expected a modality out of image, got 'audio'"),
         ({"noise": {"image": torch.zeros(2, 4, 8, 8)}}, r"noise: expected \(1, 4, 8, 8\) for image"),
         ({"noise": {"image": torch.full((1, 4, 8, 8), float("nan"))}}, "noise: .* for image, got NaN"),
         ({"noise": {"image": [0.0]}}, "noise: .* for image, a float tensor, got list"),

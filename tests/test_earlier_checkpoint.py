@@ -8,17 +8,11 @@ import pytest
 import torch
 
 from codi_minimal import CoDi
-from codi_minimal.ours.stagger import Stagger
-from codi_minimal.recipe import Recipe
 from codi_minimal.recipes import SHIPPED
 from tests.golden.make_checkpoint import CASES, COMPUTED, rounded, write
+from tests.streams import staggered
 
 EARLIER = json.loads((Path(__file__).parent / "golden" / "checkpoint.json").read_text(encoding="utf-8"))
-
-
-def staggered(recipe: Recipe, share: float) -> Recipe:
-    """The recipe with another share of its addition `stagger`."""
-    return replace(recipe, additions=tuple(Stagger(share) if isinstance(a, Stagger) else a for a in recipe.additions))
 
 
 RECIPES = {  # what is an argument of the earlier `generate` and no argument any more

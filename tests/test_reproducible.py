@@ -14,34 +14,36 @@ from tests.models import NAMES, random_codi
 
 # another batch size sums in another order, and random weights enlarge that; another sample differs by about 1
 ROUNDING = {"rtol": 0, "atol": 5e-2}
-FAST = {"steps": 3, "guidance": 1.0, "decode": False}
+FAST = {"steps": 3, "guidance": 1.0}
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++", "ddpm"])
 @pytest.mark.parametrize("size", [2, 5])
 def test_sample_k_of_a_batch_is_sample_k_alone(sampler, size):
     model = random_codi()
-    batch = model.generate({}, NAMES, num_samples=size, seed=7, sampler=sampler, **FAST)
+    batch = model.generate_latents({}, NAMES, num_samples=size, seed=7, sampler=sampler, **FAST)
     for k in (0, size - 1):
-        alone = model.generate({}, NAMES, seed=sample_seed(7, k), sampler=sampler, **FAST)
+        alone = model.generate_latents({}, NAMES, seed=sample_seed(7, k), sampler=sampler, **FAST)
         for name in NAMES:
             torch.testing.assert_close(batch[name][k : k + 1], alone[name], **ROUNDING)
 
 
 def test_a_list_has_one_seed_a_sample():
     model, seeds = random_codi(), [9, 4, 4]
-    z = model.generate({}, ("image",), num_samples=3, seed=seeds, **FAST)["image"]
+    z = model.generate_latents({}, ("image",), num_samples=3, seed=seeds, **FAST)["image"]
     torch.testing.assert_close(z[1], z[2])
-    torch.testing.assert_close(z[:1], model.generate({}, ("image",), seed=9, **FAST)["image"], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        z[:1], model.generate_latents({}, ("image",), seed=9, **FAST)["image"], rtol=1e-4, atol=1e-5
+    )
     with pytest.raises(ValueError, match="one for each of 3 samples, got 2"):
         model.generate({}, ("image",), num_samples=3, seed=[1, 2])
 
 
 def test_the_noise_of_a_sample_can_be_asked_for():
     model = random_codi()
-    made = model.generate({}, ("image", "text"), num_samples=3, seed=5, **FAST)
+    made = model.generate_latents({}, ("image", "text"), num_samples=3, seed=5, **FAST)
     noise = {name: model.noise_of(5, 2)[name] for name in made}
-    again = model.generate({}, ("image", "text"), seed=1, noise=noise, **FAST)
+    again = model.generate_latents({}, ("image", "text"), seed=1, noise=noise, **FAST)
     for name in made:
         torch.testing.assert_close(made[name][2:], again[name], rtol=1e-4, atol=1e-5)
     assert not torch.equal(model.noise_of(5, 1)["image"], noise["image"])
@@ -70,9 +72,9 @@ def test_work_of_any_size_goes_in_batches_with_the_same_result(monkeypatch):
 
 def test_given_noise_goes_to_its_own_sample_in_every_batch(monkeypatch):
     noise = {"image": torch.randn(5, 4, 8, 8)}
-    whole = random_codi().generate({}, ("image",), num_samples=5, noise=noise, **FAST)["image"]
+    whole = random_codi().generate_latents({}, ("image",), num_samples=5, noise=noise, **FAST)["image"]
     monkeypatch.setattr(batches, "BATCH", 2)
-    parts = random_codi().generate({}, ("image",), num_samples=5, noise=noise, **FAST)["image"]
+    parts = random_codi().generate_latents({}, ("image",), num_samples=5, noise=noise, **FAST)["image"]
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -109,8 +111,8 @@ def test_loading_and_generating_leave_the_callers_random_generators_alone(tmp_pa
 
 def test_numpy_integers_are_integers():
     model = random_codi()
-    one = model.generate({}, ("image",), steps=np.int64(2), seed=np.int64(3), num_samples=np.int64(2), decode=False)
-    same = model.generate({}, ("image",), steps=2, seed=3, num_samples=2, decode=False)
+    one = model.generate_latents({}, ("image",), steps=np.int64(2), seed=np.int64(3), num_samples=np.int64(2))
+    same = model.generate_latents({}, ("image",), steps=2, seed=3, num_samples=2)
     assert torch.equal(one["image"], same["image"])
 
 
@@ -119,7 +121,7 @@ def test_a_model_that_predicts_epsilon_does_not_explode():
     model = copy.deepcopy(random_codi())
     object.__setattr__(model.config.model, "prediction", "epsilon")
     for sampler in ("ddim", "dpm-solver++", "ddpm"):
-        z = model.generate({}, ("image",), num_samples=4, steps=8, sampler=sampler, decode=False)["image"]
+        z = model.generate_latents({}, ("image",), num_samples=4, steps=8, sampler=sampler)["image"]
         assert z.std() < 4
 
 
@@ -138,14 +140,11 @@ def test_a_model_that_predicts_epsilon_does_not_explode():
         ({"noise": {"image": torch.full((1, 4, 8, 8), 1e38)}}, "image: expected latents within"),
         ({"guidance": 1e30, "prompts": {"text": "seven"}, "steps": 3}, "image: expected latents within"),
         ({"sampler": []}, "sampler: expected one of"),
-        ({"wiring": {"image": 3}}, "wiring: expected a sequence of names"),
         ({"seed": b"ab"}, "seed: expected an integer"),
         ({"guidance": 10**400}, "guidance: expected a finite number"),
+        ({"recipe": 3}, "recipe: expected one of .*, or a Recipe, got 3"),
+        ({"recipe": []}, r"recipe: expected one of .*, or a Recipe, got \[\]"),
         ({"joint": "False"}, "joint: expected True or False, got 'False'"),
-        ({"decode": 2}, "decode: expected True or False, got 2"),
-        ({"bridge": object()}, "bridge: expected True or False"),
-        ({"arrivals": 0}, "arrivals: expected True or False"),
-        ({"prompt_streams": "no"}, "prompt_streams: expected True or False"),
         ({"seed": "7"}, "seed: expected an integer from 0"),
         ({"seed": 2**63}, "seed: expected an integer from 0"),
     ],
