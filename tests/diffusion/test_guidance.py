@@ -42,53 +42,42 @@ def test_other_scales_take_one_call_of_twice_the_batch():
 
 def test_scale_zero_is_unconditional():
     torch.testing.assert_close(guided(Net(), 0.0)(Z, T, COND, None), NULL)
-    torch.testing.assert_close(guided(Net(), 0.0)(Z, T, COND, ENV), WITH_ENV)
-    torch.testing.assert_close(guided(Net(), 0.0, "drop")(Z, T, COND, ENV), NULL)
+    torch.testing.assert_close(guided(Net(), 0.0)(Z, T, COND, ENV), NULL)
+    torch.testing.assert_close(guided(Net(), 0.0, keep_env=True)(Z, T, COND, ENV), WITH_ENV)
 
 
-def test_linear_in_the_scale():
-    at = {g: guided(Net(), g)(Z, T, COND, ENV) for g in (0.0, 2.0, 5.0)}
+@pytest.mark.parametrize("keep_env", [False, True])
+def test_linear_in_the_scale(keep_env):
+    at = {g: guided(Net(), g, keep_env)(Z, T, COND, ENV) for g in (0.0, 2.0, 5.0)}
     torch.testing.assert_close(at[5.0] - at[0.0], 2.5 * (at[2.0] - at[0.0]))
 
 
-def test_env_is_amplified_only_when_dropped():
+def test_env_is_amplified_with_the_prompt_unless_both_branches_keep_it():
     full = Net()(Z, T, COND, ENV)
-    torch.testing.assert_close(guided(Net(), 2.0)(Z, T, COND, ENV), WITH_ENV + 2 * (full - WITH_ENV))
-    torch.testing.assert_close(guided(Net(), 2.0, "drop")(Z, T, COND, ENV), NULL + 2 * (full - NULL))
+    torch.testing.assert_close(guided(Net(), 2.0)(Z, T, COND, ENV), NULL + 2 * (full - NULL))
+    torch.testing.assert_close(guided(Net(), 2.0, keep_env=True)(Z, T, COND, ENV), WITH_ENV + 2 * (full - WITH_ENV))
 
 
-def test_without_a_prompt_there_is_nothing_to_guide_but_the_env():
+def test_without_a_prompt_only_the_env_can_be_guided():
     net = Net()
-    assert torch.equal(guided(net, 4.0)(Z, T, None, ENV), WITH_ENV)
-    assert torch.equal(guided(net, 4.0, "drop")(Z, T, None, None), NULL)
+    assert torch.equal(guided(net, 4.0, keep_env=True)(Z, T, None, ENV), WITH_ENV)
+    assert torch.equal(guided(net, 4.0)(Z, T, None, None), NULL)
     assert net.batches == [B, B]
-    torch.testing.assert_close(guided(net, 4.0, "drop")(Z, T, None, ENV), NULL + 4 * (WITH_ENV - NULL))
+    torch.testing.assert_close(guided(net, 4.0)(Z, T, None, ENV), NULL + 4 * (WITH_ENV - NULL))
 
 
-def test_guidance_ends_where_all_t_are_small():
-    net = Net()
-    low, above = int(T.max()) + 1, int(T.max())
-    assert torch.equal(guided(net, 4.0, until=low)(Z, T, COND, None), Net()(Z, T, COND, None))
-    assert net.batches == [B]
-    assert torch.equal(guided(net, 4.0, until=above)(Z, T, COND, None), guided(Net(), 4.0)(Z, T, COND, None))
-    assert net.batches == [B, 2 * B]
+@pytest.mark.parametrize("env", [None, ENV])
+def test_the_scale_may_depend_on_the_time_and_the_environment(env):
+    asked, net = [], Net()
 
+    def scale(t, e):
+        asked.append((t, e))
+        return 1.0 if e is None else 5.0
 
-def test_guidance_starts_where_t_is_no_longer_large():
-    net = Net()
-    low, above = int(T.min()), int(T.min()) + 1
-    assert torch.equal(guided(net, 4.0, start=low)(Z, T, COND, None), Net()(Z, T, COND, None))
-    assert torch.equal(guided(net, 4.0, start=above)(Z, T, COND, None), guided(Net(), 4.0)(Z, T, COND, None))
-    assert net.batches == [B, 2 * B]
-
-
-def test_where_there_is_an_environment_the_scale_can_be_another():
-    for env, g in ((None, 2.0), (ENV, 5.0)):
-        both, one = guided(Net(), 2.0, "drop", g_env=5.0), guided(Net(), g, "drop")
-        assert torch.equal(both(Z, T, COND, env), one(Z, T, COND, env))
-    net = Net()
-    assert torch.equal(guided(net, 2.0, g_env=1.0)(Z, T, COND, ENV), Net()(Z, T, COND, ENV))
-    assert net.batches == [B]
+    out = guided(net, scale)(Z, T, COND, env)
+    assert asked[0][0] is T and asked[0][1] is env
+    assert torch.equal(out, guided(Net(), 1.0 if env is None else 5.0)(Z, T, COND, env))
+    assert net.batches == [B if env is None else 2 * B]
 
 
 def test_one_scale_a_sample():
@@ -99,8 +88,6 @@ def test_one_scale_a_sample():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="env_guidance"):
-        guided(Net(), 2.0, "without")
     with pytest.raises(ValueError, match=r"g: expected a number or shape \(3,\)"):
         guided(Net(), torch.ones(2))(Z, T, COND, None)
     with pytest.raises(ValueError, match="one shape"):
