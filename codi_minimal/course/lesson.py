@@ -39,7 +39,6 @@ SCALES = {
     "base": Scale(5, 2, 40_000, 10_000, 256, "bf16"),  # one GPU: a few minutes, better samples
 }
 RUNS = Path("runs/course")
-PIECES = {"autoencoder": "autoencoder", "prompts": "prompt", "denoiser": "denoiser"}  # stage → slot of a modality
 
 
 def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
@@ -56,9 +55,11 @@ def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
         return {k: v for k, v in state.items() if "environment" in k}
     if kind == "beside":
         return {k: v for k, v in state.items() if k.startswith(f"modalities.{name}.denoiser.")}
-    names = [f"modalities.{m}.{PIECES[kind]}." for m in (name.split("-") if kind == "prompts" else [name])]
+    names = [f"modalities.{name}.{kind}."] if kind != "prompts" else []
     if kind == "prompts":  # only the first stage trains C_text, and fills the caption memory
-        names = [*names, "memory."] if name == "text-image" else names[1:]
+        names = ["additions.caption_memory."] if name == "text-image" else []
+        for m in name.split("-")[0 if names else 1 :]:
+            names += [f"modalities.{m}.prompt.", f"additions.centring.{m}."]
     return {k: v for k, v in state.items() if k.startswith(tuple(names)) and "environment" not in k}
 
 

@@ -7,6 +7,8 @@ from codi_minimal import CoDi
 from codi_minimal.course import SCALES, begin, finish
 from codi_minimal.course.lesson import parts
 
+PROMPTS = ["modalities.text.prompt.", "modalities.image.prompt."]
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
@@ -24,8 +26,8 @@ def shipped():
     ("stage", "new"),
     [
         ("autoencoder-audio", ["modalities.audio.autoencoder."]),
-        ("prompts-text-image", ["modalities.text.prompt.", "modalities.image.prompt.", "memory."]),
-        ("prompts-text-audio", ["modalities.audio.prompt."]),
+        ("prompts-text-image", [*PROMPTS, "additions.caption_memory.", "additions.centring.image."]),
+        ("prompts-text-audio", ["modalities.audio.prompt.", "additions.centring.audio."]),
         ("denoiser-video", ["modalities.video.denoiser."]),
         ("beside-video", ["modalities.video.denoiser.mid", "modalities.video.denoiser.environment."]),
         ("joint", [f"modalities.{m}.{what}" for m in ("text", "image") for what in ("environment.", "denoiser.mid")]),
