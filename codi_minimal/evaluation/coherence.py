@@ -74,7 +74,7 @@ def coherence(
             counted = given & (mentioned | ~formed(data)) if formed else given
             scores[output][name] = share(shown[name] == said[name], counted, items)
             if name == "onset":
-                near = ((shown[name] - said[name]).abs() <= 1) & mentioned
+                near = (shown[name] - said[name]).abs() <= 1  # onsets are 1 … 4, so -1 is not
                 scores[output][NEAR_ONSET] = share(near, counted, items)
             if formed:
                 scores[output][RECALL[name]] = share(mentioned, given, items)

@@ -10,7 +10,7 @@ from torch import Tensor
 def normalised_entropy(values: Tensor, legal: Sequence[int]) -> float:
     """Entropy of n values over its maximum, H = -Σ p log p / log K: 1 if all K values are as frequent, 0 if all agree.
 
-    Few samples make it smaller, by about (K - 1) / (2 n log K) (Miller 1955); `statistics.bootstrap` gives the bias.
+    Few samples make it smaller, by about (K - 1) / (2 n log K) (Miller 1955); `statistics.jackknife` gives the bias.
 
     Args:
         values: (n,) whole numbers; those that are not legal (what is unreadable is -1) are left out.

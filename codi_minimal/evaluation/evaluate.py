@@ -63,7 +63,7 @@ def evaluate(
     judges: Judges | None = None,
     options: Mapping[str, Any] | None = None,
     workers: int = 1,
-    checkpoint: str | None = None,
+    chosen: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Measure a model and write report.json, report.md, heatmap.png and samples.png.
@@ -83,7 +83,7 @@ def evaluate(
         judges: other classifiers than the shipped ones.
         options: further arguments of `generate`: steps, guidance, sampler, recipe.
         workers: processes that generate, each with a copy of the model.
-        checkpoint: what the report's command names as the model, where it is not the one that ships.
+        chosen: further options of the report's command: the checkpoint, the recipe, where they are not the defaults.
         progress: whether to show bars.
 
     Returns:
@@ -121,12 +121,13 @@ def evaluate(
 
     def section(title: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         bar.set_description(title)
-        if title in done:
+        if title in done.sections:
             bar.update(done.sections[title]["samples"])
         else:
             start, before = perf_counter(), bar.n
             done.add(title, measure(), perf_counter() - start, bar.n - before)
-        return done.result(title)
+            done.save()
+        return done.sections[title]["result"]
 
     with bar:
         batched = BatchedModel(model, seed, options, bar=bar, workers=workers)
@@ -145,8 +146,8 @@ def evaluate(
         for names in SUBSETS:
             row = partial(measure_row, batched, world, judges, sizes.cell, names, single["cells"])
             table |= section(f"cells of {letters(names)}", row)
-    command = f"python -m codi_minimal evaluate{f' --checkpoint {checkpoint}' if checkpoint else ''} --data DATA"
-    command += f" --split {source.split}" * (source.split != "test") + " --quick" * quick
+    command = "python -m codi_minimal evaluate" + "".join(f" --{k} {v}" for k, v in (chosen or {}).items())
+    command += " --data DATA" + f" --split {source.split}" * (source.split != "test") + " --quick" * quick
     asked = {"samples": samples, "cells": cells, "seed": seed}
     command += "".join(f" --{k} {v}" for k, v in asked.items() if v is not None)
     command += "".join(f" --no-{k}" if v is False else f" --{k} {v}" for k, v in options.items())

@@ -11,7 +11,7 @@ from torch import Tensor
 from codi_minimal.autoencoders.mel import SPREAD, LogMel
 from codi_minimal.data import Scene
 from codi_minimal.evaluation.readers import items_of
-from codi_minimal.evaluation.statistics import Estimate, bootstrap, mean, share
+from codi_minimal.evaluation.statistics import Estimate, jackknife, mean, share
 
 
 def exact(captions: Sequence[str], rebuilt: Sequence[str]) -> Tensor:
@@ -49,7 +49,7 @@ def _decibels(square_errors: Tensor) -> float:
 
 
 def _psnr(square_errors: Tensor, items: Sequence[Tensor]) -> Estimate:
-    return bootstrap(lambda rows: _decibels(square_errors[rows]), items or [len(square_errors)], (-inf, inf))
+    return jackknife(lambda rows: _decibels(square_errors[rows]), items or [len(square_errors)], (-inf, inf))
 
 
 def _mel_errors(x: Tensor, y: Tensor) -> Tensor:

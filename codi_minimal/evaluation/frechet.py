@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from codi_minimal.evaluation.statistics import Estimate, bootstrap
+from codi_minimal.evaluation.statistics import Estimate, jackknife
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -15,7 +15,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
     The trace of the root needs no root: Σ_a Σ_b has the eigenvalues of the symmetric Σ_a^½ Σ_b Σ_a^½. Covariances of
     few samples make the distance larger, by about 1/n. Compare distances of equal n only: between two sets of real
-    renders of that size the distance is nothing but this bias. `statistics.bootstrap` estimates it, and an interval.
+    renders of that size the distance is nothing but this bias. `statistics.jackknife` estimates it, and an interval.
 
     Args:
         a, b: "n d" features, n at least 2, the same d.
@@ -39,7 +39,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 def frechet_estimate(a: Tensor, b: Tensor, items_a: Sequence[Tensor] = (), items_b: Sequence[Tensor] = ()) -> Estimate:
     """`frechet_distance` with an interval, and its bias at this n. The items are those of `readers.items_of`."""
     items = [next(iter(items), len(x)) for x, items in ((a, items_a), (b, items_b))]
-    return bootstrap(lambda i, j: frechet_distance(a[i], b[j]), items)
+    return jackknife(lambda i, j: frechet_distance(a[i], b[j]), items)
 
 
 def _root(cov: Tensor) -> Tensor:

@@ -36,15 +36,8 @@ def heatmap(values: Sequence[Sequence[float | None]], names: Sequence[str], path
         for j, value in enumerate(row):
             if value is not None:
                 colour = PAPER if (value - low) / (1 - low) > 0.6 else INK
-                axes.text(
-                    j,
-                    i,
-                    f"{value:.2f}".replace("0.", "."),
-                    ha="center",
-                    va="center",
-                    color=colour,
-                    fontsize=8.5,
-                )
+                text = f"{value:.2f}".replace("0.", ".")
+                axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8.5)
     breaks = [i - 0.5 for i in range(1, n) if len(names[i]) != len(names[i - 1])]
     for at in breaks:
         axes.axhline(at, color=PAPER, linewidth=3)

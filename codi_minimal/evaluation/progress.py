@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from codi_minimal.checkpoint import atomic_write, read_json
-from codi_minimal.evaluation.report import plain
 from codi_minimal.evaluation.statistics import Estimate
-
-RECORD = {"value", "n", "interval"}  # the keys of `Estimate.record`
 
 
 class Progress:
-    """Section → its result, the seconds it took and the number of samples it made.
+    """`sections`: title → {"result": …, "seconds": it took, "samples": it made}.
 
     Args:
         path: the file, which is written anew after each section; None keeps nothing.
@@ -24,25 +21,27 @@ class Progress:
     """
 
     def __init__(self, path: Path | None, run: Mapping[str, Any]):
-        self.path, self.run = path, json.loads(json.dumps(run))
+        self.path, self.run, self.sections = path, json.loads(json.dumps(run)), {}
         saved = read_json(path) if path is not None and path.exists() else {}
-        self.sections: dict[str, dict[str, Any]] = saved.get("sections") if saved.get("run") == self.run else {}
-        if not isinstance(self.sections, dict) or not all(map(_is_sound, self.sections.values())):
-            raise ValueError(f"expected the sections of an evaluation in {path}; it is damaged: remove it")
+        if saved.get("run") == self.run:
+            try:
+                for title, found in saved["sections"].items():
+                    self.add(title, estimates(found["result"]), float(found["seconds"]), int(found["samples"]))
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"expected the sections of an evaluation in {path}; it is damaged: remove it"
+                ) from error
 
-    def __contains__(self, section: str) -> bool:
-        return section in self.sections
+    def add(self, title: str, result: Any, seconds: float, samples: int) -> None:
+        """Keep a section that is done; `save` writes it."""
+        self.sections[title] = {"result": result, "seconds": seconds, "samples": samples}
 
-    def result(self, section: str) -> Any:
-        """What was measured, with its estimates."""
-        return estimates(self.sections[section]["result"])
-
-    def add(self, section: str, result: Any, seconds: float, samples: int) -> None:
-        """Keep a section that is done."""
-        self.sections[section] = {"result": plain(result), "seconds": seconds, "samples": samples}
+    def save(self) -> None:
+        """Write all sections so far."""
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(self.path, json.dumps({"run": self.run, "sections": self.sections}).encode())
+            saved = {"run": self.run, "sections": self.sections}
+            atomic_write(self.path, json.dumps(saved, default=Estimate.record).encode())
 
     def close(self) -> None:
         """Remove the file: the report holds everything."""
@@ -51,21 +50,6 @@ class Progress:
 
 
 def estimates(value: Any) -> Any:
-    """The inverse of `report.plain`: records become estimates again.
-
-    Raises:
-        ValueError: on a record of an impossible estimate.
-    """
-    return json.loads(json.dumps(value), object_hook=lambda x: Estimate(**x) if set(x) >= RECORD else x)
-
-
-def _is_sound(section: Any) -> bool:
-    """Whether `Progress.add` can have written a section."""
-    if not isinstance(section, dict) or set(section) != {"result", "seconds", "samples"}:
-        return False
-    if not all(isinstance(section[key], (int, float)) for key in ("seconds", "samples")):
-        return False
-    try:
-        return plain(estimates(section["result"])) == section["result"]
-    except (TypeError, ValueError, RecursionError):
-        return False
+    """The inverse of `report.plain`: records become estimates again."""
+    is_record = {"value", "n", "interval"}.issubset
+    return json.loads(json.dumps(value), object_hook=lambda x: Estimate(**x) if is_record(x) else x)

@@ -86,7 +86,7 @@ Data: {run["source"]}, {run["split"]} split; seed {run["seed"]}; numbers of samp
 Judged by rules, and by classifiers that `python -m codi_minimal judges --data DATA` trains and tests.
 
 Brackets hold 95 % intervals. Samples that show the same recording or glyph are not independent, and intervals are wider
-for it: shares have Wilson's interval of the effective number of samples, other figures a cluster bootstrap's.
+for it: shares have Wilson's interval of the effective number of samples, other figures that of a jackknife over items.
 
 ## The judges on real renders, and what the autoencoders keep
 {_ceilings(report["ceilings"])}
@@ -134,8 +134,9 @@ Mean cosine of the outputs' prompt embeddings, as the paper measures joint gener
 
 ## Fréchet distance to real renders
 On the classifiers' features: of other real renders, of the autoencoder's reconstructions (the floor), and of
-what captions became. All sets have n samples. Few samples make the distance larger; the bias is what this n adds,
-estimated by bootstrap. The distance of real renders is nothing but bias.
+what captions became. All sets have n samples. Few samples make the distance larger: the bias is what this n adds, and
+is not subtracted. Between real renders the distance is nothing but bias. The bias of generated samples is larger, as it
+also counts that the real ones show few recordings or glyphs.
 
 {_quality(report["quality"])}
 

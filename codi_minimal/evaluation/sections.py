@@ -20,7 +20,7 @@ from codi_minimal.evaluation.generation import BatchedModel, part, scene_generat
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
 from codi_minimal.evaluation.readers import CHANCE, LEGAL, items_of, read
 from codi_minimal.evaluation.similarity import similarity
-from codi_minimal.evaluation.statistics import Estimate, bootstrap
+from codi_minimal.evaluation.statistics import Estimate, jackknife
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def measure_entropy(together: Mapping[str, dict], judges: Judges) -> dict[str, d
     """Entropy of what prompts leave open in the joint samples of each question."""
 
     def entropy(values: torch.Tensor, attribute: str) -> Estimate:
-        return bootstrap(lambda i: normalised_entropy(values[i], LEGAL[attribute]), [len(values)], (0, 1))
+        return jackknife(lambda i: normalised_entropy(values[i], LEGAL[attribute]), [len(values)], (0, 1))
 
     return {
         question.title: {
@@ -169,6 +169,6 @@ def measure_spread(made: Mapping[str, Any], real: Real, judges: Judges) -> dict[
         (logits, a), (real_logits, b) = (judges.look(name, samples[name]) for samples in (made, real.renders))
         x, y = logits.argmax(1), real_logits.argmax(1)
         items = [len(a), *items_of([name], real.scene)]
-        return bootstrap(lambda i, j: spread_ratio(a[i], x[i], b[j], y[j]), items)
+        return jackknife(lambda i, j: spread_ratio(a[i], x[i], b[j], y[j]), items)
 
     return {name: spread(name) for name in judges.looks}

@@ -13,6 +13,8 @@ from codi_minimal.checkpoint import atomic_write
 from codi_minimal.data import Source
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.classifiers import WEIGHTS, DigitNet, Judges
+from codi_minimal.evaluation.readers import items_of
+from codi_minimal.evaluation.statistics import share
 from codi_minimal.inputs import check_whole
 from codi_minimal.lock import alone_in
 
@@ -53,17 +55,19 @@ def train_classifiers(
 def judge_accuracy(
     judges: Judges, source: Source, folder: str | Path | None = None, n: int = 2000, seed: int = 1
 ) -> dict:
-    """Share of right digits on n real renders a modality; with a folder, written to judges.json."""
+    """Share of right digits on n real renders a modality, and its interval; with a folder, written to judges.json."""
     scene, renders = World(source).sample(n, torch.Generator().manual_seed(seed))
-    right = {
-        name: (judges.look(name, renders[name])[0].argmax(1) == scene.digit) for name in ("image", "audio", "video")
-    }
+    found = {}
+    for name in judges.looks:
+        right = judges.look(name, renders[name])[0].argmax(1) == scene.digit
+        found[name] = share(right, items=items_of([name], scene))
     report = {
-        "accuracy": {name: hits.float().mean().item() for name, hits in right.items()},
+        "accuracy": {name: estimate.value for name, estimate in found.items()},
+        "interval": {name: list(estimate.interval) for name, estimate in found.items()},
         "n": n,
         "seed": seed,
+        "source": source.name,
     }
-    report["source"] = source.name
     if folder is not None:
         atomic_write(Path(folder) / "judges.json", f"{json.dumps(report, indent=2)}\n".encode())
     return report

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from codi_minimal.evaluation.diversity import normalised_entropy, spread_ratio
-from codi_minimal.evaluation.statistics import bootstrap
+from codi_minimal.evaluation.statistics import jackknife
 
 
 def test_entropy_runs_from_collapse_to_uniform():
@@ -23,11 +23,11 @@ def test_values_that_cannot_be_are_no_variety():
     assert normalised_entropy(torch.cat([right, wrong]), (1, 2, 3, 4)) == normalised_entropy(right, (1, 2, 3, 4)) < 0.6
 
 
-def test_a_bootstrap_finds_the_bias_of_few_samples():
+def test_a_jackknife_finds_the_bias_of_few_samples():
     g, found = torch.Generator().manual_seed(0), []
     for _ in range(100):
         x = torch.randint(10, (40,), generator=g)
-        found.append(bootstrap(lambda i, x=x: normalised_entropy(x[i], range(10)), [40], (0, 1), draws=50))
+        found.append(jackknife(lambda i, x=x: normalised_entropy(x[i], range(10)), [40], (0, 1)))
     expected = sum(e.value for e in found) / len(found)
     assert expected == pytest.approx(1 - 9 / (2 * 40 * math.log(10)), abs=0.01)  # Miller (1955)
     assert sum(e.bias for e in found) / len(found) == pytest.approx(expected - 1, abs=0.01)

@@ -62,10 +62,10 @@ def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path, monkeyp
     sizes = Sizes(single=9, joint=9, apart=9, cell=9, parts=9, real=3)
     source = replace(source, split="validation")
     report = evaluate(
-        models.broken, source, tmp_path, samples=3, cells=1, sizes=sizes, checkpoint="runs/x", progress=False
+        models.broken, source, tmp_path, samples=3, cells=1, sizes=sizes, chosen={"checkpoint": "x"}, progress=False
     )
     assert report["run"]["sizes"] == {"single": 3, "joint": 3, "apart": 3, "parts": 3, "cell": 1, "real": 3}
-    asked = "evaluate --checkpoint runs/x --data DATA --split validation --samples 3 --cells 1 --seed 0"
+    asked = "evaluate --checkpoint x --data DATA --split validation --samples 3 --cells 1 --seed 0"
     assert report["run"]["command"] == f"python -m codi_minimal {asked}"
     assert report["summary"]["single"]["mean"] == 0 and report["summary"]["cells"]["mean"] == 0
     assert all(answer["joint"]["all"]["value"] == 0 for answer in report["agreement"].values())

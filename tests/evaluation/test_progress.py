@@ -16,12 +16,14 @@ FOUND = {"T → I": {"digit": Estimate(0.75, 4, (0.3, 0.95))}, "n": 4, "say": [E
 
 def test_a_section_is_kept_for_its_own_run_alone(tmp_path):
     path = tmp_path / "out" / "progress.json"
-    Progress(path, {"seed": 0}).add("parts", FOUND, seconds=1.5, samples=8)
+    progress = Progress(path, {"seed": 0})
+    progress.add("parts", FOUND, seconds=1.5, samples=8)
+    progress.save()
     again = Progress(path, {"seed": 0})
-    assert "parts" in again and "cells" not in again and again.result("parts") == FOUND
-    assert "parts" not in Progress(path, {"seed": 1})
+    assert again.sections == {"parts": {"result": FOUND, "seconds": 1.5, "samples": 8}}
+    assert not Progress(path, {"seed": 1}).sections
     again.close()
-    assert not path.exists() and "parts" not in Progress(path, {"seed": 0})
+    assert not path.exists() and not Progress(path, {"seed": 0}).sections
 
 
 SHARE = {"value": 0.75, "n": 4, "interval": [0.3, 0.95]}
@@ -46,7 +48,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, sections):
     path.write_text(json.dumps({"run": {"seed": 0}, "sections": sections}))
     with pytest.raises(ValueError, match="expected the sections of an evaluation in .*progress.json; it is damaged"):
         Progress(path, {"seed": 0})
-    assert "parts" not in Progress(path, {"seed": 1})  # of another run: not used
+    assert not Progress(path, {"seed": 1}).sections  # of another run: not used
 
 
 def test_a_file_nested_too_deeply_is_refused_by_name(tmp_path):
@@ -60,8 +62,9 @@ def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     progress = Progress(None, {})
     progress.add("parts", FOUND, 1.0, 8)
+    progress.save()
     progress.close()
-    assert progress.result("parts") == FOUND and not any(tmp_path.iterdir())
+    assert progress.sections["parts"]["result"] == FOUND and not any(tmp_path.iterdir())
 
 
 class Listed(nn.Module):

@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 
 from codi_minimal.evaluation.progress import estimates
 from codi_minimal.evaluation.report import plain
-from codi_minimal.evaluation.statistics import Estimate, average, bootstrap, mean, share, wilson
+from codi_minimal.evaluation.statistics import Estimate, average, jackknife, mean, share, wilson
 
 
 def generator(seed=0):
@@ -48,17 +48,23 @@ def test_without_any_error_samples_of_one_item_count_once():
     assert share(first(200, 200), items=[torch.arange(200) // 4]).interval == pytest.approx(wilson(1, 50))
 
 
+def test_two_kinds_of_items_that_go_together_count_once():
+    right, item = first(45, 50), torch.arange(50) // 5
+    assert share(right, items=[item, 9 - item]) == share(right, items=[item])
+    assert share(right, items=[item, torch.arange(50)]) == share(right, items=[item])  # each glyph is new
+    assert mean(right.double(), [item, 9 - item]) == mean(right.double(), [item])
+
+
 def test_the_design_effect_is_the_variance_of_a_cluster_bootstrap():
     item = torch.randint(300, (2000,), generator=generator())
     right = (torch.rand(300, generator=generator(1))[item] + torch.rand(2000, generator=generator(2))) / 2 < 0.4
-    draws = bootstrap(lambda i: right[i].double().mean().item(), [item], draws=2000)
-    clustered, alone = share(right, items=[item]), share(right)
-
-    def width(x):
-        return x.interval[1] - x.interval[0]
-
-    assert width(clustered) == pytest.approx(width(draws), rel=0.05)
-    assert width(alone) < 0.7 * width(clustered)
+    times = torch.randint(300, (2000, 300), generator=generator(3))  # 2,000 draws of 300 items
+    k, n = torch.zeros(300).index_add(0, item, right.float()), item.bincount(minlength=300)
+    spread = (k[times].sum(1) / n[times].sum(1)).std().item()
+    low, high = share(right, items=[item]).interval
+    assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.05)
+    low, high = share(right).interval
+    assert high - low < 0.7 * (2 * 1.96 * spread)
 
 
 def crossed(n, seed):
@@ -104,31 +110,33 @@ def test_an_average_of_independent_estimates_is_narrower():
     assert found.interval == pytest.approx((0.8 - 0.1 / 2, 0.8 + 0.05 / 2))
 
 
-def test_a_bootstrap_finds_the_standard_error_of_a_mean_and_the_bias_of_a_variance():
-    x = torch.randn(100, generator=generator())
-    found = bootstrap(lambda i: x[i].mean().item(), [100], (-1, 1), draws=2000)
-    assert found.interval[1] - found.value == pytest.approx(1.96 * x.std().item() / 10, rel=0.06)
-    assert found.bias == pytest.approx(0, abs=0.02)
-    variance = bootstrap(lambda i: x[i].var(unbiased=False).item(), [100], draws=4000)
-    assert variance.bias == pytest.approx(-variance.value / 100, rel=0.5)
-    assert variance == bootstrap(lambda i: x[i].var(unbiased=False).item(), [100], draws=4000)  # it has a seed
+def test_a_jackknife_finds_the_standard_error_of_a_mean_and_the_bias_of_a_variance():
+    x = torch.randn(50, generator=generator()).double()
+    found = jackknife(lambda i: x[i].mean().item(), [50], (-1, 1))
+    assert found.interval == pytest.approx(mean(x).interval) and found.bias == pytest.approx(0, abs=1e-12)
+    variance = jackknife(lambda i: x[i].var(unbiased=False).item(), [50])
+    assert variance.bias == pytest.approx(variance.value - x.var().item())  # exactly, for one sample a group
+    assert jackknife(lambda i: x.repeat(8)[i].mean().item(), [torch.arange(50).repeat(8)], (-1, 1)).interval == (
+        pytest.approx(found.interval)
+    )
 
 
-def test_a_bootstrap_takes_an_item_with_all_its_samples_in_every_set():
+def test_a_jackknife_leaves_an_item_out_of_every_set():
     rows = []
-    items = [torch.tensor([7, 7, 9, 3]), torch.tensor([3, 9, 9]), 2]
-    bootstrap(lambda *i: rows.append(i) or 0.0, items, draws=50)
-    assert [r.tolist() for r in rows[0]] == [[0, 1, 2, 3], [0, 1, 2], [0, 1]]  # the value itself
-    assert len(rows) > 10 and len({tuple(c.tolist()) for _, _, c in rows}) > 1
-    for a, b, _ in rows[1:]:
-        a, b = a.bincount(minlength=4), b.bincount(minlength=3)
-        assert a[0] == a[1] and a[2] == b[1] == b[2] and a[3] == b[0]
+    items = [torch.tensor([7, 7, 9, 3]), torch.tensor([3, 9, 9, 7, 7]), 3]
+    jackknife(lambda *i: rows.append(i) or 0.0, items)
+    whole, *parts = [[x.tolist() for x in sets] for sets in rows]
+    assert whole == [[0, 1, 2, 3], [0, 1, 2, 3, 4], [0, 1, 2]]
+    without_items = [[[2, 3], [0, 1, 2]], [[0, 1, 3], [0, 3, 4]], [[0, 1, 2], [1, 2, 3, 4]]]
+    without_own = [[1, 2], [0, 2], [0, 1]]
+    expected = [[*x, whole[2]] for x in without_items] + [[*whole[:2], x] for x in without_own]
+    assert sorted(parts) == sorted(expected)
 
 
-def test_a_bootstrap_of_too_few_samples_has_no_interval_and_bounds_are_kept():
-    assert bootstrap(lambda i: 1.0, [1]).interval is None
-    x = torch.tensor([0.0, 1.0])
-    assert bootstrap(lambda i: x[i].mean().item(), [2], (0.2, 0.7)).interval == (0.2, 0.7)
+def test_a_jackknife_of_too_few_samples_has_no_interval_and_bounds_are_kept():
+    assert jackknife(lambda i: 1.0, [2]).interval is None
+    x = torch.tensor([0.0, 1.0, 0.5])
+    assert jackknife(lambda i: x[i].mean().item(), [3], (0.2, 0.7)).interval == (0.2, 0.7)
 
 
 def test_estimates_come_back_from_json_as_they_were():

@@ -1,0 +1,81 @@
+"""Every section gives its intervals the recordings and glyphs that its prompts, or its real renders, share."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from codi_minimal.data.world import World
+from codi_minimal.evaluation.coherence import MODALITIES
+from codi_minimal.evaluation.generation import BatchedModel
+from codi_minimal.evaluation.sections import (
+    measure_agreement,
+    measure_ceilings,
+    measure_parts,
+    measure_row,
+    measure_single,
+    real_renders,
+)
+from codi_minimal.evaluation.statistics import wilson
+
+N = 60
+
+
+@pytest.fixture(scope="module")
+def few(source):
+    """A world of one recording of each digit, and a new glyph for almost every scene."""
+    first = torch.tensor([(source.spoken == digit).nonzero()[0, 0] for digit in range(10)])
+    return World(
+        replace(source, recordings=source.recordings[first], lengths=source.lengths[first], spoken=source.spoken[first])
+    )
+
+
+@pytest.fixture(scope="module")
+def real(models, few):
+    return real_renders(models.oracle, few, 200, seed=0)
+
+
+def is_wide(estimate):
+    """Whether the interval is that of fewer samples than there are."""
+    width = estimate.interval[1] - estimate.interval[0]
+    alone = wilson(estimate.value, estimate.n)
+    return width > 1.3 * (alone[1] - alone[0])
+
+
+def test_the_cells_of_voices_are_clustered_and_those_of_captions_and_pictures_are_not(models, few, real, judges):
+    model = BatchedModel(models.oracle)
+    cells = measure_single(model, few, real, judges, N)["cells"]
+    wide = {cell for cell, scores in cells.items() for shares in scores.values() if is_wide(shares["digit"])}
+    assert wide == {cell for cell in cells if cell[0] == "A"}
+    for names, expected in {("text",): False, ("image",): False, ("text", "audio"): True, ("audio",): True}.items():
+        row = measure_row(model, few, judges, N, names, {})
+        assert {is_wide(shares["digit"]) for scores in row.values() for shares in scores.values()} == {expected}
+
+
+def test_of_real_renders_only_recordings_are_clusters(models, few, real, judges):
+    found = measure_ceilings(real, judges)
+    for scores in found["ceilings"].values():
+        assert {name for name in MODALITIES if is_wide(scores[name]["digit"])} == {"audio"}
+    errors = {name: row for name, row in found["fidelity"].items() if name in ("audio", "video")}
+    assert all(next(iter(row.values())).n == 200 for row in errors.values())
+
+
+def test_compositions_and_answers_are_clustered_by_what_they_show(models, few, real, judges):
+    model = BatchedModel(models.oracle)
+    for title, found in measure_parts(model, few, judges, N).items():
+        assert is_wide(found["made"]["all"]) == title.startswith("audio") and not is_wide(found["real"]["all"])
+    answers, _ = measure_agreement(model, real, judges, N, 20)
+    for title, found in answers.items():
+        assert is_wide(found["real"]["all"]) == ("audio" in title)
+        assert not is_wide(found["joint"]["all"]) and not is_wide(found["apart"]["all"])
+
+
+def test_distances_state_their_bias(models, source, judges):
+    world = World(source)
+    quality = measure_single(
+        BatchedModel(models.oracle), world, real_renders(models.oracle, world, 100, 0), judges, 100
+    )["quality"]
+    for row in quality.values():
+        assert row["real"] == row["reconstruction"] and row["generated"].n == 100  # the autoencoders change nothing
+        assert row["real"].bias == pytest.approx(row["real"].value, rel=0.5)
+        assert row["generated"].bias > 0.5 * row["generated"].value  # the oracle renders
