@@ -1,12 +1,15 @@
 """`CoDi.generate` with arguments drawn at random, right ones and wrong ones together."""
 
 import math
+from dataclasses import dataclass, replace
 
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from codi_minimal.recipe import ADDITIONS, Recipe
+from codi_minimal.recipes import RECIPES
 from tests.fuzz.outcome import fuzzing, outcome
 from tests.models import AUDIO, IMAGE, NAMES, VIDEO, random_codi
 
@@ -49,22 +52,36 @@ def number(*good: float) -> st.SearchStrategy:
     return mostly(st.sampled_from(good), st.one_of(ODD, st.dictionaries(names, st.sampled_from(good), max_size=3)))
 
 
+@dataclass
+class Changed:
+    """A recipe of which something is left out, or has another value."""
+
+    recipe: Recipe
+    without: list[str]
+    values: dict
+
+
+CHANGES = {
+    "sampler": mostly(st.sampled_from(["ddim", "ddpm", "dpm-solver++"])),
+    "steps": number(1, 2),
+    "guidance": number(0, 1, 2.5),
+    "wiring": mostly(
+        st.one_of(st.sampled_from(["others", "own", "pooled", "off"]), st.dictionaries(names, st.lists(names)))
+    ),
+    "autocast": mostly(st.sampled_from([None, "bf16", "fp8"])),
+    "additions": mostly(st.just(())),
+}
+some_additions = st.lists(st.sampled_from(list(ADDITIONS)), max_size=3)
+changed = st.builds(
+    Changed, st.sampled_from(list(RECIPES.values())), some_additions, st.fixed_dictionaries({}, optional=CHANGES)
+)
 ARGUMENTS = {
     "prompts": mostly(st.fixed_dictionaries({}, optional=PROMPTS)),
     "weights": mostly(st.dictionaries(names, mostly(st.floats(0, 2)), max_size=3)),
     "guidance": number(0, 1, 2.5, 1e30),
-    "env_guidance": number("with", "drop", "x"),
-    "guidance_start": number(0, 0.5, 1, 2),
-    "guidance_until": number(0, 0.5, 1),
-    "stagger": number(0, 0.5, 1),
     "sampler": mostly(st.sampled_from(["ddim", "ddpm", "dpm-solver++"])),
     "joint": mostly(st.booleans()),
-    "decode": mostly(st.booleans()),
-    "bridge": mostly(st.booleans()),
-    "arrivals": mostly(st.booleans()),
-    "prompt_streams": mostly(st.booleans()),
-    "autocast": st.sampled_from([None, "bf16", "fp8", 16]),
-    "wiring": mostly(st.one_of(st.sampled_from(["others", "own", "off"]), st.dictionaries(names, st.lists(names)))),
+    "recipe": mostly(st.one_of(st.sampled_from([*RECIPES, "papr"]), changed)),
     "num_samples": mostly(st.sampled_from([1, 2, 10**9])),
     "seed": mostly(st.one_of(st.integers(0, 2**63), st.lists(st.integers(0, 99), max_size=2))),
     "noise": mostly(st.fixed_dictionaries({}, optional=NOISE)),
@@ -80,15 +97,20 @@ ARGUMENTS = {
 )
 def test_generate(outputs, steps, some, data):
     arguments = {name: data.draw(ARGUMENTS[name], label=name) for name in some}
-    decoded = arguments.get("decode", True)
 
     def check(made: dict) -> None:
         assert list(made) == ([outputs] if isinstance(outputs, str) else list(outputs))
         for name, batch in made.items():
-            if decoded and name == "text":
+            if name == "text":
                 assert all(isinstance(caption, str) for caption in batch)
             else:
                 assert batch.isfinite().all()
         assert len({len(batch) for batch in made.values()}) == 1
 
-    outcome("API", lambda: random_codi().generate(**{"outputs": outputs, "steps": steps, **arguments}), check)
+    def call() -> dict:
+        how = arguments.get("recipe")
+        if isinstance(how, Changed):
+            arguments["recipe"] = replace(how.recipe.without(*how.without), **how.values)
+        return random_codi().generate(**{"outputs": outputs, "steps": steps, **arguments})
+
+    outcome("API", call, check)

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codi_minimal import CoDi
+from codi_minimal.recipe import Recipe
+from codi_minimal.recipes import RECIPES
 from tests.fuzz.outcome import fuzzing, limits, outcome
 from tests.models import random_codi
 
@@ -43,8 +45,16 @@ def check(made) -> None:
 @given(st.data())
 def test_configs(folder, data):
     config = json.loads((folder / "whole" / "config.json").read_text(encoding="utf-8"))
-    *path, last = data.draw(st.sampled_from([place for place in places(config) if "vocabulary" not in place[:-1]]))
-    target = config
+    altered(config, data)
+    broken = copied(folder)
+    (broken / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    outcome("checkpoints", lambda: load(broken), check)
+
+
+def altered(content: dict, data: st.DataObject) -> None:
+    """Changes, removes or adds a value anywhere in JSON, in place."""
+    *path, last = data.draw(st.sampled_from([place for place in places(content) if "vocabulary" not in place[:-1]]))
+    target = content
     for key in path:
         target = target[key]
     what = data.draw(st.sampled_from(["change", "change", "remove", "add"]))
@@ -54,9 +64,15 @@ def test_configs(folder, data):
         del target[last]
     elif isinstance(target, dict):
         target["new"] = data.draw(st.sampled_from(VALUES))
-    broken = copied(folder)
-    (broken / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    outcome("checkpoints", lambda: load(broken), check)
+
+
+@fuzzing(100)
+@given(st.sampled_from(list(RECIPES)), st.data())
+def test_recipes(name, data):
+    content = json.loads(json.dumps(RECIPES[name].to_dict()))
+    altered(content, data)
+    settings = {"outputs": ("text", "image"), "steps": 1}
+    outcome("recipes", lambda: random_codi().generate(**settings, recipe=Recipe.from_dict(content)), check)
 
 
 @fuzzing(40)
