@@ -1,6 +1,7 @@
 """Imports flow one way (the rooms of the package, lowest first), read from the source with ast."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ BASE = {
 DATA = {"data"}  # the world
 FILES = {"fitting", "media", "sheet"}  # people's files, and the page of results
 ROOMS = {"diffusion", "autoencoders", "prompts", "denoisers"}  # never one another
-MODEL = ROOMS | {"alignment", "modality", "side_by_side", "codi", ""}  # "": the package itself, which gives CoDi
-TOP = MODEL | BASE | DATA | FILES
+CORE = ROOMS | {"alignment", "modality", "recipe", "sample", "codi", ""}  # "": the package itself, which gives CoDi
+TOP = CORE | BASE | DATA | FILES | {"recipes", "ours"}
 
 ALLOWED = {
     **{name: BASE for name in BASE},
@@ -25,9 +26,12 @@ ALLOWED = {
     **{name: BASE for name in ROOMS},
     "alignment": BASE | ROOMS,
     "modality": BASE | ROOMS | {"alignment"},
-    "side_by_side": BASE | ROOMS | {"alignment", "modality"},
-    "codi": BASE | ROOMS | {"alignment", "modality", "side_by_side"},
+    "recipe": BASE | {"alignment"},
+    "sample": BASE | ROOMS | {"alignment", "modality", "recipe"},
+    "codi": BASE | ROOMS | {"alignment", "modality", "recipe", "sample"},
     "": BASE | {"codi"},
+    "ours": BASE | CORE - {"", "codi"},
+    "recipes": {"ours", "recipe"},
     "training": TOP,
     "evaluation": TOP,
     "experiments": TOP | {"training", "evaluation"},
@@ -54,10 +58,18 @@ def is_module(*names: str) -> bool:
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
+def at_run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under `if TYPE_CHECKING:`, which type checkers alone read."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield node
+            yield from at_run_time(node)
+
+
 def imports(source: str, package: tuple[str, ...]) -> set[tuple[str, ...]]:
     """What source code in this package imports from codi_minimal, anywhere in it, as tuples of names."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in at_run_time(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {tuple(alias.name.split(".")) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -92,10 +104,32 @@ def test_imports_flow_one_way(path):
         ("codi_minimal.prompts.text", "from codi_minimal import CoDi", ["codi_minimal"]),
         ("codi_minimal.training.fit", "from codi_minimal.cli import main", ["cli"]),
         ("codi_minimal.alignment.joint", "from ..diffusion import q_sample\nfrom .environment import V", []),
+        ("codi_minimal.sample", "from codi_minimal.ours.stagger import Stagger", ["ours"]),
+        ("codi_minimal.codi", "def f():\n    from codi_minimal.recipes import PAPER", ["recipes"]),
+        ("codi_minimal.ours.stagger", "from codi_minimal.recipes import SHIPPED", ["recipes"]),
+        ("codi_minimal.ours.reading", "from codi_minimal.training.run import Run", ["training"]),
+        ("codi_minimal.recipe", "if TYPE_CHECKING:\n    from codi_minimal.codi import CoDi", []),
+        ("codi_minimal.recipe", "if TYPING:\n    from codi_minimal.codi import CoDi", ["codi"]),
     ],
 )
 def test_the_reader_sees_wrong_turns(module, source, wrong):
     assert wrong_turns(source, tuple(module.split(".")), is_package=False) == wrong
+
+
+def test_the_core_finds_the_recipes_by_name_alone():
+    """`import_module` with a name is an import that the other tests do not see."""
+    named = []
+    for path in FILES_OF_PACKAGE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and str(node.value).startswith("codi_minimal."):
+                named.append((room(module_of(path)), node.value))
+    assert [(where, name) for where, name in named if where in CORE | BASE] == [("recipe", "codi_minimal.recipes")]
+
+
+def test_additions_do_not_depend_on_one_another():
+    for path in (PACKAGE / "ours").glob("*.py"):
+        others = {name for name in imports(path.read_text(encoding="utf-8"), module_of(path)[:-1]) if name[1] == "ours"}
+        assert not others, f"{path.name} imports {others}, and could not stay without it"
 
 
 def test_every_folder_of_modules_is_a_package_that_the_wheel_will_hold():
