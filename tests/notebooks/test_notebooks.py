@@ -1,4 +1,4 @@
-"""Every notebook runs at the tiny scale, is light and clean, and has all that a lesson has."""
+"""Every notebook and every solution runs at the tiny scale, is light and clean, and has all that a lesson has."""
 
 import re
 from pathlib import Path
@@ -11,6 +11,7 @@ from tests.machine import MACHINE
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+SOLUTION = re.compile(r"^~~~python\n(.*?)^~~~$", re.MULTILINE | re.DOTALL)
 SECTIONS = ["The idea", "In twenty lines", "Change it", "Exercises", "For the teacher", "What comes next"]
 
 
@@ -31,6 +32,10 @@ def test_it_runs_at_the_tiny_scale(path, tmp_path, monkeypatch):
     monkeypatch.setenv("CODI_SCALE", "tiny")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     notebook = nbformat.read(path, as_version=4)
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    solutions = SOLUTION.findall(prose)
+    assert len(solutions) >= 3
+    notebook.cells += [nbformat.v4.new_code_cell(solution) for solution in solutions]
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     for cell in code(notebook):
         for output in cell.outputs:
