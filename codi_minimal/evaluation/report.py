@@ -200,7 +200,7 @@ def _cells(cells: Mapping[str, Scores]) -> str:
 
 def _agreement(answers: Mapping[str, dict]) -> str:
     rows = [
-        (f"{title}: {what}", answer["n"], value, *(answer[how].get(what) for how in ("apart", "real", "chance")))
+        (f"{title}: {what}", value.n, value, *(answer[how].get(what) for how in ("apart", "real", "chance")))
         for title, answer in answers.items()
         for what, value in answer["joint"].items()
     ]

@@ -116,7 +116,7 @@ def measure_agreement(
         made = {"joint": ask(question, model, n), "apart": ask(question, model, apart, joint=False)}
         joint[question.title] = made["joint"]
         samples = {how: (some, None) for how, some in made.items()} | {"real": (real.renders, real.scene)}
-        found: dict[str, Any] = {"n": n, "chance": chance(question), "similarity": {}}
+        found: dict[str, Any] = {"chance": chance(question), "similarity": {}}
         for how, (some, scene) in samples.items():
             some, items = {name: some[name] for name in question.outputs}, items_of(question.outputs, scene)
             found[how] = answer(question, some, judges, items)

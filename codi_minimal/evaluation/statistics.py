@@ -22,9 +22,9 @@ GROUPS = 50  # of items, in a jackknife
 class Estimate:
     """A figure, the number n of samples it rests on, and its 95 % interval.
 
-    `value` is None where nothing was counted, and `interval` where n is too small for one. `bias` says by how much the
-    expectation at this n exceeds the value for infinitely many samples. It is subtracted neither from the value nor
-    from the interval, which is that of the expectation at this n.
+    `value` is None where nothing was counted, and `interval` where the samples are too few or all alike. `bias` says by
+    how much the expectation at this n exceeds the value for infinitely many samples. It is subtracted neither from the
+    value nor from the interval, which is that of the expectation at this n.
 
     >>> print(Estimate(0.9, 50, (0.786, 0.957)))
     0.900 [0.786, 0.957] (n = 50)
@@ -106,10 +106,9 @@ def wilson(p: float, n: float) -> tuple[float, float]:
 
 def mean(values: Tensor, items: Sequence[Tensor] = ()) -> Estimate:
     """The mean of values (n,) ± Z times its standard error, clustered by the items."""
-    n = len(values)
-    if n < 2:
-        return Estimate(values.double().mean().item() if n else None, n, None)
-    value = values.double().mean().item()
+    n, value = len(values), values.double().mean().item()
+    if n == 0 or bool((values == values[0]).all()):
+        return Estimate(value if n else None, n, None)
     half = Z * sqrt(_clustered(values.double() - value, items) / (n * (n - 1)))
     return Estimate(value, n, (value - half, value + half))
 
@@ -160,8 +159,8 @@ def jackknife(
         return Estimate(value, min(sizes), None)
     spread, middle = torch.std_mean(torch.tensor([statistic(*sets) for sets in kept], dtype=torch.float64))
     half = Z * spread.item() * (groups - 1) / sqrt(groups)
-    low, high = max(value - half, bounds[0]), min(value + half, bounds[1])
-    return Estimate(value, min(sizes), (low, high), (groups - 1) * (middle.item() - value))
+    interval = (max(value - half, bounds[0]), min(value + half, bounds[1])) if half else None
+    return Estimate(value, min(sizes), interval, (groups - 1) * (middle.item() - value))
 
 
 def _clustered(errors: Tensor, items: Sequence[Tensor]) -> float:

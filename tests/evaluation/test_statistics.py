@@ -96,6 +96,7 @@ def test_a_mean_has_the_interval_of_its_standard_error():
     wide = mean(x.repeat(4), [torch.arange(400).repeat(4)]).interval
     assert wide == pytest.approx(found.interval, abs=1e-3)
     assert mean(x[:1]).interval is None and mean(x[:0]).value is None
+    assert mean(torch.zeros(9)) == Estimate(0.0, 9, None)  # alike: nothing says how much the next one may differ
 
 
 def test_an_average_of_dependent_estimates_is_as_wide_as_they_are():
@@ -135,6 +136,7 @@ def test_a_jackknife_leaves_an_item_out_of_every_set():
 
 def test_a_jackknife_of_too_few_samples_has_no_interval_and_bounds_are_kept():
     assert jackknife(lambda i: 1.0, [2]).interval is None
+    assert jackknife(lambda i: 1.0, [9]).interval is None  # no sample makes a difference
     x = torch.tensor([0.0, 1.0, 0.5])
     assert jackknife(lambda i: x[i].mean().item(), [3], (0.2, 0.7)).interval == (0.2, 0.7)
 
