@@ -1,4 +1,4 @@
-"""What the command line takes: verbs, their options and defaults, and what `--help` says of them."""
+"""The verbs of the command line, with their options, defaults and help."""
 
 import argparse
 import math
@@ -12,14 +12,13 @@ PROMPTS = {
     "video": "a clip, of which the first second is taken: GIF, or MP4 with the extra `video`",
 }
 EXPERIMENTS = {
+    "additions": "from the paper to what ships, one addition at a time",
     "gap": "the modality gap, and what closes it",
-    "memory": "prompts as they are, or said in captions",
     "wiring": "which streams see each other while they are generated",
-    "bridge": "streams that were never trained together",
     "sampling": "guidance, steps and samplers",
-    "probe": "what V knows of noisy latents",
+    "probe": "which attributes can be read from the environment of noisy latents",
 }
-
+RECIPES = ("paper", "shipped", "cascade")
 
 MOST_FILES = 10_000  # samples of one `generate`
 MOST_SAMPLES = 5_000  # of one figure: an evaluation keeps all samples of a figure, 143 kB each, in memory
@@ -66,11 +65,10 @@ def weight(value: str) -> tuple[str, float]:
 
 
 seed = whole(0, 2**62 - 1)  # so that a seed and some number of samples added to it fit in 64 bits
-share = number(0, 1)
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong as a ValueError, like everything else that is given wrongly."""
+    """Raises a ValueError for a wrong argument, as the rest of the package does."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
@@ -98,9 +96,9 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     def data(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--data", help="folder of parquet files (default: CODI_DATA, the hub or a sample)")
 
-    def arrivals(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--no-arrivals", dest="arrivals", action="store_false", default=None,
-                         help="an output that is done stays a stream, and is no prompt for the others")  # fmt: skip
+    def recipe(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--recipe", choices=RECIPES, help="how outputs are sampled (default: the checkpoint's)")
+        sub.add_argument("--autocast", choices=("bf16",), help="denoise in bfloat16: faster on some processors")
 
     sub = verb("generate", "out")
     checkpoint(sub)
@@ -111,9 +109,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     sub.add_argument("--guidance", type=number(-1e6, 1e6), help="1: none; more: closer to the prompts")
     sub.add_argument("--steps", type=whole(1, MOST_STEPS), help="of the sampler")
     sub.add_argument("--sampler", choices=("ddim", "dpm-solver++", "ddpm"))
-    sub.add_argument("--stagger", type=share, help="how much later each output starts than the one before: 0 to 1")
-    arrivals(sub)
-    sub.add_argument("--autocast", choices=("bf16",), help="denoise in bfloat16")
+    recipe(sub)
     sub.add_argument("--seed", type=seed, default=0)
     sub.add_argument("--num", type=whole(1, MOST_FILES), default=1, help=f"samples; at most {MOST_FILES} (default: 1)")
     sub.add_argument("--no-joint", dest="joint", action="store_false", help="make each output by itself")
@@ -140,9 +136,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
                      help=f"for each single-prompt cell, several prompts, and joint figure: 2 to {MOST_SAMPLES}")
     sub.add_argument("--cells", type=whole(1, MOST_SAMPLES),
                      help=f"samples for each of the 225 cells: 1 to {MOST_SAMPLES}")
-    sub.add_argument("--stagger", type=share, help="as in generate; 0: all outputs start at once")
-    arrivals(sub)
-    sub.add_argument("--autocast", choices=("bf16",), help="as in generate: faster where the processor computes in it")
+    recipe(sub)
     sub.add_argument("--workers", type=whole(1, MOST_WORKERS),
                      help="processes (default: one a core, at most 4; on a GPU 1)")
     sub.add_argument("--seed", type=seed, default=0)
@@ -157,6 +151,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     sub.add_argument("name", choices=EXPERIMENTS, help="; ".join(f"{k}: {v}" for k, v in EXPERIMENTS.items()))
     sub.add_argument("--steps", type=whole(1, MOST_STEPS), help="of training, for each variant")
     sub.add_argument("--samples", type=whole(1, MOST_SAMPLES), help=f"for each figure; at most {MOST_SAMPLES}")
+    sub.add_argument("--workers", type=whole(1, MOST_WORKERS), help="processes (default: 1)")
     sub.add_argument("--seed", type=seed, default=0)
 
     sub = verb("check")
@@ -165,5 +160,6 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
 
     sub = verb("demo", "demo")
     checkpoint(sub)
+    recipe(sub)
     sub.add_argument("--seed", type=seed, default=0)
     return top

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 from codi_minimal.arguments import PROMPTS, parser
 
 CAPTION = "a red seven sliding left"
-TRAINS = ("gap", "wiring")
+ONLY = {"steps": ("gap", "wiring"), "workers": ("additions",)}  # options that few experiments have
 PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets", "soundfile", "safetensors")
 
 
@@ -59,8 +60,7 @@ def generate(args: argparse.Namespace) -> None:
     read = media.READERS | {"text": _caption}
     given = {name: [read[name](value) for value in getattr(args, name)] for name in PROMPTS}
     given = {name: items for name, items in given.items() if items}
-    names = ("guidance", "steps", "sampler", "stagger", "arrivals", "autocast")
-    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    options = _given(args, "guidance", "steps", "sampler")
     model, out, rows, sheet = _model(args), Path(args.out), [], None
     for batch in slices(args.num):  # so that memory is bounded, and what is done is on disk
         seeds = [sample_seed(args.seed, k) for k in range(args.num)[batch]]
@@ -121,11 +121,9 @@ def evaluate(args: argparse.Namespace) -> None:
     from codi_minimal.evaluation.evaluate import evaluate
 
     options = {"quick": args.quick, "samples": args.samples, "cells": args.cells, "seed": args.seed}
-    given = {name: getattr(args, name) for name in ("stagger", "arrivals", "autocast")}
-    options["options"] = {name: value for name, value in given.items() if value is not None}
     on_cpu = best_device(args.device).type == "cpu"
     options["workers"] = args.workers or (min(4, os.cpu_count() or 1) if on_cpu else 1)
-    options["checkpoint"] = args.checkpoint
+    options["chosen"] = _given(args, "checkpoint", "recipe", "autocast")
     model = _model(args)
     source = load(args.data, args.split, model.config.train.split_seed)
     evaluate(model, source, args.out, **options, progress=sys.stderr.isatty())
@@ -149,10 +147,10 @@ def experiment(args: argparse.Namespace) -> None:
 
     run = getattr(import_module(f"codi_minimal.experiments.{args.name}"), args.name)
     out = Path(args.out) / args.name
-    options = {"steps": args.steps, "samples": args.samples, "seed": args.seed}
-    options = {name: value for name, value in options.items() if value is not None}
-    if "steps" in options and args.name not in TRAINS:
-        raise ValueError(f"--steps: expected only with {', '.join(TRAINS)}, which train, got it with {args.name}")
+    options = _given(args, "steps", "samples", "seed", "workers")
+    for name in set(options) & set(ONLY):
+        if args.name not in ONLY[name]:
+            raise ValueError(f"--{name}: expected only with {', '.join(ONLY[name])}, got it with {args.name}")
     run(_model(args), args.data, out, **options, progress=sys.stderr.isatty())
     print(out / f"{args.name}.md")
 
@@ -180,9 +178,20 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def _model(args: argparse.Namespace) -> Any:
+    """The checkpoint, sampled by `--recipe` and `--autocast` where these are given."""
     from codi_minimal.codi import CoDi
+    from codi_minimal.recipe import find_recipe
 
-    return CoDi.from_pretrained(args.checkpoint, device=args.device)
+    model = CoDi.from_pretrained(args.checkpoint, device=args.device)
+    given = vars(args)
+    recipe = find_recipe(given.get("recipe") or model.recipe)
+    model.recipe = replace(recipe, autocast=given.get("autocast") or recipe.autocast)
+    return model
+
+
+def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options out of `names` that the caller gave."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def _fail(error: Exception) -> int:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +11,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from codi_minimal import arguments, batches, cli, demo, media
+from codi_minimal import CoDi, arguments, batches, cli, demo, media
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.device import sample_seed
+from codi_minimal.recipe import PAPER, find_recipe
+from codi_minimal.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,7 +64,7 @@ def test_generate_reads_files_asks_the_model_and_writes_files(fake, capsys, tmp_
     media.write_wav(tmp_path / "me.wav", 0.5 * torch.sin(torch.arange(8192) / 4))
     out = tmp_path / "new" / "out"
     given = ["--text", "a red seven", "--image", tmp_path / "seven.png", "--audio", tmp_path / "me.wav"]
-    options = ["--weights", "text=1", "audio=0.5", "--seed", 3, "--steps", 7, "--no-joint", "--no-arrivals"]
+    options = ["--weights", "text=1", "audio=0.5", "--seed", 3, "--steps", 7, "--no-joint"]
     code, lines, _ = run(capsys, "generate", *given, "--to", "image", "video", "--out", out, *options)
     assert code == 0
     call = fake.calls[0]
@@ -70,7 +73,6 @@ def test_generate_reads_files_asks_the_model_and_writes_files(fake, capsys, tmp_
     assert call["prompts"]["audio"][0].shape == (1, 8192) and "video" not in call["prompts"]
     assert call["outputs"] == ("image", "video") and call["weights"] == {"text": 1.0, "audio": 0.5}
     assert (call["seed"], call["steps"], call["joint"]) == ([3], 7, False) and "guidance" not in call
-    assert call["arrivals"] is False
     assert [Path(line).name for line in lines] == ["001-image.png", "001-video.gif", "001-sheet.png"]
     written = media.read_video(out / "001-video.gif")
     assert (written - fake.generate({}, ["video"])["video"][0]).abs().max() < 0.02
@@ -102,7 +104,7 @@ BAD = [
     (["generate", "--num", "²"], "--num: expected a whole number from 1 to 10000, got '²'"),
     (["generate", "--num", "1000000"], "--num: expected a whole number from 1 to 10000"),
     (["generate", "--guidance", "inf"], "--guidance: expected a number"),
-    (["generate", "--stagger", "nan"], "--stagger: expected a number from 0 to 1, got 'nan'"),
+    (["generate", "--recipe", "soup"], "--recipe: invalid choice: 'soup' (choose from"),
     (["generate", "--weights", "text"], "NAME=NUMBER"),
     (["generate", "--weights", "smell=1"], "NAME=NUMBER with a name out of text, image, audio, video"),
     (["generate", "--weights", "text=-1"], "expected a number from 0"),
@@ -110,9 +112,10 @@ BAD = [
     (["generate", "--text", "gone.TXT"], "gone.TXT: expected a UTF-8 text file"),
     (["evaluate", "--samples", "1000000000"], "--samples: expected a whole number from 2 to 5000"),
     (["evaluate", "--cells", "1000000000"], "--cells: expected a whole number from 1 to 5000"),
-    (["evaluate", "--stagger", "nan"], "--stagger: expected a number from 0 to 1"),
+    (["evaluate", "--recipe", "soup"], "invalid choice: 'soup'"),
+    (["demo", "--autocast", "fp8"], "invalid choice: 'fp8'"),
     (["evaluate", "--workers", "100000"], "--workers: expected a whole number from 1 to 256"),
-    (["experiment", "memory", "--samples", "1000000000"], "--samples: expected a whole number from 1 to 5000"),
+    (["experiment", "probe", "--samples", "1000000000"], "--samples: expected a whole number from 1 to 5000"),
     (["generate", "--image", "gone.png"], "gone.png: expected a picture"),
     (["generate", "--audio", __file__], "expected a recording"),
     *[([*verb, "--out", __file__], "--out: expected a folder that can be written") for verb in WRITING],
@@ -292,14 +295,13 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     assert run(capsys, "evaluate", "--data", "d", "--quick")[1] == ["results/report.md"]
     assert asked[0] == (("tiny", "d", "o"), {"device": "cpu", "stages": ["vocoder"]})
     assert asked[1][0] == (fake, ("d", "test", 7), "results") and asked[1][1]["quick"] is True
-    assert asked[1][1]["options"] == {}  # generate's own defaults
-    run(capsys, "evaluate", "--data", "d", "--stagger", 0, "--autocast", "bf16", "--workers", 3, "--cells", 2)
-    assert asked[2][1]["options"] == {"stagger": 0.0, "autocast": "bf16"} and asked[2][1]["workers"] == 3
+    assert asked[1][1]["chosen"] == {}
+    run(capsys, "evaluate", "--data", "d", "--recipe", "paper", "--autocast", "bf16", "--workers", 3, "--cells", 2)
+    assert asked[2][1]["chosen"] == {"recipe": "paper", "autocast": "bf16"} and asked[2][1]["workers"] == 3
     assert asked[2][1]["cells"] == 2 and asked[1][1]["cells"] is None
-    run(capsys, "evaluate", "--no-arrivals", "--checkpoint", "runs/x", "--split", "validation")
+    run(capsys, "evaluate", "--checkpoint", "runs/x", "--split", "validation")
     assert asked[3][0][1] == (None, "validation", 7)
-    assert asked[3][1]["options"] == {"arrivals": False}
-    assert asked[3][1]["checkpoint"] == "runs/x" and asked[1][1]["checkpoint"] is None
+    assert asked[3][1]["chosen"] == {"checkpoint": "runs/x"}
 
 
 @pytest.mark.parametrize("name", arguments.EXPERIMENTS)
@@ -309,8 +311,29 @@ def test_experiments_pass_on_what_they_are_given(fake, capsys, monkeypatch, tmp_
     code, lines, _ = run(capsys, "experiment", name, "--data", "d", "--out", tmp_path, "--samples", 3)
     assert code == 0 and lines == [str(tmp_path / name / f"{name}.md")]
     assert asked == [((fake, "d", tmp_path / name), {"samples": 3, "seed": 0, "progress": False})]
-    code, _, err = run(capsys, "experiment", name, "--steps", 2)
-    assert (code == 0) == (name in cli.TRAINS) == (not err)
+    for option in cli.ONLY:
+        code, _, err = run(capsys, "experiment", name, f"--{option}", 2)
+        assert (code == 0) == (name in cli.ONLY[option]) == (option in asked[-1][1]) == (not err)
+
+
+@pytest.mark.parametrize("verb", ["generate", "evaluate", "demo"])
+def test_a_recipe_and_autocast_are_those_of_the_model(monkeypatch, verb):
+    shipped = find_recipe("shipped")
+    monkeypatch.setattr(CoDi, "from_pretrained", lambda *a, **k: SimpleNamespace(recipe=shipped))
+    functions = (cli.generate, cli.train, cli.evaluate, cli.judges, cli.experiment, cli.check, cli.demo)
+
+    def recipe(*options):
+        return cli._model(arguments.parser(*functions).parse_args([verb, *options])).recipe
+
+    assert recipe() == shipped
+    for name in arguments.RECIPES:
+        assert recipe("--recipe", name) == find_recipe(name)
+    assert recipe("--autocast", "bf16") == replace(shipped, autocast="bf16")
+    assert recipe("--recipe", "paper", "--autocast", "bf16") == replace(PAPER, autocast="bf16")
+
+
+def test_there_are_no_other_recipes():
+    assert set(arguments.RECIPES) == set(RECIPES)
 
 
 def test_judges_are_trained_and_tested(capsys, monkeypatch, tmp_path):

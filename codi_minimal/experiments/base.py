@@ -1,12 +1,9 @@
-"""What experiments share: how they are written down, and how variants of a model come about."""
+"""What experiments share: their data, their files, and the cache of encoded pairs."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from codi_minimal.checkpoint import atomic_write
 from codi_minimal.codi import CoDi
@@ -15,12 +12,12 @@ from codi_minimal.evaluation.report import plain
 
 
 def command(name: str, **options: Any) -> str:
-    """The command line that makes an experiment again."""
+    """The command line that repeats an experiment."""
     return f"python -m codi_minimal experiment {name} --data DATA " + " ".join(f"--{k} {v}" for k, v in options.items())
 
 
 def validation(model: CoDi, data: str | Path | None) -> Source:
-    """The validation share of the model's `split_seed`: experiments choose settings, so they leave -test alone."""
+    """The validation share of the model's `split_seed`. Experiments choose settings, so they must not use -test."""
     return load(data, "validation", model.config.train.split_seed)
 
 
@@ -34,26 +31,8 @@ def save(out: Path, name: str, report: Mapping[str, Any], page: str) -> dict[str
 
 
 def share_cache(source: Path, target: Path) -> None:
-    """All variants train on the same pairs; they are encoded once."""
+    """Copy the cache of encoded pairs: all variants train on the same pairs."""
     target.mkdir(parents=True, exist_ok=True)
     for path in source.glob("cache-*.safetensors"):
         if not (target / path.name).exists():
             atomic_write(target / path.name, path.read_bytes())
-
-
-@contextmanager
-def zeroed(*buffers: Tensor) -> Iterator[None]:
-    """Inside the block these tensors are zero; after it they are back."""
-    kept = [buffer.clone() for buffer in buffers]
-    for buffer in buffers:
-        buffer.zero_()
-    try:
-        yield
-    finally:
-        for buffer, values in zip(buffers, kept, strict=True):
-            buffer.copy_(values)
-
-
-def forgetful(model: CoDi) -> AbstractContextManager:
-    """Inside the block prompts are taken as they are, not said in captions (`CaptionMemory`)."""
-    return zeroed(model.memory.captions)

@@ -1,18 +1,20 @@
-"""The modality gap: what a denoiser that has only seen text makes of other prompts, and what closes the gap.
+"""The modality gap: how well a denoiser that was trained on text follows other prompts, and what closes the gap.
 
-Contrastive training leaves each modality in a cone of its own (Liang et al. 2022), so C_audio("seven") is not
-C_text("seven"). Image denoisers are trained from nothing, alike but for the prompts they are shown, and asked with
-prompts of all modalities. No regime pairs images with audio or video.
+Contrastive training leaves each modality in a cone of its own (Liang et al. 2022): C_audio("seven") is far from
+C_text("seven"). Image denoisers are trained from the same random weights on different mixtures of prompts, and then
+prompted with all modalities. No training pairs images with audio or video.
 """
 
 import copy
 import random
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
@@ -23,7 +25,7 @@ from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.evaluation.readers import items_of, shipped_judges
 from codi_minimal.evaluation.report import table
-from codi_minimal.experiments.base import command, forgetful, save, share_cache, validation, zeroed
+from codi_minimal.experiments.base import command, save, share_cache, validation
 from codi_minimal.prompts import modality_gap
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.run import Run
@@ -47,16 +49,15 @@ def gap(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train the image denoiser under each regime, and write gap.json and gap.md.
+    """Train the image denoiser under each regime; write gap.json and gap.md.
 
     Args:
-        model: whose encoders and autoencoders are used; it is left as it is.
-        data: see `data.load`. out: folder, also of the runs, which resume.
-        steps: of training, for each regime. samples: for each prompt modality and regime.
-        seed: of everything.
+        model: its encoders and autoencoders are used, and not changed. data: see `data.load`.
+        out: folder; the runs are there, too, and resume.
+        steps: of training, for each regime. samples: for each prompt modality and regime. seed: of everything.
 
     Returns:
-        The clouds' distances, and coherence by regime and prompt modality; of plain JSON types.
+        The distances of the clouds, and coherence by regime and prompt modality; of plain JSON types.
     """
     out, model, config = Path(out), copy.deepcopy(model), model.config
     source, held_out = load(data, split_seed=config.train.split_seed), validation(model, data)
@@ -73,28 +74,35 @@ def gap(
         train = replace(config.train, stages={f"denoiser-{OUTPUT}": Stage(steps, 64, 1e-3)}, **changes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            fresh = CoDi(replace(config, train=train), model.vocabulary)
+            fresh = CoDi(replace(config, train=train), model.vocabulary, model.recipe)
         model.config = fresh.config
         model.modalities[OUTPUT].denoiser.load_state_dict(fresh.modalities[OUTPUT].denoiser.state_dict())
         run = Run(model, source, runs / name.replace(", ", "-").replace(" ", "-"), seed, progress)
         share_cache(runs, run.folder)
         train_denoiser(run, OUTPUT)
         share_cache(run.folder, runs)
-        with forgetful(model):
-            report["coherence"][name] = follow(model, held_out, samples, seed)
+        report["coherence"][name] = follow(model, held_out, samples, seed)
         if changes is TEXT_ALONE:
             with uncentred(model):
                 report["coherence"][f"{name}, not centred"] = follow(model, held_out, samples, seed)
     return save(out, "gap", report, markdown(report))
 
 
-def uncentred(model: CoDi) -> AbstractContextManager:
-    """Inside the block prompt encoders are as contrastive training left them: no shift, and no captions either."""
-    return zeroed(model.memory.captions, *(m.prompt.shift for m in model.modalities.values()))
+@contextmanager
+def uncentred(model: CoDi) -> Iterator[None]:
+    """Inside the block prompts are not centred: each modality stays where contrastive training left it."""
+    centring = getattr(model.additions, "centring", nn.Module())
+    kept = copy.deepcopy(centring.state_dict())
+    for shift in centring.buffers():
+        shift.zero_()
+    try:
+        yield
+    finally:
+        centring.load_state_dict(kept)
 
 
 def clouds(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict[str, float]]:
-    """Distance of the centres of C_text and C_m, and mean cosine, over n pairs."""
+    """The distance of the centres of C_text and C_m, and the mean cosine, over n pairs."""
     result = {}
     for pairing in PAIRINGS:
         if "text" not in pairing:
@@ -109,8 +117,8 @@ def clouds(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict[str
 
 
 def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:
-    """Coherence of images made from n prompts of each modality, which nothing but the condition tells them."""
-    batched = BatchedModel(model, seed, {"prompt_streams": False})
+    """Coherence of images from n prompts of each modality, which act through the condition alone."""
+    batched = BatchedModel(model, seed, {"recipe": model.recipe.without("caption_memory", "prompt_clocks")})
     scores = {}
     for i, prompt in enumerate(model.modalities):
         scene, renders = World(source).sample(n, scene_generator(seed, i))
@@ -121,7 +129,7 @@ def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Two tables and how they were made."""
+    """Two tables."""
     distances = [
         (f"text–{name}, {how}", row["distance"], row["cosine"])
         for how, rows in report["clouds"].items()

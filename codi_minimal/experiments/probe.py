@@ -1,7 +1,7 @@
-"""What V knows: linear probes of the environment tokens of noisy latents.
+"""Linear probes of the environment: which attributes can be read from V_m(z_t)?
 
-Where joint generation fails to agree, either V does not say it, or nobody listens. A linear classifier on the tokens
-V_m(z_t), trained on one half of the scenes and asked about the other, tells which, attribute by attribute, over t.
+Where joint generation fails to agree, either V_m(z_t) lacks an attribute, or the other streams do not use it. A linear
+classifier on the tokens, trained on one half of the scenes and tested on the other, shows which, over t.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,11 +37,11 @@ def probe(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Accuracy of linear probes on V_m(z_t), for what each modality shows, or says. Writes probe.json and probe.md.
+    """Accuracy of linear probes on V_m(z_t) for each attribute that the modality carries.
 
     Args:
-        model: as trained. data: see `data.load`; scenes of the validation split.
-        out: folder. samples: scenes, half to train the probes on, half to ask. seed: of scenes, noise and probes.
+        model: as trained. data: see `data.load`. out: folder for probe.json and probe.md.
+        samples: scenes, half of them to train the probes, half to test them. seed: of scenes, noise and probes.
 
     Returns:
         Shares by modality, attribute and t; of plain JSON types.
@@ -58,7 +58,7 @@ def probe(
             t = int(share_of_T * model.config.model.T)
             tokens = look(model, name, z0, t, generator)
             for attribute in ATTRIBUTES_OF[name]:
-                told = said[attribute] >= 0  # a caption need not say all it could
+                told = said[attribute] >= 0  # a caption may leave it out
                 labels = torch.unique(said[attribute][told], return_inverse=True)[1]
                 items = [ids[told] for ids in items_of([name], scene)]
                 found = linear(tokens[told], labels, len(VALUES[attribute]), seed, items=items)
@@ -96,14 +96,14 @@ def linear(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150, item
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """One table: a row a modality and attribute, a column a t."""
+    """One table: one row for each modality and attribute, one column for each t."""
     rows = [
         (f"V_{name}: {attribute}", *found.values(), CHANCE[attribute])
         for name, attributes in report["accuracy"].items()
         for attribute, found in attributes.items()
     ]
     times = next(iter(next(iter(report["accuracy"].values())).values()))
-    return f"""# What V knows
+    return f"""# What can be read from V
 
 `{report["command"]}`. Data: validation split. Accuracy of linear probes on V_m(z_t), with 95 % intervals.
 

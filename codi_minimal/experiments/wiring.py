@@ -1,8 +1,11 @@
-"""Who sees whom: the wirings of the environment, each with a joint training of its own, as long as the others'.
+"""The wirings of the environment: which streams see which others. Each is trained anew, for the same number of steps.
 
-"own" is what the paper's public code does, "pooled" is its one token for a stream, but of the others, "others" the
-paper's text with a sequence of tokens, "off" no environment at all, for which there is nothing to train. L_Read teaches
-streams to read others, so it is a part of "pooled" and "others" alone.
+- "own": a stream sees its own tokens. This is what the paper's public code does.
+- "pooled": a stream sees one token for each other stream.
+- "others": a stream sees all tokens of the others. This is the paper's text.
+- "off": there is no environment, and nothing to train.
+
+L_Read trains streams to read others, so it acts under "pooled" and "others" alone.
 """
 
 import copy
@@ -34,11 +37,11 @@ def wiring(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train V and all attention to it anew under each wiring, and write wiring.json and wiring.md.
+    """Train V and all attention to it anew under each wiring; write wiring.json and wiring.md.
 
     Args:
-        model: whose encoders, autoencoders and denoisers are used; it is left as it is.
-        data: see `data.load`. out: folder, also of the runs, which resume.
+        model: its encoders, autoencoders and denoisers are used, and not changed. data: see `data.load`.
+        out: folder; the runs are there, too, and resume.
         steps: of each of the two stages, for each wiring. samples: for each figure. seed: of everything.
 
     Returns:
@@ -60,40 +63,40 @@ def wiring(
             train_environment(run)
             train_joint(run)
             share_cache(run.folder, runs)
-        batched = BatchedModel(variant, seed, {"wiring": name, "arrivals": False})
+        recipe = replace(model.recipe.without("arrivals"), wiring=name)  # a finished stream is not a prompt for others
+        batched = BatchedModel(variant, seed, {"recipe": recipe})
         report["agreement"][name] = {q.title: answer(q, ask(q, batched, samples)) for q in QUESTIONS}
     return save(out, "wiring", report, markdown(report))
 
 
 def with_new_environment(model: CoDi, wiring: str, steps: int, seed: int) -> CoDi:
-    """A copy of the model whose V and environment attention are as before their first step."""
+    """A copy of the model with untrained V and untrained attention to it."""
     batches = model.config.train.stages
     stages = {name: Stage(steps, batches[name].batch, batches[name].lr) for name in ("environment", "joint")}
     config = replace(model.config, train=replace(model.config.train, stages=stages, wiring=wiring))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fresh = CoDi(config, model.vocabulary)
+        fresh = CoDi(config, model.vocabulary, model.recipe)
     variant = copy.deepcopy(model)
     variant.config = config
     for name, m in variant.modalities.items():
         new = fresh.modalities[name].to(model.device)
         m.environment = new.environment
-        pairs = zip(environment_modules(m.denoiser), environment_modules(new.denoiser), strict=True)
-        for old, untrained in pairs:
+        for old, untrained in zip(environment_modules(m.denoiser), environment_modules(new.denoiser), strict=True):
             old.load_state_dict(untrained.state_dict())
     return variant
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """One table: a row a wiring, a column a question."""
+    """One table: one row for each wiring, one column for each question."""
     columns = [(title, what) for title, expected in report["chance"].items() for what in expected]
     rows = [(name, *(answers[title][what] for title, what in columns)) for name, answers in report["agreement"].items()]
     rows.append(("chance", *(report["chance"][title][what] for title, what in columns)))
     header = ("wiring", *(title if what == "all" else f"{title}: {what}" for title, what in columns))
-    return f"""# Who sees whom
+    return f"""# Which streams see which others
 
-`{report["command"]}`. Data: {report["source"]}. Agreement of what no prompt says, with 95 % intervals;
-"own" trains without L_Read, which is about the others, and "off" trains nothing.
+`{report["command"]}`. Data: {report["source"]}. How often outputs agree on what no prompt gives, with 95 % intervals.
+"own" trains without L_Read, and "off" trains nothing.
 
 {table(header, rows)}
 """

@@ -6,7 +6,9 @@ import json
 import pytest
 import torch
 
-from codi_minimal.experiments.gap import REGIMES, gap, uncentred
+from codi_minimal.data import load
+from codi_minimal.experiments.gap import REGIMES, follow, gap, uncentred
+from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
 
 
@@ -39,12 +41,21 @@ def test_the_files_say_what_was_measured(result):
         assert scores["audio"]["digit"]["n"] == scores["video"]["colour"]["n"] == 6
 
 
-def test_without_their_shift_the_encoders_are_as_they_were_and_get_it_back():
+def test_the_centring_of_prompts_is_off_inside_the_block_and_back_after_it():
     model = copy.deepcopy(random_codi())
-    prompt = model.modalities["audio"].prompt
-    prompt.shift.fill_(0.1)
+    model.additions["centring"]["audio"].shift.fill_(0.1)
     x = torch.randn(2, 8192).clamp(-1, 1)
-    shifted = prompt(x)
-    with uncentred(model):
-        assert not torch.allclose(prompt(x), shifted)
-    torch.testing.assert_close(prompt(x), shifted)
+    centred = model.encode_prompt("audio", x)
+    with pytest.raises(InterruptedError), uncentred(model):
+        assert not torch.allclose(model.encode_prompt("audio", x), centred)
+        raise InterruptedError
+    torch.testing.assert_close(model.encode_prompt("audio", x), centred)
+
+
+def test_prompts_act_through_the_condition_alone_and_as_their_encoders_give_them(monkeypatch):
+    asked = []
+    monkeypatch.setattr("codi_minimal.experiments.gap.BatchedModel.__call__", lambda self, *_: asked.append(self))
+    monkeypatch.setattr("codi_minimal.experiments.gap.coherence", lambda *_: {"image": {}})
+    follow(random_codi(), load(hub=False), 4, 0)
+    plain = SHIPPED.without("caption_memory", "prompt_clocks")
+    assert [batched.options for batched in asked] == [{"recipe": plain}] * 4

@@ -1,7 +1,6 @@
-"""Experiments that only generate, at the tiny scale: bridge, memory, sampling, probe."""
+"""Experiments that only generate, at the tiny scale: sampling, probe, and where all of them take their data."""
 
 import copy
-import json
 from dataclasses import replace
 
 import pytest
@@ -9,11 +8,12 @@ import torch
 
 from codi_minimal.data import Pairs
 from codi_minimal.data.world import World
-from codi_minimal.experiments.bridge import NEVER_PAIRED, bridge, roads
+from codi_minimal.experiments.additions import additions
 from codi_minimal.experiments.gap import gap
-from codi_minimal.experiments.memory import OUTPUTS, memory
 from codi_minimal.experiments.probe import linear, probe
 from codi_minimal.experiments.sampling import sampling
+from codi_minimal.recipe import Recipe
+from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
 
 
@@ -23,7 +23,7 @@ def no_data(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-@pytest.mark.parametrize("experiment", [gap, memory, probe, sampling])
+@pytest.mark.parametrize("experiment", [additions, gap, probe, sampling])
 def test_settings_are_chosen_on_the_validation_share(experiment, tmp_path, monkeypatch):
     def stop(source):
         raise InterruptedError(source.split, source.split_seed)
@@ -37,54 +37,24 @@ def test_settings_are_chosen_on_the_validation_share(experiment, tmp_path, monke
     assert stopped.value.args == ("validation", 5)
 
 
-def test_roads_differ_in_whom_a_stream_sees():
-    found = roads(("image", "audio"))
-    assert [options["bridge"] for options in found.values()] == [False, True, True]
-    over_text = {"text": ("image", "audio"), "image": ("text",), "audio": ("text",)}
-    assert found["over text alone"]["wiring"] == over_text and "wiring" not in found["both"]
-
-
-def test_the_bridge_asks_every_question_on_every_road(tmp_path):
-    report = bridge(random_codi(), None, tmp_path, samples=2)
-    assert set(report["agreement"]) == {question.title for question in NEVER_PAIRED}
-    for found in report["agreement"].values():
-        shares = [value for road, value in found.items() if road != "chance"]
-        assert len(shares) == 6 and all(share["n"] == 2 for share in shares)
-    assert json.loads((tmp_path / "bridge.json").read_text()) == report
-    assert report["command"] in (tmp_path / "bridge.md").read_text()
-
-
-def test_prompts_are_asked_with_and_without_the_memory(tmp_path):
-    model = copy.deepcopy(random_codi())
-    model.memory.fit(torch.randn(3, model.config.model.d, generator=torch.Generator().manual_seed(0)))
-    asked, forward = [], model.memory.forward
-    model.memory.forward = lambda c: asked.append(bool(model.memory.captions.any())) or forward(c)
-    report = memory(model, None, tmp_path, samples=2)
-    assert asked == [False, True] * 4 * len(OUTPUTS) and model.memory.captions.any()
-    for found in report["coherence"].values():
-        assert set(found) == {"text", "image", "audio", "video"}
-        assert found["audio"]["as they are"]["n"] <= 2
-    assert report["command"] in (tmp_path / "memory.md").read_text()
-
-
-def test_a_distance_needs_two_samples(tmp_path):
+@pytest.mark.parametrize("experiment", [additions, sampling])
+def test_a_distance_needs_two_samples(experiment, tmp_path):
     with pytest.raises(ValueError, match="samples: expected an integer from 2 to 2..63 - 1, got 1"):
-        sampling(random_codi(), None, tmp_path, samples=1)
+        experiment(random_codi(), None, tmp_path, samples=1)
 
 
 def test_guidance_and_steps_are_measured_for_each_output(tmp_path, monkeypatch):
     monkeypatch.setattr("codi_minimal.experiments.sampling.GUIDANCE", (1.0, 4.0))
-    monkeypatch.setattr("codi_minimal.experiments.sampling.START", (1.0, 0.7))
     monkeypatch.setattr("codi_minimal.experiments.sampling.STEPS", (2,))
     report = sampling(random_codi(), None, tmp_path, samples=3)
     assert set(report["guidance"]) == {"1", "4"} and set(report["guidance"]["1"]) == {"text", "image", "audio", "video"}
-    assert report["start"]["1 T"]["video"] != report["start"]["0.7 T"]["video"]
+    assert report["guidance"]["1"]["image"] != report["guidance"]["4"]["image"]
     assert set(report["steps"]) == {"ddim, 2", "dpm-solver++, 2", "ddpm, 2"}
     for found in report["steps"].values():
-        assert set(found) == {"text", "image", "audio"} and found["image"]["fréchet"] > 0
+        assert set(found) == {"text", "image", "audio"} and found["image"]["fréchet"]["value"] > 0
         assert found["text"]["fréchet"] is None
     page = (tmp_path / "sampling.md").read_text()
-    assert "guidance_start 1 (text), 0.9 (image), 1 (audio), 0.9 (video)" in page
+    assert Recipe.from_dict(report["recipe"]) == SHIPPED and "Recipe: shipped" in page
     assert "| dpm-solver++, 2 |" in page and "text: fréchet" not in page
 
 

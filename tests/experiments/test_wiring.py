@@ -2,14 +2,16 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from codi_minimal.alignment import WIRINGS, environment_modules
 from codi_minimal.checkpoint import fingerprint
-from codi_minimal.evaluation.agreement import QUESTIONS
+from codi_minimal.evaluation.agreement import QUESTIONS, chance
 from codi_minimal.experiments.wiring import wiring, with_new_environment
+from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
 
 
@@ -36,6 +38,24 @@ def test_each_wiring_is_trained_and_asked(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "wiring.json").read_text()) == report
     page = (tmp_path / "wiring.md").read_text()
     assert report["command"] in page and all(f"| {name} |" in page for name in (*WIRINGS, "chance"))
+
+
+def test_each_wiring_is_that_of_the_recipe_and_no_finished_stream_is_a_prompt(tmp_path, monkeypatch):
+    asked = {}
+    instead = {
+        "ask": lambda question, model, n: asked.setdefault(question, []).append(model),
+        "answer": lambda question, samples: chance(question),
+        "train_environment": lambda run: None,
+        "train_joint": lambda run: None,
+    }
+    for name, function in instead.items():
+        monkeypatch.setattr(f"codi_minimal.experiments.wiring.{name}", function)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    wiring(random_codi(), None, tmp_path, progress=False)
+    assert set(asked) == set(QUESTIONS)
+    for models in asked.values():
+        recipes = [model.options["recipe"] for model in models]
+        assert recipes == [replace(SHIPPED.without("arrivals"), wiring=name) for name in reversed(WIRINGS)]
 
 
 def test_another_model_trains_in_another_folder():

@@ -1,0 +1,171 @@
+"""From the paper to what ships: what each addition buys, one recipe a row.
+
+Each addition is switched on in PAPER, and switched off in SHIPPED. CASCADE makes one output after the other without any
+environment; a joint method must beat it. Outputs that are made apart agree by chance alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from tqdm import tqdm
+
+from codi_minimal.checkpoint import fingerprint
+from codi_minimal.codi import CoDi
+from codi_minimal.data.world import World
+from codi_minimal.evaluation.agreement import ALL, Question, answer, ask, chance, prompts_of
+from codi_minimal.evaluation.classifiers import Judges
+from codi_minimal.evaluation.coherence import cell_name, coherence, letters, said_by
+from codi_minimal.evaluation.diversity import normalised_entropy
+from codi_minimal.evaluation.frechet import frechet_estimate
+from codi_minimal.evaluation.generation import BatchedModel, scene_generator
+from codi_minimal.evaluation.progress import Progress
+from codi_minimal.evaluation.readers import CHANCE, LEGAL, items_of, read, shipped_judges
+from codi_minimal.evaluation.report import table
+from codi_minimal.evaluation.statistics import Estimate, average, jackknife
+from codi_minimal.experiments.base import command, save, validation
+from codi_minimal.inputs import check_whole
+from codi_minimal.recipe import PAPER, addition_name
+from codi_minimal.recipes import CASCADE, SHIPPED
+
+ASKED = (
+    Question("digit", ALL, digit_said=False),
+    *(Question("digit", pair, digit_said=False) for pair in combinations(ALL, 2)),
+    Question("colour", ("image", "video"), digit_said=True),
+    Question("onset", ("audio", "video"), digit_said=True),
+)
+MEASURES = {"all": "", "within one frame": " ±1"}  # of `agreement.answer`, and what it adds to the name of a column
+CELLS = (("text", "image"), ("image", "audio"), ("image", "image"), ("audio", "video"))
+FOLLOWED = ("digit", "onset")  # attributes of the prompt
+IN_SAMPLING = {"outputs", "prompt", "tokens", "scale", "keeps_environment", "loop", "finished"}
+NEEDS = {"arrivals": {"stagger"}}  # without it all streams finish at once
+
+
+def rows() -> dict[str, dict[str, Any]]:
+    """Title → arguments of `generate`. An addition that acts in training alone has no row."""
+    used = {addition_name(a): a for a in SHIPPED.additions if IN_SAMPLING & vars(type(a)).keys()}
+    slowest = max(map(SHIPPED.steps_of, ALL))  # at the same t all streams take the same number of steps
+    plain = replace(PAPER, sampler=SHIPPED.sampler, steps=slowest, guidance=SHIPPED.guidance)
+    found = {"paper": {"recipe": PAPER}, "paper + sampler, steps, guidance": {"recipe": plain}}
+    for name in used:
+        on = {other: used[other] for other in used if other == name or other in NEEDS.get(name, ())}
+        found["paper + " + " + ".join(on)] = {"recipe": replace(PAPER, additions=tuple(on.values()))}
+    found["shipped"] = {"recipe": SHIPPED}
+    for name in used:
+        off = SHIPPED.without(name)
+        in_turn = any("loop" in vars(type(a)) for a in off.additions)
+        found[f"shipped - {name}"] = {"recipe": off if in_turn else replace(off, steps=slowest)}
+    return found | {"cascade": {"recipe": CASCADE}, "shipped, apart": {"recipe": SHIPPED, "joint": False}}
+
+
+def additions(
+    model: CoDi,
+    data: str | Path | None,
+    out: str | Path,
+    samples: int = 300,
+    seed: int = 0,
+    workers: int = 1,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Measure each row with the same prompts and noise. A run that was stopped goes on at the row it was in.
+
+    Args:
+        model: as trained. data: see `data.load`. out: folder for additions.json, additions.md and a file for each row.
+        samples: for each figure. seed: of prompts and samples. workers: processes that generate.
+
+    Returns:
+        "rows": title → "agreement" and "quality", each figure by its name; of plain JSON types.
+    """
+    check_whole("samples", samples, 2)  # distances need a spread
+    judges, world, found = shipped_judges(), World(validation(model, data)), {}
+    run = {"weights": fingerprint(model), "judges": fingerprint(judges), "source": world.source.identity}
+    for title, options in tqdm(rows().items(), desc="additions", disable=not progress):
+        asked = options | {"recipe": options["recipe"].to_dict(), "samples": samples, "seed": seed}
+        done = Progress(Path(out) / "rows" / f"{title.replace(' ', '')}.json", run | asked)
+        if not done.sections:
+            start, batched = perf_counter(), BatchedModel(model, seed, options, workers=workers)
+            done.add(title, measure(batched, world, judges, samples), perf_counter() - start, samples)
+            done.save()
+        found[title] = done.sections[title]["result"]
+    columns = found["paper"]["quality"]
+    found["chance"] = {
+        "agreement": {column(q, what): p for q in ASKED for what, p in chance(q).items()},
+        "quality": {name: CHANCE[a] for name in columns for a in FOLLOWED if name.startswith(a)},
+    }
+    made_by = command("additions", samples=samples, seed=seed)
+    report = {"command": made_by, "source": world.source.name, "rows": found}
+    return save(Path(out), "additions", report, markdown(report))
+
+
+def column(question: Question, what: str) -> str:
+    """The name of a column, as "onset AV ±1"."""
+    return f"{question.attribute} {letters(question.outputs)}{MEASURES[what]}"
+
+
+def measure(model: BatchedModel, world: World, judges: Judges, n: int) -> dict[str, dict[str, Any]]:
+    """All figures of one row."""
+    made: dict[Any, dict[str, Any]] = {}
+    followed: dict[str, Estimate] = {}
+    for i, (prompt, output) in enumerate(CELLS):
+        scene, renders = world.sample(n, scene_generator(model.seed, i))
+        given, items = {prompt: renders[prompt]}, items_of([prompt], scene)
+        made[prompt, output] = model(given, (output,), n)
+        scores = coherence(said_by(given, scene), made[prompt, output], judges, items)[output]
+        cell = cell_name([prompt], [output])
+        followed |= {f"{a} {cell}": found for a, found in scores.items() if a in FOLLOWED and found.n}
+    agreed: dict[str, Estimate] = {}
+    for question in ASKED:
+        made[question] = ask(question, model, n)
+        shares = answer(question, made[question], judges)
+        agreed |= {column(question, what): shares[what] for what in MEASURES if what in shares}
+    colours = read("image", made[ASKED[0]]["image"], judges)["colour"]
+    scene, renders = world.sample(n, scene_generator(model.seed, len(CELLS)))
+    looks = (judges.look("image", samples["image"])[1] for samples in (made["text", "image"], renders))
+    distance = frechet_estimate(*looks, items_b=items_of(["image"], scene))
+    quality = {
+        "mean digit": average((x for name, x in followed.items() if "digit" in name), independent=True),
+        "entropy of colours": jackknife(lambda i: normalised_entropy(colours[i], LEGAL["colour"]), [n], (0, 1)),
+        "Fréchet distance": distance,
+        "bias of the distance": distance.bias,
+    }
+    return {"agreement": agreed, "quality": followed | quality | cost(model.model, model.options)}
+
+
+def cost(model: CoDi, options: Mapping[str, Any], n: int = 16) -> dict[str, float]:
+    """What one sample of all outputs from a caption costs; a guided step calls the denoiser twice."""
+    calls: list[int] = []
+    denoisers = [m.denoiser for m in model.modalities.values()]
+    hooks = [net.register_forward_pre_hook(lambda _, given: calls.append(len(given[0]))) for net in denoisers]
+    start = perf_counter()
+    model.generate(prompts_of(True, n, 0), ALL, **options)
+    seconds = perf_counter() - start
+    for hook in hooks:
+        hook.remove()
+    return {"denoiser calls": sum(calls) / n, "seconds": seconds / n}
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Two tables with a line for each row."""
+
+    def part(name: str) -> str:
+        found = report["rows"]
+        columns = list(next(iter(found.values()))[name])
+        return table(("", *columns), [(title, *(row[name].get(c) for c in columns)) for title, row in found.items()])
+
+    return f"""# From the paper to what ships
+
+`{report["command"]}`. Data: {report["source"]}, validation split. T, I, A, V: text, image, audio, video. Brackets hold
+95 % intervals.
+
+How often outputs agree: the digit under no prompt, colour and onset under a text that gives the digit alone.
+
+{part("agreement")}
+
+How often the digit is the prompt's; the entropy of the colours of images under no prompt, over its maximum; the Fréchet
+distance of images from text, of which this n adds the bias; what a sample of all four outputs from a caption costs.
+
+{part("quality")}
+"""

@@ -1,0 +1,170 @@
+"""From the paper to what ships: which rows there are, what a row counts, and how a stopped run goes on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+import torch
+
+from codi_minimal.data import load
+from codi_minimal.data.world import World
+from codi_minimal.evaluation.generation import BatchedModel
+from codi_minimal.evaluation.readers import shipped_judges
+from codi_minimal.evaluation.statistics import Estimate
+from codi_minimal.experiments import additions as module
+from codi_minimal.experiments.additions import additions, cost, measure, rows
+from codi_minimal.recipe import PAPER, addition_name
+from codi_minimal.recipes import CASCADE, SHIPPED
+from tests.evaluation.conftest import Deaf, Oracle
+from tests.models import random_codi
+
+USED = [addition_name(a) for a in SHIPPED.additions if addition_name(a) not in ("centring", "reading")]
+FEW = {"paper": {"recipe": replace(PAPER, steps=1)}, "shipped, apart": {"recipe": SHIPPED, "joint": False}}
+
+
+@pytest.fixture(autouse=True)
+def no_data(monkeypatch):
+    monkeypatch.delenv("CODI_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def test_each_addition_is_switched_on_in_the_paper_and_off_in_what_ships():
+    recipes = {title: options["recipe"] for title, options in rows().items()}
+    names = {title: [addition_name(a) for a in recipe.additions] for title, recipe in recipes.items()}
+    for name in USED:
+        on = ["stagger", "arrivals"] if name == "arrivals" else [name]
+        assert names.pop(" + ".join(["paper", *on])) == on
+        without = recipes[f"shipped - {name}"]
+        assert replace(without, steps=SHIPPED.steps) == SHIPPED.without(name)
+        assert names.pop(f"shipped - {name}") == [addition_name(a) for a in without.additions]
+    assert set(names) == {"paper", "paper + sampler, steps, guidance", "shipped", "cascade", "shipped, apart"}
+    for title, recipe in recipes.items():
+        if title.startswith("paper") and recipe.additions:
+            assert replace(recipe, additions=()) == PAPER
+    plain = recipes["paper + sampler, steps, guidance"]
+    assert (plain.sampler, plain.steps, plain.guidance) == (SHIPPED.sampler, 15, SHIPPED.guidance)
+    assert (recipes["paper"], recipes["shipped"], recipes["cascade"]) == (PAPER, SHIPPED, CASCADE)
+    assert rows()["shipped, apart"] == {"recipe": SHIPPED, "joint": False}
+
+
+@pytest.mark.parametrize("title", rows())
+def test_every_row_can_be_generated(title):
+    options = rows()[title]
+    few = {"text": 2, "video": 1} if isinstance(options["recipe"].steps, Mapping) else 1
+    options["recipe"] = replace(options["recipe"], steps=few)
+    made = random_codi().generate({}, ("text", "video"), **options)
+    assert made["video"].isfinite().all()
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World(load(split="validation", hub=False))
+
+
+@pytest.fixture
+def free(monkeypatch):
+    monkeypatch.setattr(module, "cost", lambda *_: {"denoiser calls": 1.0})
+
+
+PAIRS = ["digit TI", "digit TA", "digit TV", "digit IA", "digit IV", "digit AV"]
+CELLS = ["digit T → I", "digit I → A", "digit I → I", "digit A → V", "onset A → V"]
+
+
+def test_a_model_that_is_right_scores_high_in_every_column(world, free):
+    found = measure(BatchedModel(Oracle(world.source), 0), world, shipped_judges(), 40)
+    assert list(found["agreement"]) == ["digit TIAV", *PAIRS, "colour IV", "onset AV", "onset AV ±1"]
+    for share in found["agreement"].values():
+        assert share.value >= 0.85 and share.n == 40
+    quality = found["quality"]
+    assert list(quality)[:6] == [*CELLS, "mean digit"] and quality["denoiser calls"] == 1
+    digits = [quality[cell].value for cell in CELLS[:4]]
+    assert min(digits) >= 0.85 and quality["onset A → V"].value >= 0.85
+    assert quality["mean digit"].value == pytest.approx(sum(digits) / 4)
+    assert quality["entropy of colours"].value > 0.85
+    assert quality["bias of the distance"] == quality["Fréchet distance"].bias
+
+
+def test_a_model_that_ignores_its_prompts_and_makes_outputs_apart_is_at_chance(world, free):
+    model = BatchedModel(Deaf(world.source), 0, {"joint": False})
+    found = measure(model, world, shipped_judges(), 100)
+    for name in PAIRS:
+        assert found["agreement"][name].value < 0.3
+    assert found["agreement"]["colour IV"].value < 0.3 and found["agreement"]["onset AV"].value < 0.5
+    assert found["agreement"]["onset AV ±1"].value > found["agreement"]["onset AV"].value
+    assert found["quality"]["mean digit"].value < 0.3
+
+
+def test_the_colours_are_those_of_images_under_no_prompt_and_the_distance_is_of_images_from_text(world, free):
+    class Grey(Oracle):
+        """Its pictures of nothing are all red, those from text are blank."""
+
+        def generate(self, prompts, outputs, **options):
+            made = super().generate(prompts, outputs, **options)
+            if "image" in made:
+                made["image"] = made["image"] * 0 if "text" in prompts else made["image"].amax(1, keepdim=True) * red
+            return made
+
+    red = torch.tensor([1.0, 0.1, 0.1])[:, None, None]
+    right, grey = (measure(BatchedModel(x(world.source), 0), world, shipped_judges(), 40) for x in (Oracle, Grey))
+    assert grey["quality"]["entropy of colours"].value == 0
+    assert grey["quality"]["Fréchet distance"].value > 3 * right["quality"]["Fréchet distance"].value
+
+
+@pytest.mark.parametrize(("guidance", "calls"), [(1.0, 8), (2.0, 16)])
+def test_calls_of_the_denoisers_are_counted_for_a_sample(guidance, calls):
+    recipe = replace(PAPER, steps=2, guidance=guidance)
+    found = cost(random_codi(), {"recipe": recipe}, n=3)
+    assert found["denoiser calls"] == calls and found["seconds"] > 0
+    assert not any(m.denoiser._forward_pre_hooks for m in random_codi().modalities.values())
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Rows that `measure` was called for; it raises where `asked.stop` names one of them."""
+
+    class Asked(list):
+        stop = None
+
+    asked = Asked()
+
+    def stub(batched, world, judges, n):
+        if batched.options["recipe"].name == asked.stop:
+            raise InterruptedError
+        asked.append((batched.options["recipe"].name, batched.seed, batched.workers, n))
+        figure = Estimate(0.5, n, (0.4, 0.6))
+        return {"agreement": {"digit TIAV": figure}, "quality": {"digit T → I": figure, "seconds": 1.5}}
+
+    monkeypatch.setattr(module, "measure", stub)
+    monkeypatch.setattr(module, "rows", lambda: {title: dict(options) for title, options in FEW.items()})
+    return asked
+
+
+def test_a_stopped_run_goes_on_at_the_row_it_was_in(tmp_path, asked):
+    asked.stop = "shipped"
+    with pytest.raises(InterruptedError):
+        additions(random_codi(), None, tmp_path, samples=3, seed=5, workers=2, progress=False)
+    asked.stop = None
+    report = additions(random_codi(), None, tmp_path, samples=3, seed=5, workers=2, progress=False)
+    assert asked == [("paper", 5, 2, 3), ("shipped", 5, 2, 3)]
+    assert report["rows"]["paper"] == report["rows"]["shipped, apart"]  # also what was read from its file
+    assert len(list((tmp_path / "rows").iterdir())) == 2
+
+
+def test_a_row_is_measured_anew_where_its_recipe_or_the_run_has_changed(tmp_path, asked, monkeypatch):
+    additions(random_codi(), None, tmp_path, samples=3, progress=False)
+    changed = FEW | {"paper": {"recipe": replace(PAPER, steps=2)}}
+    monkeypatch.setattr(module, "rows", lambda: {title: dict(options) for title, options in changed.items()})
+    additions(random_codi(), None, tmp_path, samples=3, progress=False)
+    assert [name for name, *_ in asked] == ["paper", "shipped", "paper"]
+    additions(random_codi(), None, tmp_path, samples=4, progress=False)
+    assert [name for name, *_ in asked][3:] == ["paper", "shipped"]
+
+
+def test_the_files_have_every_row_and_chance(tmp_path, asked):
+    report = additions(random_codi(), None, tmp_path, samples=3, progress=False)
+    assert json.loads((tmp_path / "additions.json").read_text(encoding="utf-8")) == report
+    page = (tmp_path / "additions.md").read_text(encoding="utf-8")
+    assert report["command"] in page and "validation split" in page
+    assert page.count("| paper | 0.500 [0.40, 0.60] |") == page.count("| shipped, apart | 0.500 [0.40, 0.60] |") == 2
+    assert "| chance | 0.001 |" in page and "| chance | 0.100 | - |" in page
