@@ -79,6 +79,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     run = report["run"]
     minutes = sum(run["seconds"].values()) / 60
     singles, cells = report["summary"]["single"], report["summary"]["cells"]
+    ceilings = {f"{k} {m}": {m: shares} for k, scores in report["ceilings"].items() for m, shares in scores.items()}
     return f"""# Any to any, measured
 
 `{run["command"]}`: {minutes:.1f} minutes.
@@ -89,7 +90,7 @@ Brackets hold 95 % intervals. Samples that show the same recording or glyph are 
 for it: shares have Wilson's interval of the effective number of samples, other figures that of a jackknife over items.
 
 ## The judges on real renders, and what the autoencoders keep
-{_ceilings(report["ceilings"])}
+{_scores(ceilings)}
 
 {_fidelity(report["fidelity"])}
 
@@ -122,15 +123,11 @@ T, I, A, V: text, image, audio, video. `report.json` has all intervals, and the 
 ## What no prompt gives: do the streams agree?
 "joint=False": each output made by itself, {run["sizes"]["apart"]} samples. "real": what the judges find in
 {run["sizes"]["real"]} real scenes, all outputs being renders of one.
+"cosine": of the outputs' prompt embeddings, which is the paper's measure of joint generation.
 
 {_agreement(report["agreement"])}
 
 ![some of these samples](samples.png)
-
-## Nearness of the outputs in the prompt space
-Mean cosine of the outputs' prompt embeddings, as the paper measures joint generation; "real": renders of one scene.
-
-{_similarity(report["agreement"])}
 
 ## Fréchet distance to real renders
 On the classifiers' features: of other real renders, of the autoencoder's reconstructions (the floor), and of
@@ -151,15 +148,6 @@ over that of real renders. Few samples make the entropy smaller: the bias is wha
 def _headline(part: Mapping[str, Any]) -> str:
     mean, worst = (Estimate(x["mean"], 1, x["interval"]).text(3) for x in (part, part["worst"]))
     return f"Mean of the cells **{mean}**, worst {part['worst']['cell']} at {worst}"
-
-
-def _ceilings(ceilings: Mapping[str, Scores]) -> str:
-    rows = [
-        (f"{which} {output}", shares["digit"].n, *(shares.get(name) for name in COLUMNS))
-        for which, scores in ceilings.items()
-        for output, shares in scores.items()
-    ]
-    return table(("", "n", *COLUMNS), rows)
 
 
 def _fidelity(fidelity: Mapping[str, Mapping[str, Estimate]]) -> str:
@@ -213,15 +201,6 @@ def _parts(parts: Mapping[str, Mapping[str, Any]]) -> str:
         for title, found in parts.items()
     ]
     return table(("prompts → output", "all", *ATTRIBUTES, "real, all", "chance"), rows)
-
-
-def _similarity(answers: Mapping[str, dict]) -> str:
-    rows = [
-        (f"{pair} (of: {title})", *(answer["similarity"][how][pair] for how in ("joint", "apart", "real")))
-        for title, answer in answers.items()
-        for pair in answer["similarity"]["real"]
-    ]
-    return table(("", "joint=True", "joint=False", "real"), rows)
 
 
 def _quality(quality: Mapping[str, Mapping[str, Estimate]]) -> str:

@@ -116,12 +116,11 @@ def measure_agreement(
         made = {"joint": ask(question, model, n), "apart": ask(question, model, apart, joint=False)}
         joint[question.title] = made["joint"]
         samples = {how: (some, None) for how, some in made.items()} | {"real": (real.renders, real.scene)}
-        found: dict[str, Any] = {"chance": chance(question), "similarity": {}}
+        answers[question.title] = {"chance": chance(question)}
         for how, (some, scene) in samples.items():
             some, items = {name: some[name] for name in question.outputs}, items_of(question.outputs, scene)
-            found[how] = answer(question, some, judges, items)
-            found["similarity"][how] = similarity(model.model, some, items)
-        answers[question.title] = found
+            found = answer(question, some, judges, items) | similarity(model.model, some, items)
+            answers[question.title][how] = found
     return answers, joint
 
 

@@ -15,7 +15,7 @@ from codi_minimal.evaluation.statistics import Estimate, mean
 def similarity(
     model: Any, samples: Mapping[str, Any], items: Sequence[Tensor] = (), batch: int = 128
 ) -> dict[str, Estimate]:
-    """Mean cos(C_a(x_a), C_b(x_b)) over n samples, for each pair of modalities, as "a–b".
+    """Mean cos(C_a(x_a), C_b(x_b)) over n samples, for each pair of modalities, as "cosine a–b".
 
     A sample that the prompt encoder refuses, an empty caption or values that are not finite, has the cosine 0.
 
@@ -26,7 +26,8 @@ def similarity(
         batch: the number of samples that are embedded at a time.
     """
     embeddings = {name: _embed(model, name, data, batch) for name, data in samples.items()}
-    return {f"{a}–{b}": mean((embeddings[a] * embeddings[b]).sum(1), items) for a, b in combinations(embeddings, 2)}
+    cosines = {(a, b): (embeddings[a] * embeddings[b]).sum(1) for a, b in combinations(embeddings, 2)}
+    return {f"cosine {a}–{b}": mean(values, items) for (a, b), values in cosines.items()}
 
 
 def _embed(model: Any, name: str, data: Any, batch: int) -> Tensor:

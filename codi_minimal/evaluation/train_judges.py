@@ -119,9 +119,6 @@ def _sounds(world: World, judges: Judges, generator: torch.Generator, n: int = 6
 
 def _resample(x: Tensor, speed: Tensor, shift: Tensor) -> Tensor:
     """Sounds "b s" played faster by `speed` and later by `shift` of their length, linearly interpolated."""
-    at = torch.linspace(-1, 1, x.shape[1])
-    grid = torch.stack(
-        torch.broadcast_tensors(rearrange((at - shift[:, None] * 2) * speed[:, None], "b s -> b 1 s"), torch.zeros(())),
-        -1,
-    )
+    at = (torch.linspace(-1, 1, x.shape[1]) - 2 * shift[:, None]) * speed[:, None]
+    grid = rearrange(torch.stack([at, torch.zeros_like(at)], -1), "b s xy -> b 1 s xy")
     return rearrange(F.grid_sample(rearrange(x, "b s -> b 1 1 s"), grid, align_corners=True), "b 1 1 s -> b s")
