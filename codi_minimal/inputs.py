@@ -107,7 +107,7 @@ def check_mapping(name: str, value: Any) -> dict[str, Any]:
 
 
 def check_names(what: str, value: Any, known: Iterable[str], unique: bool = False) -> list[str]:
-    """The names in `value`, all of them known; one string is one name. `unique`: at least one, and none of them twice."""
+    """The names in `value`, all of them known; one string is one name. `unique`: at least one, and none twice."""
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, (Sequence, Mapping)):
         raise ValueError(f"{what}: expected a sequence of names of modalities, got {type(value).__name__}")

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from codi_minimal.alignment.environment import CLOCK, clock_code, has_clock, slots
+from codi_minimal.alignment.environment import CLOCK, Environment, clock_code, slots
 from codi_minimal.denoisers.blocks import UNetBlock
 from codi_minimal.denoisers.unet import UNet
 from codi_minimal.layers import zero
@@ -18,8 +18,8 @@ class EnvironmentAttention(nn.Module):
 
     Queries carry a learned position, and where there is time, over all frames at once for video, their place's clock c:
     from the start a place looks first at the tokens of its own time. A learned key of value zero lets a place take
-    nothing; a token of zeros stands for an absent stream and is masked, and without any token the residual is exactly
-    zero. It starts at zero in any case. What has no time itself does not look at tokens that have one.
+    nothing. Where no token is visible the residual is exactly zero, as it is everywhere at the start of training. What
+    has no time itself does not attend to clock tokens.
 
     Args:
         channels: channels of the denoiser's block. d_env: width of an environment token.
@@ -44,24 +44,19 @@ class EnvironmentAttention(nn.Module):
         self.nothing = nn.Parameter(torch.randn(self.heads, 1, channels // self.heads))
         self.out = zero(nn.Linear(channels, channels, bias=False))
 
-    def forward(self, h: Tensor, env: Tensor) -> Tensor:
+    def forward(self, h: Tensor, env: Environment) -> Tensor:
         x = rearrange(self.norm(h), "(b f) n c -> b (f n) c", f=self.frames) + self.position
         q = rearrange(self.q(x), "b n (h d) -> b h n d", h=self.heads)
-        k, v = rearrange(self.kv(env), "b n (two h d) -> two b h n d", two=2, h=self.heads)
+        k, v = rearrange(self.kv(env.tokens), "b n (two h d) -> two b h n d", two=2, h=self.heads)
         k = torch.cat([self.nothing.expand(k.shape[0], -1, -1, -1), k], dim=2)
         v = F.pad(v, (0, 0, 1, 0))
-        present = F.pad(self.visible(env), (1, 0), value=True)                              # b n+1
+        visible = F.pad(env.visible(self.timed), (1, 0), value=True)                        # b n+1
         q_clock = repeat(self.sharpness * self.codes, "n e -> b h n e", b=q.shape[0], h=self.heads)
-        k_clock = repeat(F.pad(env[..., -CLOCK:], (0, 0, 1, 0)), "b n e -> b h n e", h=self.heads)
+        k_clock = repeat(F.pad(env.tokens[..., -CLOCK:], (0, 0, 1, 0)), "b n e -> b h n e", h=self.heads)
         q = torch.cat([q * q.shape[-1] ** -0.5, q_clock], dim=-1)
         k = torch.cat([k, k_clock * CLOCK**-0.5], dim=-1)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=present[:, None, None, :], scale=1.0)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None, None, :], scale=1.0)
         return rearrange(self.out(rearrange(x, "b h n d -> b n (h d)")), "b (f n) c -> (b f) n c", f=self.frames)
-
-    def visible(self, env: Tensor) -> Tensor:
-        """Which tokens (b, n) can be attended to."""
-        present = env.detach().abs().sum(dim=-1) > 0
-        return present if self.timed else present & ~has_clock(env)
 
 
 def add_environment(denoiser: UNet, d_env: int, clock: bool = False) -> None:

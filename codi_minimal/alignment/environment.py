@@ -1,7 +1,10 @@
 """Environment encoders V_m: a noisy latent z_t^m → a short sequence of tokens in a space shared by all modalities."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,14 +34,29 @@ def clock_code(u: Tensor) -> Tensor:
 
 
 def has_clock(tokens: Tensor) -> Tensor:
-    """Which tokens (..., d_env) say when, (...); summary tokens and tokens of zeros have no code."""
+    """Which tokens (..., d_env) are clock tokens, (...); the code of a summary token is zero."""
     return (tokens[..., -CLOCK:].detach() != 0).any(dim=-1)
 
 
-def noisy(tokens: Tensor, noise: Tensor) -> Tensor:
-    """Tokens with `noise` of their shape added to what they say; what is absent stays so, and a clock is right."""
-    present = tokens.detach().abs().sum(dim=-1, keepdim=True) > 0
-    return tokens + present * F.pad(noise[..., :-CLOCK], (0, CLOCK))
+class Environment(NamedTuple):
+    """What a stream sees of the others: tokens (b, n, d_env), and which of them are there, `present` (b, n) bool."""
+
+    tokens: Tensor
+    present: Tensor
+
+    @classmethod
+    def of(cls, tokens: Sequence[Tensor]) -> Environment:
+        """All tokens (b, n_i, d_env) of several streams, one after the other; every one of them is there."""
+        joined = torch.cat(list(tokens), dim=1)
+        return cls(joined, torch.ones(joined.shape[:2], dtype=torch.bool, device=joined.device))
+
+    def noisy(self, noise: Tensor) -> Environment:
+        """The same with `noise` of the tokens' shape added to them, except to their clock codes."""
+        return self._replace(tokens=self.tokens + F.pad(noise[..., :-CLOCK], (0, CLOCK)))
+
+    def visible(self, timed: bool) -> Tensor:
+        """Which tokens (b, n) a place can attend to: what has no time itself does not attend to clock tokens."""
+        return self.present if timed else self.present & ~has_clock(self.tokens)
 
 
 class EnvironmentEncoder(nn.Module):
@@ -111,12 +129,11 @@ class EnvironmentEncoder(nn.Module):
         return torch.cat([tokens, self.codes.expand(t.shape[0], -1, -1)], dim=-1)
 
     def clock_tokens(self, z0: Tensor) -> Tensor:
-        """V_m(z_0) at t = 0, (b, n, d_env), without its summary tokens, which are zeros, that is, absent.
+        """The clock tokens (b, clock, d_env) of V_m(z_0) at t = 0.
 
         The prompt C_m describes the content of a finished latent better than the summary does. C_m lacks the times.
         """
-        v = self(z0, torch.zeros(len(z0), dtype=torch.long, device=z0.device))
-        return torch.cat([torch.zeros_like(v[:, : self.summary]), v[:, self.summary :]], dim=1)
+        return self(z0, torch.zeros(len(z0), dtype=torch.long, device=z0.device))[:, self.summary :]
 
 
 def with_motion(z: Tensor) -> Tensor:

@@ -1,13 +1,12 @@
 """Which stream sees the environment of which others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from codi_minimal.alignment.environment import CLOCK
+from codi_minimal.alignment.environment import CLOCK, Environment
 
 WIRINGS = ("others", "own", "pooled", "off")
 Wiring: TypeAlias = str | Mapping[str, Sequence[str]]
@@ -15,8 +14,8 @@ Wiring: TypeAlias = str | Mapping[str, Sequence[str]]
 
 def wire(
     tokens: Mapping[str, Tensor | None], wiring: Wiring = "others", given: Sequence[Tensor] = ()
-) -> dict[str, Tensor | None]:
-    """The environment (b, n, d_env) of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.4.
+) -> dict[str, Environment | None]:
+    """The environment of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.4.
 
     - "others": the tokens of all other streams. This is the paper's text.
     - "own": a stream's own tokens. This is what the paper's public code does; streams learn nothing of each other.
@@ -35,16 +34,20 @@ def wire(
         ValueError: on an unknown wiring.
     """
     check_wiring(wiring)
-    if wiring in ("own", "off"):
-        return dict(tokens) if wiring == "own" else dict.fromkeys(tokens)
-    env: dict[str, Tensor | None] = {}
+    env: dict[str, Environment | None] = {}
     for name in tokens:
-        seen = set(tokens) if isinstance(wiring, str) else set(wiring.get(name, ()))
         # sorted, because the order of the outputs must not matter
-        others = [tokens[other] for other in sorted(tokens) if other in seen - {name}]
-        visible = [*(x for x in others if x is not None), *given]
-        env[name] = gather(visible, wiring) if visible else None
+        others = [x for other in sorted(_sources(name, tokens, wiring)) if (x := tokens[other]) is not None]
+        others += [] if wiring in ("own", "off") else given
+        env[name] = gather(others, wiring) if others else None
     return env
+
+
+def _sources(name: str, streams: Iterable[str], wiring: Wiring) -> set[str]:
+    """The streams that stream `name` sees."""
+    if wiring in ("own", "off"):
+        return {name} if wiring == "own" else set()
+    return set(streams) & set(streams if isinstance(wiring, str) else wiring.get(name, ())) - {name}
 
 
 def check_wiring(wiring: Wiring) -> None:
@@ -56,12 +59,12 @@ def check_wiring(wiring: Wiring) -> None:
         raise ValueError(f"expected a wiring out of {', '.join(WIRINGS)}, or a mapping, got {wiring!r}")
 
 
-def gather(streams: Sequence[Tensor], wiring: Wiring = "others") -> Tensor:
-    """The tokens (b, n_i, d_env) of several streams as one sequence (b, Σ n_i, d_env).
+def gather(streams: Sequence[Tensor], wiring: Wiring = "others") -> Environment:
+    """The tokens (b, n_i, d_env) of several streams as one environment.
 
     Under "pooled" each stream is one token, the mean of its own, scaled to their norm, without a clock.
     """
     if wiring == "pooled":
-        means = [F.pad(x[..., :-CLOCK].mean(dim=1, keepdim=True), (0, CLOCK)) for x in streams]
-        streams = [F.normalize(x, dim=-1) * x.shape[-1] ** 0.5 for x in means]
-    return torch.cat(list(streams), dim=1)
+        means = [F.pad(x[..., :-CLOCK].mean(dim=1, keepdim=True), (0, CLOCK)) for x in streams if x.shape[1]]
+        streams = [F.normalize(x, dim=-1) * x.shape[-1] ** 0.5 for x in means] or streams
+    return Environment.of(streams)

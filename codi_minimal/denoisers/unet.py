@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from codi_minimal.denoisers.blocks import UNetBlock
+from codi_minimal.denoisers.blocks import Env, UNetBlock
 from codi_minimal.layers import conv, time_embedding, zero
 from codi_minimal.shapes import batch_of
 
@@ -78,10 +78,10 @@ class UNet(nn.Module):
         """All blocks from first to last: where `temporal` and `transformer.environment` can be filled."""
         return [m for m in self.modules() if isinstance(m, UNetBlock)]
 
-    def embed_condition(self, t: Tensor, cond: Tensor | None, env: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def embed_condition(self, t: Tensor, cond: Tensor | None, env: Env | None = None) -> tuple[Tensor, Tensor]:
         """Embedding (b, embed) and condition tokens (b, tokens, embed) of zero-based t (b,) and C (b, d) or None.
 
-        Attention to the environment (b, n, d_env) adds a residual to C: other streams are unfinished prompts.
+        Attention to the environment adds a residual to C: other streams are unfinished prompts.
         """
         b = t.shape[0]  # not len(t), which torch.export takes for a constant
         cond = t.new_zeros((b, self.d), dtype=self.position.dtype) if cond is None else cond
@@ -93,14 +93,14 @@ class UNet(nn.Module):
         emb = self.time_mlp(time_embedding(t, self.embed).to(self.position.dtype)) + self.cond_mlp(c)
         return emb, rearrange(self.cond_tokens(c), "b (n e) -> b n e", n=self.tokens)
 
-    def forward(self, z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:
-        """The prediction (b, *shape) for z_t (b, *shape) at t (b,), given C (b, d) and env (b, n, d_env)."""
+    def forward(self, z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Env | None = None) -> Tensor:
+        """The prediction (b, *shape) for z_t (b, *shape) at t (b,), given C (b, d) and the environment."""
         if tuple(z_t.shape[1:]) != self.shape or t.shape != z_t.shape[:1]:
             got = f"{tuple(z_t.shape)} and {tuple(t.shape)}"
             raise ValueError(f"expected z_t {batch_of(self.shape)} and t (b,), got {got}")
         return self.trunk(z_t, *self.embed_condition(t, cond, env), env)
 
-    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
+    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Env | None) -> Tensor:
         """The U itself, down, middle and up with skips: x (b, c, ...) → (b, c, ...)."""
         h = self.conv_in(x) + self.position
         skips = [h]

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from codi_minimal.denoisers.blocks import Env
 from codi_minimal.denoisers.unet import UNet
 from codi_minimal.layers import Attention, zero
 
@@ -98,7 +99,7 @@ class VideoUNet(UNet):
             raise ValueError(f"expected an image U-Net of the same sizes, got one that differs in {', '.join(wrong)}")
         self.load_state_dict(shared, strict=False)
 
-    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Tensor | None) -> Tensor:
+    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Env | None) -> Tensor:
         f = self.frames
         emb, context = self.frame_embedding(emb), repeat(context, "b n e -> (b f) n e", f=f)
         v = super().trunk(rearrange(x, "b f c h w -> (b f) c h w"), emb, context, env)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from einops import repeat
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from codi_minimal.diffusion.process import check_same_shape
 
@@ -45,9 +46,9 @@ def guided(
 ) -> Callable[..., Tensor]:
     """The network with guidance inside: the same signature, one forward of twice the batch.
 
-    A zero row of cond is "no prompt", and zero rows of env are "no environment"; denoisers are trained on both. The
-    unguided branch sees neither. Where one branch is enough, because g = 1 or because there is no condition, the
-    network is called on the batch as it is.
+    A zero row of cond is "no prompt", and zeros for all tensors of env are "no environment"; denoisers are trained on
+    both. The unguided branch sees neither. Where one branch is enough, because g = 1 or because there is no condition,
+    the network is called on the batch as it is.
 
     Args:
         net: callable net(z_t, t, cond, env).
@@ -67,7 +68,7 @@ def guided(
         if unconditional or (not isinstance(scale, Tensor) and scale == 1):
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])
-        envs = None if env is None else torch.cat([env if keep_env else torch.zeros_like(env), env])
+        envs = None if env is None else tree_map(lambda x: torch.cat([x if keep_env else torch.zeros_like(x), x]), env)
         output = net(torch.cat([z_t, z_t]), torch.cat([t, t]), conds, envs)
         return classifier_free_guidance(*output.chunk(2), scale)
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from codi_minimal.alignment import gather, noisy
+from codi_minimal.alignment import Environment, gather
 from codi_minimal.config import checked
 from codi_minimal.recipe import Addition
 
@@ -36,13 +36,14 @@ class Reading(Addition):
             names = random.Random(int(torch.randint(2**62, (), generator=generator))).sample(list(seen), len(seen))
             names = names[: 1 + int(torch.rand((), generator=generator) < 0.5)]  # one stream of the pair, or both
             env = gather([seen[name] for name in names], train.wiring)
-            env = noisy(env, train.env_noise * torch.randn(tuple(env.shape), generator=generator).to(env))
+            noise = torch.randn(tuple(env.tokens.shape), generator=generator).to(env.tokens)
+            env = env.noisy(train.env_noise * noise)
             losses.append(reading_loss(m.denoiser.environment, env, [prompts[name] for name in names], cond))
         return sum(losses) / len(losses)
 
 
 def reading_loss(
-    reader: Callable[[Tensor, Tensor], Tensor], env: Tensor, streams: Sequence[Tensor], cond: Tensor
+    reader: Callable[[Tensor, Environment], Tensor], env: Environment, streams: Sequence[Tensor], cond: Tensor
 ) -> Tensor:
     """L_Read = ‖C + R(C, V) − (C + Σ_B C_B) / n‖², where R is a denoiser's attention from C to the environment.
 
@@ -53,7 +54,7 @@ def reading_loss(
 
     Args:
         reader: (C (b, 1, d), env) → residual (b, 1, d).
-        env: (b, n, d_env), the tokens of all `streams`, and of nothing else.
+        env: the tokens of all `streams`, and of nothing else.
         streams: C_B(x_B) (b, d) of each of them.
         cond: C (b, d); rows of zeros are no prompt.
     """

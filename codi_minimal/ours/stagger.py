@@ -6,6 +6,7 @@ Without it: remove this file and its line in `recipes.py`; all streams are denoi
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,24 +34,25 @@ class Stagger(Addition):
         queue = sorted(streams, key=lambda name: (streams[name].z[0].numel(), name))
         ticks = max(len(stream.sampler.timesteps) for stream in streams.values())
         start = {name: round(self.share * ticks * i) for i, name in enumerate(queue)}
-        said: dict[str, Tensor] = {}  # tokens of streams that became prompts
-        known: dict[str, tuple[int, Tensor]] = {}  # tokens of each stream, and after how many steps
+        became: dict[str, Tensor] = {}  # tokens of streams that became prompts
         wiring, cond = joint.recipe.wiring, joint.cond
+
+        @cache  # a stream that rests has the tokens of its last step
+        def tokens_after(name: str, taken: int) -> Tensor:
+            stream = streams[name]  # before its first step it has none, though others are beside it already
+            return stream.tokens() if taken else stream.z.new_zeros(len(stream.z), 0, stream.modality.environment.d_env)
+
         for tick in joint.bar(range(1, ticks + max(start.values()) + 1)):
             due = [name for name, stream in streams.items() if is_due(stream, tick - start[name], ticks)]
-            tokens = dict(said)
-            for name in streams.keys() - said.keys():
-                if wiring == "own" or set(due) - {name}:  # else nobody looks at it now
-                    tokens[name] = tokens_after_a_step(streams[name], known, name)
-                else:
-                    tokens[name] = silence(streams[name])
+            looked_at = {name for name in streams if wiring == "own" or set(due) - {name}}
+            tokens = {name: tokens_after(name, streams[name].taken * (name in looked_at)) for name in streams} | became
             env = wire(tokens, wiring, joint.tokens)
             for name in due:
                 streams[name].step(cond, env[name], joint.recipe.autocast)
-            for name in (name for name in queue if streams[name].done and name not in said):
-                prompt = None if len(said) + 1 == len(streams) else finished(joint, streams[name])
+            for name in (name for name in queue if streams[name].done and name not in became):
+                prompt = None if len(became) + 1 == len(streams) else finished(joint, streams[name])
                 if prompt is not None:
-                    said[name] = prompt[1]
+                    became[name] = prompt[1]
                     cond = F.normalize(prompt[0] if cond is None else cond + prompt[0], dim=-1)
         return True
 
@@ -58,21 +60,6 @@ class Stagger(Addition):
 def is_due(stream: Stream, tick: int, ticks: int) -> bool:
     """Whether a stream steps at this tick of its own: with fewer steps it rests at some, to keep pace with others."""
     return stream.taken * ticks < min(tick, ticks) * len(stream.sampler.timesteps)
-
-
-def silence(stream: Stream) -> Tensor:
-    """As many tokens (b, n, d_env) of zeros: an absent stream."""
-    v = stream.modality.environment
-    return stream.z.new_zeros(len(stream.z), v.summary + v.clock, v.d_env)
-
-
-def tokens_after_a_step(stream: Stream, known: dict[str, tuple[int, Tensor]], name: str) -> Tensor:
-    """The tokens of a stream, encoded once after each of its steps, and silence before its first."""
-    if stream.taken == 0:
-        return silence(stream)
-    if known.get(name, (0,))[0] != stream.taken:
-        known[name] = stream.taken, stream.tokens()
-    return known[name][1]
 
 
 def finished(joint: Joint, stream: Stream) -> tuple[Tensor, Tensor] | None:

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codi_minimal.alignment import (
+    Environment,
     contrastive_loss,
     environment_modules,
     gather,
     has_clock,
     joint_loss,
-    noisy,
     wire,
 )
 from codi_minimal.diffusion import diffusion_loss, q_sample
@@ -94,25 +94,27 @@ def times_of_others(t: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def shown(
-    run: Run, env: Tensor, own: Tensor, generator: torch.Generator, clock_alone: Tensor | None = None
-) -> Tensor:
-    """Ours: what a stream is shown of an environment (b, n, d_env) in training.
+    run: Run, env: Environment, own: Tensor, generator: torch.Generator, clock_alone: Tensor | None = None
+) -> Environment:
+    """Ours: what a stream is shown of an environment in training; of as many samples as `own` has.
 
     It is noisy, and a share of the rows is something else or less. Some rows are the stream's own modality's (`own`,
     tokens of the same latents in other noise), some have clock tokens alone, as prompts have (those of `clock_alone`
     (b,) bool, by default P_CLOCK of them), and some have nothing.
     """
     cfg = run.config.train
-    u, v = (uniform(len(env), generator)[:, None].to(env.device) for _ in range(2))
+    tokens, present = (x[: len(own)] for x in env)
+    u, v = (uniform(len(own), generator)[:, None].to(own.device) for _ in range(2))
     clock_alone = v < P_CLOCK if clock_alone is None else clock_alone[:, None]
     if cfg.wiring != "own":
-        own = gather([own], cfg.wiring)
-        n = max(env.shape[1], own.shape[1])
-        env, own = (F.pad(x, (0, 0, 0, n - x.shape[1])) for x in (env, own))  # tokens of zeros: absent
-        env = torch.where((u < cfg.p_own)[..., None], own, env)
-    env = noisy(env, cfg.env_noise * randn(tuple(env.shape), generator, run.device))
-    here = (u < 1 - cfg.p_null) & (has_clock(env) | ~clock_alone)
-    return env * here[..., None]
+        own_env, mine = gather([own], cfg.wiring), u < cfg.p_own
+        n = max(tokens.shape[1], own_env.tokens.shape[1])
+        own_tokens, tokens = (F.pad(x, (0, 0, 0, n - x.shape[1])) for x in (own_env.tokens, tokens))
+        own_present, present = (F.pad(x, (0, n - x.shape[1])) for x in (own_env.present, present))
+        tokens, present = torch.where(mine[..., None], own_tokens, tokens), torch.where(mine, own_present, present)
+    here = (u < 1 - cfg.p_null) & (has_clock(tokens) | ~clock_alone)
+    noise = randn(tuple(tokens.shape), generator, run.device)
+    return Environment(tokens, present & here).noisy(cfg.env_noise * noise)
 
 
 def train_environment(run: Run) -> None:
@@ -157,7 +159,7 @@ def train_joint(run: Run) -> None:
             if env[m] is not None:
                 # at the stream's own t: its latents in less noise would be the answer
                 own = own_tokens(run, m, pair.z0[m][:k], t[:k], generator)
-                env[m] = shown(run, env[m][:k], own, generator)
+                env[m] = shown(run, env[m], own, generator)
         l_con = con(run, pair, apart_in_time(run, pair, generator), temperature)
         total, cross = joint_loss(
             loss,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codi_minimal.alignment import EnvironmentEncoder, has_clock, noisy
+from codi_minimal.alignment import Environment, EnvironmentEncoder, has_clock
 from codi_minimal.alignment.environment import CLOCK, clock_code, slots, with_motion
 
 SIZES = {"d_env": 32, "width": 32, "layers": 1, "stem": 16, "summary": 2}
@@ -71,12 +71,23 @@ def test_bad_shapes_and_patterns_are_named(video):
         EnvironmentEncoder((8, 8), "b e l -> b 1 l e", {}, clock=4, **SIZES)
 
 
-def test_noise_leaves_clocks_right_and_the_absent_absent(video):
-    tokens = video(torch.randn(1, 8, 4, 8, 8), torch.tensor([300]))
-    assert has_clock(tokens).tolist() == [[False] * 2 + [True] * 8]
-    tokens = torch.cat([tokens, torch.zeros(1, 1, 32)], dim=1)
-    noise = torch.randn_like(tokens)
-    out = noisy(tokens, noise)
-    torch.testing.assert_close(out[:, :-1, :-CLOCK], (tokens + noise)[:, :-1, :-CLOCK])
-    assert torch.equal(out[..., -CLOCK:], tokens[..., -CLOCK:])
-    assert not out[:, -1].any()
+def test_noise_leaves_clock_codes_and_what_is_there_as_they_are(video):
+    env = Environment.of([video(torch.randn(1, 8, 4, 8, 8), torch.tensor([300]))])
+    assert has_clock(env.tokens).tolist() == [[False] * 2 + [True] * 8]
+    noise = torch.randn_like(env.tokens)
+    out = env.noisy(noise)
+    torch.testing.assert_close(out.tokens[..., :-CLOCK], (env.tokens + noise)[..., :-CLOCK])
+    assert torch.equal(out.tokens[..., -CLOCK:], env.tokens[..., -CLOCK:])
+    assert out.present is env.present
+
+
+def test_tokens_of_several_streams_are_all_there(video):
+    a, b = torch.randn(3, 2, 32), torch.randn(3, 4, 32)
+    env = Environment.of([a, b])
+    assert torch.equal(env.tokens, torch.cat([a, b], dim=1))
+    assert env.present.shape == (3, 6) and env.present.all()
+
+
+def test_the_clock_tokens_of_a_finished_latent_are_those_at_time_zero(video):
+    z0 = torch.randn(2, 8, 4, 8, 8)
+    assert torch.equal(video.clock_tokens(z0), video(z0, torch.zeros(2, dtype=torch.long))[:, 2:])

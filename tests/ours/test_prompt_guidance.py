@@ -13,10 +13,10 @@ RECIPE = replace(PAPER, sampler="ddim", guidance=3.0, steps=2, additions=(Prompt
 
 
 def environments(name: str, recipe, prompts) -> list[torch.Tensor]:
-    """The environment of the first call of a denoiser, of both branches."""
+    """Which tokens are there in each call of a denoiser, in both branches."""
     seen = []
     net = random_codi().modalities[name].denoiser
-    handle = net.register_forward_hook(lambda _m, args, _o: seen.append(args[3]))
+    handle = net.register_forward_hook(lambda _m, args, _o: seen.append(args[3].present))
     random_codi().generate_latents(prompts, ("text", "image"), recipe=recipe)
     handle.remove()
     return seen

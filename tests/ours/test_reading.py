@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from codi_minimal.alignment import EnvironmentAttention
+from codi_minimal.alignment import Environment, EnvironmentAttention
 from codi_minimal.alignment.environment import CLOCK
 from codi_minimal.ours.reading import Reading, reading_loss
 from codi_minimal.prompts import mix
@@ -36,7 +36,7 @@ def test_a_reader_learns_what_the_tokens_stand_for():
     reader, to_tokens = awake(EnvironmentAttention(8, WIDTH, places=1)), torch.randn(8, 2 * 16) * 2
     optimizer = torch.optim.Adam(reader.parameters(), lr=1e-2)
     prompts = F.normalize(torch.randn(64, 8), dim=-1)
-    env = F.pad((prompts @ to_tokens).reshape(64, 2, 16), (0, CLOCK))
+    env = Environment.of([F.pad((prompts @ to_tokens).reshape(64, 2, 16), (0, CLOCK))])
     losses = []
     for _ in range(150):
         losses.append(reading_loss(reader, env, [prompts], torch.zeros(64, 8)))

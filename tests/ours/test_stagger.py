@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from codi_minimal.ours.stagger import Stagger, is_due, tokens_after_a_step
+from codi_minimal.alignment import Environment
+from codi_minimal.ours.stagger import Stagger, is_due
 from codi_minimal.recipe import PAPER, Addition
 from codi_minimal.recipes import SHIPPED
 from codi_minimal.sample import joint_sample
@@ -34,9 +35,9 @@ def three():
 def watched(what: str, streams, share: float, *more: Addition, **changes) -> list[tuple[str, int]]:
     """(stream, t) of every V ("V") or denoiser ("net") while the streams are denoised."""
     joint = shared(replace(PAPER, additions=(Stagger(share), *more)), **changes)
-    seen = calls(streams, lambda: torch.no_grad()(Stagger(share).loop)(joint, streams))
+    made = calls(streams, lambda: torch.no_grad()(Stagger(share).loop)(joint, streams))
     assert all(s.done and s.z.isfinite().all() for s in streams.values())
-    return [(name, t) for kind, name, t in seen if kind == what]
+    return [(name, t) for kind, name, t in made if kind == what]
 
 
 def test_streams_finish_one_after_the_other_the_smallest_first():
@@ -68,12 +69,12 @@ def test_all_at_once_it_is_the_papers_loop_but_for_the_first_step():
     streams, same = ({name: stream(name, 3) for name in ("image", "audio")} for _ in range(2))
     watched("net", streams, 0.0)
     for s in same.values():
-        s.step(None, torch.zeros_like(s.tokens()[:, :1]))
+        s.step(None, Environment.of([s.tokens()[:, :0]]))
     for i, t in enumerate((666, 332), start=1):
         v = {name: s.modality.environment(s.z, torch.full((2,), t)) for name, s in same.items()}
         for name, other in (("image", "audio"), ("audio", "image")):
             assert same[name].taken == i
-            same[name].step(None, v[other])
+            same[name].step(None, Environment.of([v[other]]))
     for name, s in streams.items():
         torch.testing.assert_close(s.z, same[name].z, rtol=1e-4, atol=1e-5)
     plain = {name: stream(name, 3) for name in ("image", "audio")}
@@ -88,18 +89,6 @@ def test_with_fewer_steps_a_stream_rests_now_and_then():
             at.append(tick)
             one.step(None, None)
     assert at == [1, 3]
-
-
-def test_a_stream_has_no_tokens_before_its_first_step_and_then_those_of_its_last():
-    one, known = stream("audio"), {}
-    v = one.modality.environment
-    silent = tokens_after_a_step(one, known, "audio")
-    assert not silent.any() and silent.shape == (2, v.summary + v.clock, v.d_env)
-    for t in (749, 499):
-        one.step(None, None)
-        tokens = tokens_after_a_step(one, known, "audio")
-        assert torch.equal(tokens, v(one.z, torch.full((2,), t)))
-        assert tokens_after_a_step(one, known, "audio") is tokens  # encoded once
 
 
 def test_only_what_is_seen_is_encoded_and_only_once():
@@ -142,18 +131,18 @@ def test_a_finished_stream_is_made_a_prompt_once_by_the_first_addition_that_does
 def test_prompts_of_finished_streams_join_the_condition_and_their_tokens_the_environment():
     streams = {name: stream(name, 1) for name in ("text", "image", "audio")}
     d = random_codi().config.model.d
-    c, seen = F.normalize(torch.randn(2, d), dim=-1), []
+    c, given = F.normalize(torch.randn(2, d), dim=-1), []
     for name, s in streams.items():
-        s.net = lambda z, t, cond, env, name=name: seen.append((name, cond, env)) or torch.zeros_like(z)
+        s.net = lambda z, t, cond, env, name=name: given.append((name, cond, env)) or torch.zeros_like(z)
     joint = shared(replace(PAPER, additions=(Finished(1.0),)))
     joint.cond = c
     torch.no_grad()(Stagger(1.0).loop)(joint, streams)
     once = F.normalize(c + 1, dim=-1)
-    assert [name for name, *_ in seen] == ["text", "image", "audio"]
-    for (_, cond, _), expected in zip(seen, (c, once, F.normalize(once + 1, dim=-1)), strict=True):
+    assert [name for name, *_ in given] == ["text", "image", "audio"]
+    for (_, cond, _), expected in zip(given, (c, once, F.normalize(once + 1, dim=-1)), strict=True):
         torch.testing.assert_close(cond, expected)
     clocks = [streams[name].modality.environment.clock_tokens(streams[name].z) for name in ("image", "text")]
-    torch.testing.assert_close(seen[2][2], torch.cat(clocks, dim=1))  # audio sees both, in the order of names
+    torch.testing.assert_close(given[2][2].tokens, torch.cat(clocks, dim=1))  # audio sees both, in the order of names
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), None, "1"])

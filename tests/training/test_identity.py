@@ -188,7 +188,8 @@ def test_the_environment_is_trained_on_pairs_of_tokens_and_on_their_prompts(monk
         assert losses["loss"].item() == pytest.approx(7.0 + (CON if beside_text else 1.0) * 3.0)
     readers = {id(run.model.modalities[m].denoiser.environment): m for m in NAMES}
     assert Counter(readers[id(reader)] for reader, *_ in read) == dict.fromkeys(NAMES, 8)
-    for _, env, shown, cond in read:
+    for _, (env, present), shown, cond in read:
+        assert present.all()
         numbers = number_of(shown[0])
         assert_tokens_are_of_the_sample(env, numbers, set(NAMES))
         assert len(env[0, :, 1][env[0, :, 3] == 1].unique()) == len(shown)  # tokens of all streams, and of no other
@@ -358,10 +359,10 @@ def test_wirings_hand_out_tokens_of_the_right_streams():
     z0 = numbered.latents(numbers)
     z_t = numbered.SCHEDULE.alpha_sigma(t, z0)[0] * z0
     made = {m: numbered.Environment(m)(z_t, t) for m in NAMES}
-    for name, env in wire(made, "others").items():
+    for name, (env, _) in wire(made, "others").items():
         assert_tokens_are_of_the_sample(env, numbers, set(NAMES) - {name})
         assert {NAMES[int(m) - 1] for m in env[..., 1].unique()} == set(NAMES) - {name}
         clocks = [numbered.TIMES[m] for m in NAMES if m != name]
         assert env.shape[1] == 3 * SUMMARY + sum(clocks)
-    for name, env in wire(made, "own").items():
+    for name, (env, _) in wire(made, "own").items():
         assert {NAMES[int(m) - 1] for m in env[..., 1].unique()} == {name}

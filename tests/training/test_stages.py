@@ -436,8 +436,8 @@ def test_a_denoiser_goes_on_by_turns_alone_and_beside_a_stream_that_may_have_arr
         hook.remove()
     assert [env is None for env in heard] == [True, False] * 8
     beside_audio = [env for i, env in enumerate(heard[1::2]) if i % 4 < 3]  # the fourth turn is text's
-    env, t = torch.cat(beside_audio), torch.cat(times)
-    what, when = (x.abs().sum(dim=(1, 2)) > 0 for x in env.split([summary, env.shape[1] - summary], dim=1))
+    present, t = torch.cat([env.present for env in beside_audio]), torch.cat(times)
+    what, when = (x.any(dim=1) for x in present.split([summary, present.shape[1] - summary], dim=1))
     arrived = when & ~what
     assert 0.2 < arrived.float().mean() < 0.55 and (t[arrived] == 0).all() and (t[what] > 0).any()
 
