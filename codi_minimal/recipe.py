@@ -106,7 +106,7 @@ class Recipe:
     name: str = "paper"
     sampler: str = "ddpm"
     steps: int | Mapping[str, int] = 30
-    guidance: float | Mapping[str, float] = 3.0
+    guidance: float | Mapping[str, float] = 4.5
     wiring: Wiring = "others"
     autocast: str | None = None
     additions: tuple[Addition, ...] = field(default=())
