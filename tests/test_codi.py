@@ -148,7 +148,7 @@ def test_what_a_recipe_does_not_name_is_the_papers():
     recipe = replace(PAPER, steps={"text": 2}, guidance={"text": 2.0}, sampler="ddim")
     z = latents(prompts={"text": "seven"}, outputs=("image",), recipe=recipe, steps=None, guidance=None)
     same = latents(
-        prompts={"text": "seven"}, outputs=("image",), sampler="ddim", recipe="paper", steps=30, guidance=3.0
+        prompts={"text": "seven"}, outputs=("image",), sampler="ddim", recipe="paper", steps=PAPER.steps, guidance=PAPER.guidance
     )
     assert torch.equal(z["image"], same["image"])
 
