@@ -132,13 +132,18 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     sub.add_argument("--split", choices=("validation", "test"), default="test",
                      help="choose settings on validation; report on test (default: test)")  # fmt: skip
     sub.add_argument("--quick", action="store_true", help="few samples: five minutes on two cores")
-    sub.add_argument("--samples", type=whole(2, MOST_SAMPLES),
-                     help=f"for each single-prompt cell, several prompts, and joint figure: 2 to {MOST_SAMPLES}")
-    sub.add_argument("--cells", type=whole(1, MOST_SAMPLES),
-                     help=f"samples for each of the 225 cells: 1 to {MOST_SAMPLES}")
+    sub.add_argument(
+        "--samples",
+        type=whole(2, MOST_SAMPLES),
+        help=f"for each single-prompt cell, several prompts, and joint figure: 2 to {MOST_SAMPLES}",
+    )
+    sub.add_argument(
+        "--cells", type=whole(1, MOST_SAMPLES), help=f"samples for each of the 225 cells: 1 to {MOST_SAMPLES}"
+    )
     recipe(sub)
-    sub.add_argument("--workers", type=whole(1, MOST_WORKERS),
-                     help="processes (default: one a core, at most 4; on a GPU 1)")
+    sub.add_argument(
+        "--workers", type=whole(1, MOST_WORKERS), help="processes (default: one a core, at most 4; on a GPU 1)"
+    )
     sub.add_argument("--seed", type=seed, default=0)
 
     sub = verb("judges", "results/judges", device=False)

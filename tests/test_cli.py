@@ -120,8 +120,11 @@ BAD = [
     (["generate", "--audio", __file__], "expected a recording"),
     *[([*verb, "--out", __file__], "--out: expected a folder that can be written") for verb in WRITING],
     (["generate", "--out", f"{__file__}/out"], "--out: expected a folder that can be written"),
-    *[([*verb, "--seed", seed], "--seed: expected a whole number from 0 to 4611686018427387903")
-      for verb in WRITING for seed in ("-1", str(2**62), "9" * 5000)],
+    *[
+        ([*verb, "--seed", seed], "--seed: expected a whole number from 0 to 4611686018427387903")
+        for verb in WRITING
+        for seed in ("-1", str(2**62), "9" * 5000)
+    ],
     (["check", "--device", "abacus"], "abacus"),
     (["train", "--estimate", "--stages", "joint"], "expected none with --estimate"),
     (["train", "--estimate", "--further"], "--further: expected none with --estimate"),

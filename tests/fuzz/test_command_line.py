@@ -52,7 +52,9 @@ options = st.sampled_from(OPTIONS)
     texts=st.lists(st.sampled_from(WORDS), max_size=2),
     file=st.none() | st.none() | damaged(),
     to=st.lists(st.sampled_from([*NAMES, "text", "smell"]), min_size=1, max_size=2),
-    odd=st.lists(st.tuples(options, st.sampled_from([*NUMBERS, "text=1", "text=nan", "ddim", "paper", "bf16"])), max_size=1),
+    odd=st.lists(
+        st.tuples(options, st.sampled_from([*NUMBERS, "text=1", "text=nan", "ddim", "paper", "bf16"])), max_size=1
+    ),
 )
 def test_generate(folder, texts, file, to, odd):
     argv = ["generate", "--out", str(folder / "ōut"), "--steps", "1", *(f"--text={text}" for text in texts)]
