@@ -9,8 +9,7 @@ def others(tokens: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
     """What each stream sees: V_B(z_t^B) of all streams B but itself, one behind the other.
 
     Args:
-        tokens: for each stream its tokens (b, n, d); n differs, for streams with time have clock tokens behind the
-            summary tokens that all have. A stream with n tokens takes the first n of each other stream.
+        tokens: for each stream its tokens (b, n, d); n differs from stream to stream.
 
     Returns:
         For each stream (b, m, d), the others in alphabetical order, so that the order of outputs is no input;

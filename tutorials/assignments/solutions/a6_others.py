@@ -11,16 +11,15 @@ def others(tokens: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
     """What each stream sees: V_B(z_t^B) of all streams B but itself, one behind the other.
 
     Args:
-        tokens: for each stream its tokens (b, n, d); n differs, for streams with time have clock tokens behind the
-            summary tokens that all have. A stream with n tokens takes the first n of each other stream.
+        tokens: for each stream its tokens (b, n, d); n differs from stream to stream.
 
     Returns:
         For each stream (b, m, d), the others in alphabetical order, so that the order of outputs is no input;
         None where there is no other stream.
     """
     env: dict[str, Tensor | None] = {}
-    for name, own in tokens.items():
-        seen = [tokens[other][:, : own.shape[1]] for other in sorted(tokens) if other != name]
+    for name in tokens:
+        seen = [tokens[other] for other in sorted(tokens) if other != name]
         env[name] = torch.cat(seen, dim=1) if seen else None
     return env
 
