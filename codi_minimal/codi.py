@@ -21,11 +21,11 @@ from codi_minimal.diffusion import Sampler, Schedule, guided, make_sampler
 from codi_minimal.inputs import (
     check_count,
     check_flag,
-    check_latents,
     check_mapping,
     check_names,
     check_number,
     check_seeds,
+    check_tensor,
     check_whole,
     per_output,
 )
@@ -273,7 +273,8 @@ class CoDi(nn.Module):
 
     def _check_noise(self, names: list[str], b: int, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
         check_names("noise", noise, names)
-        return {name: check_latents(name, z, (b, *self.modalities[name].latent_shape)) for name, z in noise.items()}
+        shapes = {name: (b, *self.modalities[name].latent_shape) for name in noise}
+        return {name: check_tensor(f"noise of {name}", z, shapes[name]) for name, z in noise.items()}
 
     # ---- files --------------------------------------------------------------------------------------------------
 

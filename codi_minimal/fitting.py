@@ -1,12 +1,10 @@
 """Fits what people have (a digit photographed on paper, a voice memo, a screen recording) to the world.
 
 The world has light ink on black in an MNIST digit's framing, 8 kHz with the voice at a peak of 0.8, and eight frames of
-32 x 32. Data that is in the world's format already is not changed. Results are float32 on the CPU; tensors of float64,
-float16 and bfloat16 are converted.
+32 x 32. Data that is in the world's format already is not changed. Results are float32 on the CPU.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,19 +15,18 @@ from torch import Tensor
 
 from codi_minimal.data.scenes import CANVAS, FRAMES, SAMPLES, SAMPLES_PER_ONSET, SILENCE, VIDEO_WIDTH
 from codi_minimal.data.voices import RATE, WINDOW, loudness, trim, voice_start
-from codi_minimal.inputs import TOLERANCE, check_number
+from codi_minimal.inputs import check_number, check_tensor
 
 INK = VIDEO_WIDTH * 20 / 28  # px: an MNIST digit fills 20 of its 28 px, and the world draws those 22 px wide
 OFFSET = 0.05  # mean of a recording: the world's voices have up to 0.03, more is a fault of the microphone
-FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 CLICK, PAUSE = 2, 6  # windows of 16 ms: a click lasts at most 2, and a voice hardly ever pauses for 6 after its start
 
 
 def fit_image(pixels: Tensor) -> Tensor:
-    """Frames a drawing as MNIST does: the ink's longer side 15.7 px, its centre of mass in the middle.
+    """Frames a drawing as MNIST does: the ink's longer side is 15.7 px, and its centre of mass is in the middle.
 
     A light-on-black picture of 32 x 32 pixels is in the world already and is not framed. The same holds for one of
-    32 x 32 squares of k x k equal pixels, as `media.write_png` writes it: it is made smaller and nothing else.
+    32 x 32 squares of equal pixels, as `media.write_png` writes it: it is made smaller and nothing else.
 
     Args:
         pixels: "3 h w" in [0, 1]; dark ink on light paper or light ink on black, in one colour. Black or
@@ -39,7 +36,7 @@ def fit_image(pixels: Tensor) -> Tensor:
     Raises:
         ValueError: if the shape, type or range is another, or if nothing is drawn.
     """
-    pixels = _checked(pixels, "pixels", (3, "h", "w"), 0, 1)
+    pixels = check_tensor("pixels", pixels, (3, "h", "w"), 0, 1).detach().cpu()
     paper = _paper(pixels[None])
     if paper.max() < 0.1 and pixels.max() > 0.1 and (small := _of_squares(pixels)) is not None:
         return small
@@ -50,7 +47,7 @@ def fit_image(pixels: Tensor) -> Tensor:
     h, w = (max(1, round(n * scale)) for n in glyph.shape[-2:])
     glyph = F.interpolate(glyph, (h, w), mode="bicubic", antialias=True)[0, 0].clamp(0, 1)
     glyph = glyph / glyph.max()  # a thin pen on a large sheet would fade
-    top, left = _centred(glyph.sum(1)), _centred(glyph.sum(0))
+    top, left = _start(glyph.sum(1)), _start(glyph.sum(0))
     canvas = torch.zeros(CANVAS, CANVAS, dtype=torch.float32)
     canvas[top : top + h, left : left + w] = glyph
     return colour[:, None, None] * canvas
@@ -66,7 +63,7 @@ def fit_video(frames: Tensor) -> Tensor:
     Raises:
         ValueError: if the shape, type or range is another, or if nothing is drawn on a light background.
     """
-    frames = _checked(frames, "frames", (FRAMES, 3, "h", "w"), 0, 1)
+    frames = check_tensor("frames", frames, (FRAMES, 3, "h", "w"), 0, 1).detach().cpu()
     paper = _paper(frames)
     if paper.max() >= 0.1:
         coverage, colour = _ink(frames, paper)
@@ -82,10 +79,9 @@ def fit_audio(wave: Tensor, rate: int) -> Tensor:
     """Puts a recording's voice, at peak 0.8, into 8192 samples at 8 kHz of the world's silence, which is a fixed noise.
 
     In a recording of 1.0 to 1.1 s the voice keeps its start time, which a video generated from it will follow. In any
-    other recording it is moved to sample 2000 (onset 2), or to 1000 if it would not fit. It is cut at the end. A click
-    before the voice and a constant offset are removed.
-
-    Exactly 8192 samples at 8 kHz, without an offset, are returned as they are.
+    other recording the voice is moved to sample 2000 (onset 2), or to 1000 if it would not fit. It is cut at the end.
+    A click before the voice and a constant offset are removed. 8192 samples at 8 kHz without an offset stay as they
+    are.
 
     Args:
         wave: "n", mono.
@@ -95,7 +91,7 @@ def fit_audio(wave: Tensor, rate: int) -> Tensor:
     Raises:
         ValueError: for another shape or type, silence, less than 128 samples, NaN, or a rate outside 2 to 192 kHz.
     """
-    wave = _checked(wave, "samples", ("n",))
+    wave = check_tensor("samples", wave, ("n",)).detach().cpu()
     check_number("samples a second", rate, 2000, 192_000)
     in_world, keeps_clock = (len(wave), rate) == (SAMPLES, RATE), 1.0 <= round(len(wave) / rate, 2) <= 1.1
     if keeps_clock:
@@ -116,25 +112,6 @@ def fit_audio(wave: Tensor, rate: int) -> Tensor:
     rest = out[start:][: len(voice)]
     rest[:] = voice[: len(rest)]
     return out
-
-
-def _checked(values: Any, what: str, shape: tuple, low: float = -math.inf, high: float = math.inf) -> Tensor:
-    """The values as float32, if they are finite floats in [low, high] of this shape; a letter is any length."""
-    expected = f"expected {what} as a float tensor ({', '.join(map(str, shape))})"
-    if not isinstance(values, Tensor) or values.dtype not in FLOATS:
-        raise ValueError(f"{expected}, got {getattr(values, 'dtype', type(values).__name__)}")
-    if values.is_meta or values.layout != torch.strided:
-        raise ValueError(f"{expected}, got one of layout {values.layout} on the device {str(values.device)!r}")
-    came = tuple(values.shape)
-    wanted = tuple(m if isinstance(n, str) else n for n, m in zip(shape, came, strict=False))
-    if wanted != came or len(shape) != len(came) or 0 in came:
-        raise ValueError(f"{expected}, got shape {came}")
-    values = values.detach().to("cpu", torch.float32)
-    if not values.isfinite().all():
-        raise ValueError(f"{expected}, got NaN or infinite values")
-    if values.min() < low - TOLERANCE or values.max() > high + TOLERANCE:
-        raise ValueError(f"{expected} in [{low:g}, {high:g}], got values in [{values.min():.3g}, {values.max():.3g}]")
-    return values
 
 
 def _of_squares(pixels: Tensor) -> Tensor | None:
@@ -160,7 +137,7 @@ def _start_after_clicks(wave: np.ndarray) -> int:
 
 def _paper(frames: Tensor) -> Tensor:
     """The colour of the background, "3": the median along the border."""
-    edges = [frames[..., 0, :], frames[..., -1, :], frames[..., :, 0], frames[..., :, -1]]
+    edges = [frames[..., 0, :], frames[..., -1, :], frames[..., 0], frames[..., -1]]
     return rearrange(torch.cat(edges, dim=-1), "n c l -> c (n l)").median(dim=1).values
 
 
@@ -177,7 +154,7 @@ def _ink(frames: Tensor, paper: Tensor) -> tuple[Tensor, Tensor]:
     return coverage * ((coverage - 0.1) / 0.2).clamp(0, 1), colour  # the grain of the paper is not ink
 
 
-def _centred(mass: Tensor) -> int:
+def _start(mass: Tensor) -> int:
     """Where a glyph with this profile must start to have its centre of mass in the middle of the canvas."""
     centre = (mass * (torch.arange(len(mass), dtype=mass.dtype) + 0.5)).sum() / mass.sum()
     return min(max(round(CANVAS / 2 - centre.item()), 0), CANVAS - len(mass))

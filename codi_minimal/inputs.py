@@ -1,7 +1,8 @@
-"""What callers hand in, checked before anything runs: data of a modality (item, batch, several prompts), numbers."""
+"""Checks what callers hand in before anything runs: data of a modality (item, batch, several prompts) and numbers."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor
 
 from codi_minimal.device import sample_seed
-from codi_minimal.shapes import batch_of
 
 MOST = 1 << 29  # numbers that all outputs of one call may hold: 2 GiB of float32, twice that while they are joined
 TOLERANCE = 1e-3  # resampling and PCM rounding overshoot a range by a little
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -27,28 +28,16 @@ class TensorData:
 
     def batch(self, value: Any) -> Tensor:
         """(b, *shape) from one item (*shape) or a batch; anything else is a ValueError."""
-        expected = f"{self.name}: expected a float tensor {batch_of(self.shape)} in [{self.low:g}, {self.high:g}]"
         if not isinstance(value, Tensor):
-            try:
+            with suppress(TypeError, ValueError, RuntimeError):  # `check_tensor` names its type
                 value = torch.as_tensor(value)
-            except (TypeError, ValueError, RuntimeError):
-                raise ValueError(f"{expected}, got {type(value).__name__}") from None
-        if not value.is_floating_point():
-            raise ValueError(f"{expected}, got values of type {value.dtype}")
-        if value.is_meta:
-            raise ValueError(f"{expected}, got one without data, on the device 'meta'")
-        x = value[None] if tuple(value.shape) == self.shape else value
-        if tuple(x.shape[1:]) != self.shape or len(x) == 0:
-            raise ValueError(f"{expected}, got shape {tuple(value.shape)}")
-        if not torch.isfinite(x).all():
-            raise ValueError(f"{expected}, got NaN or infinite values")
-        if x.min() < self.low - TOLERANCE or x.max() > self.high + TOLERANCE:
-            raise ValueError(f"{expected}, got values in [{x.min():.3g}, {x.max():.3g}]")
-        return x.float().clamp(self.low, self.high)
+        if isinstance(value, Tensor) and value.shape == self.shape:
+            value = value[None]
+        return check_tensor(self.name, value, ("b", *self.shape), self.low, self.high).clamp(self.low, self.high)
 
     def prompts(self, value: Any) -> list[Tensor]:
         """A list of batches: a list or tuple is several prompts of this modality, anything else is one."""
-        return [self.batch(v) for v in _several(self.name, value if isinstance(value, (list, tuple)) else [value])]
+        return _batches(self, value if isinstance(value, (list, tuple)) else [value])
 
 
 @dataclass(frozen=True)
@@ -70,7 +59,32 @@ class TextData:
     def prompts(self, value: Any) -> list[list[str]]:
         """A list of batches: a list of lists is several prompts, a string or a list of strings is one."""
         several = isinstance(value, (list, tuple)) and any(isinstance(v, (list, tuple)) for v in value)
-        return [self.batch(v) for v in _several(self.name, value if several else [value])]
+        return _batches(self, value if several else [value])
+
+
+def _batches(data: TensorData | TextData, prompts: Sequence) -> list:
+    if not prompts:
+        raise ValueError(f"{data.name}: expected at least one prompt, got none")
+    return [data.batch(prompt) for prompt in prompts]
+
+
+def check_tensor(name: str, value: Any, shape: tuple, low: float = -math.inf, high: float = math.inf) -> Tensor:
+    """The value as float32, if it is a tensor of finite floats in [low, high]. In `shape`, a letter is any length."""
+    within = f" in [{low:g}, {high:g}]" if math.isfinite(high) else ""
+    expected = f"{name}: expected a float tensor ({', '.join(map(str, shape))}){within}"
+    if not isinstance(value, Tensor) or value.dtype not in FLOATS:
+        raise ValueError(f"{expected}, got {getattr(value, 'dtype', type(value).__name__)}")
+    if value.is_meta or value.layout != torch.strided:
+        raise ValueError(f"{expected}, got one {'without data' if value.is_meta else f'of layout {value.layout}'}")
+    came = tuple(value.shape)
+    if len(shape) != len(came) or 0 in came or any(n != m for n, m in zip(shape, came, strict=True) if isinstance(n, int)):
+        raise ValueError(f"{expected}, got shape {came}")
+    value = value.float()
+    if not value.isfinite().all():
+        raise ValueError(f"{expected}, got NaN or infinite values")
+    if value.min() < low - TOLERANCE or value.max() > high + TOLERANCE:
+        raise ValueError(f"{expected}, got values in [{value.min():.3g}, {value.max():.3g}]")
+    return value
 
 
 def check_whole(name: str, value: Any, least: int) -> int:
@@ -134,10 +148,8 @@ def per_output(what: str, value: Any, asked: Sequence[str], names: Sequence[str]
 def check_count(samples: int, numbers: int) -> None:
     """ValueError if so many samples, of so many numbers each, are more than `MOST` numbers."""
     if samples * numbers > MOST:
-        raise ValueError(
-            f"num_samples: expected at most {MOST // numbers:,} samples of these outputs (2 GiB), got {samples:,}; "
-            "make them in several calls, each with another seed"
-        )
+        most = f"at most {MOST // numbers:,} samples of these outputs (2 GiB)"
+        raise ValueError(f"num_samples: expected {most}, got {samples:,}; make several calls, each with another seed")
 
 
 def check_seeds(value: Any, b: int) -> list[int]:
@@ -148,23 +160,3 @@ def check_seeds(value: Any, b: int) -> list[int]:
         return [check_whole("seed", seed, 0) for seed in value]
     seed = check_whole("seed", value, 0)
     return [sample_seed(seed, k) for k in range(b)]
-
-
-def check_latents(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
-    """The value as float32, if it is a tensor of that shape, and finite."""
-    expected = f"noise: expected {shape} for {name}"
-    if not isinstance(value, Tensor) or not value.is_floating_point():
-        raise ValueError(f"{expected}, a float tensor, got {getattr(value, 'dtype', type(value).__name__)}")
-    if tuple(value.shape) != shape:
-        raise ValueError(f"{expected}, got {tuple(value.shape)}")
-    if value.is_meta:
-        raise ValueError(f"{expected}, got a tensor without data, on the device 'meta'")
-    if not value.isfinite().all():
-        raise ValueError(f"{expected}, got NaN or infinite values")
-    return value.float()
-
-
-def _several(name: str, values: Sequence) -> Sequence:
-    if not values:
-        raise ValueError(f"{name}: expected at least one prompt, got none")
-    return values

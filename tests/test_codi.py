@@ -217,7 +217,7 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ),
         ({"prompts": {"image": torch.full((3, 32, 32), 2.0)}}, r"image: .*in \[0, 1\], got values in \[2, 2\]"),
         ({"prompts": {"image": torch.full((3, 32, 32), float("nan"))}}, "image: .*NaN"),
-        ({"prompts": {"audio": torch.zeros(8192, dtype=torch.long)}}, "audio: .*type torch.int64"),
+        ({"prompts": {"audio": torch.zeros(8192, dtype=torch.long)}}, "audio: .*got torch.int64"),
         ({"prompts": {"audio": "me.wav"}}, "audio: .*got str"),
         ({"prompts": {"text": "seven"}, "weights": {"image": 1.0}}, "weights only for prompts"),
         (
@@ -243,9 +243,9 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"guidance": "3"}, "guidance: expected a finite number, got '3'"),
         ({"guidance": {"image": 3, "imgae": 4}}, "guidance: expected a modality out of image, got 'imgae'"),
         ({"noise": {"audio": torch.zeros(1, 8, 8, 8)}}, "noise: expected a modality out of image, got 'audio'"),
-        ({"noise": {"image": torch.zeros(2, 4, 8, 8)}}, r"noise: expected \(1, 4, 8, 8\) for image"),
-        ({"noise": {"image": torch.full((1, 4, 8, 8), float("nan"))}}, "noise: .* for image, got NaN"),
-        ({"noise": {"image": [0.0]}}, "noise: .* for image, a float tensor, got list"),
+        ({"noise": {"image": torch.zeros(2, 4, 8, 8)}}, r"noise of image: expected a float tensor \(1, 4, 8, 8\), got"),
+        ({"noise": {"image": torch.full((1, 4, 8, 8), float("nan"))}}, "noise of image: .*, got NaN"),
+        ({"noise": {"image": [0.0]}}, "noise of image: .*, got list"),
     ],
 )
 def test_bad_input_is_named(settings, message):

@@ -37,7 +37,7 @@ def test_rounding_is_forgiven_and_clamped():
         (torch.zeros(2, 2, 4), r"got shape \(2, 2, 4\)"),
         (torch.full((4,), 1.1), "got values in"),
         (torch.tensor([0, 0, 0, torch.inf]), "NaN or infinite"),
-        (torch.zeros(4, dtype=torch.uint8), "type torch.uint8"),
+        (torch.zeros(4, dtype=torch.uint8), "got torch.uint8"),
         (object(), "got object"),
     ],
 )
