@@ -34,15 +34,15 @@ SHIPPED = Recipe(
         PromptGuidance(names=("text",)),
     ),
 )
-# One output after the other, each a prompt for the next, and no environment at all: what a joint method must beat.
+# One output after the other, each a prompt for the next, so that no stream under way is ever seen: the baseline.
 CASCADE = Recipe(
     name="cascade",
     sampler="dpm-solver++",
     steps=STEPS,
     guidance=GUIDANCE,
-    wiring="off",
     additions=(
         CaptionMemory(tau=0.02),
+        PromptClocks(),
         Stagger(share=1.0),
         Arrivals(),
         LateGuidance(start={"image": 0.9, "video": 0.9}),

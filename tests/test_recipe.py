@@ -50,8 +50,8 @@ def test_an_addition_that_replaces_nothing_changes_nothing():
             assert all(torch.equal(z[name], same[name]) for name in outputs)
 
 
-def test_the_cascade_is_one_call_after_the_other_and_no_environment():
-    """The second output is that of a call with the first one as a prompt, which is all that they exchange."""
+def test_the_cascade_is_one_call_after_the_other():
+    """The second output is that of a call with the first one as a prompt, and no stream under way is seen."""
     model, recipe = random_codi(), replace(CASCADE, steps=3)
     seen = []
     handles = [
@@ -64,9 +64,20 @@ def test_the_cascade_is_one_call_after_the_other_and_no_environment():
         handle.remove()
     torch.testing.assert_close(together["image"], image, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(together["audio"], audio, rtol=1e-3, atol=1e-3)
-    assert len(seen) == 12 and seen == [None] * 12
+    assert len(seen) == 12 and all(env is None or not env.present.numel() for env in seen)
     alone = model.generate({"text": "seven"}, ("audio",), recipe=recipe)["audio"]
     assert (together["audio"] - alone).abs().max() > 1e-3
+
+
+def test_in_the_cascade_a_finished_output_is_seen_by_its_clock_alone():
+    model, seen = random_codi(), []
+    handle = model.modalities["video"].denoiser.register_forward_hook(lambda _m, args, _o: seen.append(args[3]))
+    z = model.generate_latents({}, ("audio", "video"), recipe=replace(CASCADE, steps=2))
+    handle.remove()
+    clock = model.modalities["audio"].environment.clock_tokens(z["audio"])
+    assert len(seen) == 2
+    for env in seen:
+        torch.testing.assert_close(env.tokens[-1:], clock, rtol=1e-4, atol=1e-5)
 
 
 # ---- JSON

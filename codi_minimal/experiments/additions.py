@@ -1,7 +1,7 @@
 """From the paper to what ships: what each addition buys, one recipe a row.
 
-Each addition is switched on in PAPER, and switched off in SHIPPED. CASCADE makes one output after the other without any
-environment; a joint method must beat it. Outputs that are made apart agree by chance alone.
+Each addition is switched on in PAPER, and switched off in SHIPPED. CASCADE makes one output after the other; a joint
+method must beat it. Outputs that are made apart agree by chance alone.
 """
 
 from collections.abc import Mapping
