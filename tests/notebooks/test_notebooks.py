@@ -36,7 +36,8 @@ def test_it_runs_at_the_tiny_scale(path, tmp_path, monkeypatch):
     solutions = SOLUTION.findall(prose)
     assert len(solutions) >= 3
     notebook.cells += [nbformat.v4.new_code_cell(solution) for solution in solutions]
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
     for cell in code(notebook):
         for output in cell.outputs:
             assert output.output_type != "error"
