@@ -93,6 +93,11 @@ def test_condition_is_the_weighted_sum_of_the_prompts():
     assert model.condition({}) is None
 
 
+def test_a_prompt_that_weighs_nothing_is_no_prompt():
+    z = latents(prompts={"text": "seven", "audio": AUDIO}, outputs=("video",), weights={"audio": 0.0})["video"]
+    torch.testing.assert_close(z, latents(prompts={"text": "seven"}, outputs=("video",))["video"], rtol=1e-4, atol=1e-5)
+
+
 def test_a_mixture_is_brought_to_unit_length_before_it_is_followed():
     prompts, seen = {"text": [["a red seven"], ["two"]], "audio": AUDIO}, []
     model = random_codi()
@@ -148,7 +153,12 @@ def test_what_a_recipe_does_not_name_is_the_papers():
     recipe = replace(PAPER, steps={"text": 2}, guidance={"text": 2.0}, sampler="ddim")
     z = latents(prompts={"text": "seven"}, outputs=("image",), recipe=recipe, steps=None, guidance=None)
     same = latents(
-        prompts={"text": "seven"}, outputs=("image",), sampler="ddim", recipe="paper", steps=PAPER.steps, guidance=PAPER.guidance
+        prompts={"text": "seven"},
+        outputs=("image",),
+        sampler="ddim",
+        recipe="paper",
+        steps=PAPER.steps,
+        guidance=PAPER.guidance,
     )
     assert torch.equal(z["image"], same["image"])
 

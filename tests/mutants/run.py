@@ -38,7 +38,7 @@ COVER = {
     "prompts": ("tests/test_losses.py", "tests/prompts"),
     "denoisers": ("tests/denoisers", "tests/training/test_learning.py"),
     "alignment": ("tests/test_losses.py", "tests/alignment", "tests/training/test_identity.py"),
-    "ours": ("tests/ours",),
+    "ours": ("tests/ours", "tests/test_recipe.py", "tests/training/test_identity.py"),
     "data": ("tests/data", "tests/training/test_identity.py"),
     "media": ("tests/media", "tests/test_fitting.py"),
     "training": ("tests/training/test_identity.py", "tests/training"),
@@ -46,7 +46,7 @@ COVER = {
     "experiments": ("tests/experiments",),
     "": (
         "tests/test_layers.py", "tests/test_checkpoint.py", "tests/autoencoders/test_mel.py",
-        "tests/prompts/test_encoders.py", "tests/test_codi.py", "tests/test_sample.py",
+        "tests/prompts/test_encoders.py", "tests/test_codi.py", "tests/test_sample.py", "tests/test_recipe.py",
         "tests/test_reproducible.py",
     ),
 }
