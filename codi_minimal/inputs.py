@@ -77,7 +77,8 @@ def check_tensor(name: str, value: Any, shape: tuple, low: float = -math.inf, hi
     if value.is_meta or value.layout != torch.strided:
         raise ValueError(f"{expected}, got one {'without data' if value.is_meta else f'of layout {value.layout}'}")
     came = tuple(value.shape)
-    if len(shape) != len(came) or 0 in came or any(n != m for n, m in zip(shape, came, strict=True) if isinstance(n, int)):
+    fits = [n == m or (isinstance(n, str) and m > 0) for n, m in zip(shape, came, strict=False)]
+    if len(shape) != len(came) or not all(fits):
         raise ValueError(f"{expected}, got shape {came}")
     value = value.float()
     if not value.isfinite().all():

@@ -1,33 +1,14 @@
 """Talking Digits: sources, scenes, captions and pairs. ``data.world`` is for the evaluation only."""
 
-from .captions import (
-    KEPT,
-    OPEN,
-    VOCABULARY,
-    WRITTEN,
-    caption,
-    meaning,
-    paraphrases,
-    parse,
-    sample_subset,
-)
+from .captions import KEPT, OPEN, VOCABULARY, WRITTEN, caption, meaning, paraphrases, parse, sample_subset
 from .pairs import PAIRINGS, Drawn, Pairs, unpaired
-from .scenes import (
-    ATTRIBUTES_OF,
-    COLOURS,
-    DIGITS,
-    MOTIONS,
-    ONSETS,
-    RENDERERS,
-    WORDS,
-    Scene,
-    draw,
-    render_audio,
-    render_image,
-    render_video,
-)
 from .sources import Source, load
 from .voices import trim
+
+from .scenes import (  # isort: skip
+    ATTRIBUTES_OF, COLOURS, DIGITS, MOTIONS, ONSETS, RENDERERS, WORDS, Scene, draw, render_audio, render_image,
+    render_video,
+)  # fmt: skip
 
 __all__ = [
     "ATTRIBUTES_OF", "COLOURS", "DIGITS", "KEPT", "MOTIONS", "ONSETS", "OPEN", "PAIRINGS", "RENDERERS", "VOCABULARY",

@@ -1,10 +1,7 @@
 """Captions: a small grammar that states the attributes of a scene, and its exact inverse."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from itertools import product
 
 from ..tokenizer import spell_articles
@@ -15,9 +12,7 @@ TEMPLATES = {
     ("digit",): ("{digit}", "a {digit}", "the digit {digit}", "the number {digit}"),
     ("colour",): ("something {colour}", "a {colour} digit", "the {colour} digit", "a digit in {colour}"),
     ("motion",): ("something {doing}", "something that {does}", "a digit {doing}", "a digit that {does}"),
-    ("digit", "colour"): (
-        "a {colour} {digit}", "the {colour} {digit}", "{colour} {digit}", "a {digit} in {colour}",
-    ),
+    ("digit", "colour"): ("a {colour} {digit}", "the {colour} {digit}", "{colour} {digit}", "a {digit} in {colour}"),
     ("digit", "motion"): (
         "a {digit} {doing}", "a {digit} that {does}", "the {digit} {does}", "the digit {digit} {doing}",
         "{digit} {doing}",
@@ -31,19 +26,11 @@ TEMPLATES = {
         "a {digit} in {colour} {doing}", "{colour} {digit} {doing}",
     ),
 }  # fmt: skip
-VOICE_TEMPLATES = (
-    "a voice saying {digit}", "a voice says {digit}", "someone saying {digit}", "someone says {digit}",
-)  # fmt: skip
-DOING = {
-    **{way: (f"sliding {way}", f"moving {way}") for way in MOTIONS[:4]},
-    "growing": ("growing", "getting bigger"),
-    "shrinking": ("shrinking", "getting smaller"),
-}
-DOES = {
-    **{way: (f"slides {way}", f"moves {way}") for way in MOTIONS[:4]},
-    "growing": ("grows", "gets bigger"),
-    "shrinking": ("shrinks", "gets smaller"),
-}
+VOICE_TEMPLATES = ("a voice saying {digit}", "a voice says {digit}", "someone saying {digit}", "someone says {digit}")
+DOING = {way: (f"sliding {way}", f"moving {way}") for way in MOTIONS[:4]}
+DOING |= {"growing": ("growing", "getting bigger"), "shrinking": ("shrinking", "getting smaller")}
+DOES = {way: (f"slides {way}", f"moves {way}") for way in MOTIONS[:4]}
+DOES |= {"growing": ("grows", "gets bigger"), "shrinking": ("shrinks", "gets smaller")}
 # The probability that a caption states an attribute. WRITTEN: in captions that the text autoencoder and denoiser learn
 # to write, so that every output has a digit to agree on. OPEN: in prompts that leave much open. KEPT: elsewhere.
 KEPT = {"digit": 0.9, "colour": 0.7, "motion": 0.7}
@@ -62,15 +49,14 @@ def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.
     Raises:
         ValueError: there is no attribute, or an unknown attribute or value.
     """
-    wrong = {key: value for key, value in attributes.items() if value not in WORDS.get(key, ())}
-    if wrong or not attributes:
+    if not attributes or any(value not in WORDS.get(name, ()) for name, value in attributes.items()):
         raise ValueError(f"expected a non-empty subset of {WORDS}, got {dict(attributes)}")
-    key = tuple(name for name in ATTRIBUTES_OF["text"] if name in attributes)
-    spoken = key == ("digit",) and rng.random() < voice
-    template = rng.choice(VOICE_TEMPLATES if spoken else TEMPLATES[key])
+    names = tuple(name for name in ATTRIBUTES_OF["text"] if name in attributes)
+    spoken = names == ("digit",) and rng.random() < voice
+    template = rng.choice(VOICE_TEMPLATES if spoken else TEMPLATES[names])
     motion = attributes.get("motion")
-    phrases = {"doing": rng.choice(DOING[motion]), "does": rng.choice(DOES[motion])} if motion else {}
-    return spell_articles(template.format(**attributes, **phrases))
+    phrases = (rng.choice(DOING[motion]), rng.choice(DOES[motion])) if motion else ("", "")
+    return _filled(template, attributes, *phrases)
 
 
 def sample_subset(names: Sequence[str], rng: random.Random, kept: Mapping[str, float] = KEPT) -> tuple[str, ...]:
@@ -88,11 +74,7 @@ def sample_subset(names: Sequence[str], rng: random.Random, kept: Mapping[str, f
 
 
 def describe(
-    scene: Scene,
-    names: Sequence[str],
-    rng: random.Random,
-    voice: float = 0.1,
-    kept: Mapping[str, float] = KEPT,
+    scene: Scene, names: Sequence[str], rng: random.Random, voice: float = 0.1, kept: Mapping[str, float] = KEPT
 ) -> list[str]:
     """One caption for each scene. It states a random non-empty subset of the attributes in `names`."""
     return [
@@ -108,8 +90,7 @@ def parse(text: str) -> dict[str, str] | None:
     >>> parse("a blue that digit grows") is None
     True
     """
-    attributes = _language().get(text)
-    return None if attributes is None else dict(attributes)
+    return dict(_LANGUAGE[text]) if text in _LANGUAGE else None
 
 
 def meaning(text: str) -> str:
@@ -124,19 +105,19 @@ def meaning(text: str) -> str:
     attributes = parse(text)
     if attributes is None:
         raise ValueError(f"expected a caption of the grammar, got {text!r}")
-    return " ".join(f"{name}={attributes[name]}" for name in sorted(attributes))
+    return " ".join(f"{name}={value}" for name, value in sorted(attributes.items()))
 
 
 def sentences() -> Iterator[tuple[str, dict[str, str]]]:
-    """Every caption of the grammar, with the attributes that it states."""
-    spoken = {("digit",): VOICE_TEMPLATES}
-    for key, templates in TEMPLATES.items():
-        for values in product(*(WORDS[name] for name in key)):
-            attributes = dict(zip(key, values, strict=True))
+    """Every caption of the grammar, with the attributes that it states; some come twice."""
+    for names, templates in TEMPLATES.items():
+        templates += VOICE_TEMPLATES if names == ("digit",) else ()
+        for values in product(*(WORDS[name] for name in names)):
+            attributes = dict(zip(names, values, strict=True))
             motion = attributes.get("motion")
-            pairs = product(DOING[motion], DOES[motion]) if motion else [("", "")]
-            for (doing, does), template in product(pairs, templates + spoken.get(key, ())):
-                yield spell_articles(template.format(**attributes, doing=doing, does=does)), attributes
+            phrases = product(DOING[motion], DOES[motion]) if motion else [("", "")]
+            for pair, template in product(phrases, templates):
+                yield _filled(template, attributes, *pair), attributes
 
 
 def paraphrases() -> list[list[str]]:
@@ -147,9 +128,9 @@ def paraphrases() -> list[list[str]]:
     return list(groups.values())
 
 
-@cache
-def _language() -> dict[str, dict[str, str]]:
-    return dict(sentences())  # a few thousand captions
+def _filled(template: str, attributes: Mapping[str, str], doing: str, does: str) -> str:
+    return spell_articles(template.format(**attributes, doing=doing, does=does))
 
 
-VOCABULARY = tuple(sorted({word for text in _language() for word in text.split()}))
+_LANGUAGE = dict(sentences())  # a few thousand captions
+VOCABULARY = tuple(sorted({word for text in _LANGUAGE for word in text.split()}))

@@ -12,14 +12,12 @@ from torch import Tensor
 
 from .captions import KEPT, describe
 from .scenes import ATTRIBUTES_OF, RENDERERS, Scene, draw
-from .shares import split_shares
-from .sources import Source
+from .sources import Source, split_shares
 
 PAIRINGS = (("text", "image"), ("text", "audio"), ("text", "video"), ("audio", "video"))
 GLYPH_SHARES = {("text", "image"): 0.4, ("text", "video"): 0.4, ("audio", "video"): 0.2}
 RECORDING_SHARES = {("text", "audio"): 0.85, ("audio", "video"): 0.15}
-_VOICE = {("text", "audio"): 0.5}  # the probability that a digit's caption mentions a voice, if not the default
-_MASKABLE = ("colour", "motion", "onset")
+_VOICE = {("text", "audio"): 0.5}  # the probability that a digit's caption mentions a voice, if not 0.1
 Index: TypeAlias = slice | list[int] | Tensor
 
 
@@ -27,28 +25,24 @@ class Pairs:
     """Draws of one pairing, from its own disjoint share of glyphs and recordings.
 
     Args:
-        source: handwriting and voices. Its ``split_seed`` alone fixes the shares, so that the shares of all pairings
-            are disjoint in every run with that ``split_seed``.
-        pairing: one of PAIRINGS, in either order.
-
-    Raises:
-        ValueError: `pairing` is not one of PAIRINGS.
+        source: handwriting and voices. Its ``split_seed`` alone fixes the shares: those of all pairings are disjoint.
+        pairing: one of PAIRINGS, in either order. Anything else is a ValueError.
     """
 
     def __init__(self, source: Source, pairing: Sequence[str]) -> None:
-        known = next((p for p in PAIRINGS if len(pairing) == 2 and sorted(p) == sorted(pairing)), None)
-        if known is None:
+        known = [p for p in PAIRINGS if sorted(p) == sorted(pairing)]
+        if not known:
             raise ValueError(f"expected one of the pairings {PAIRINGS}, got {tuple(pairing)}")
-        self.pairing = known
+        self.pairing = known[0]
         self._source = source
-        self.glyphs = split_shares(source.digits, GLYPH_SHARES, source.split_seed).get(known)
-        self.recordings = split_shares(source.spoken, RECORDING_SHARES, source.split_seed).get(known)
+        self.glyphs = split_shares(source.digits, GLYPH_SHARES, source.split_seed).get(self.pairing)
+        self.recordings = split_shares(source.spoken, RECORDING_SHARES, source.split_seed).get(self.pairing)
 
     def draw(self, n: int, generator: torch.Generator) -> Drawn:
         """n pairs. Attributes that neither modality shows are -1."""
         scene = draw(self._source, n, generator, self.glyphs, self.recordings)
         shown = {name for m in self.pairing if m in RENDERERS for name in ATTRIBUTES_OF[m]}
-        hidden = {name: torch.full_like(scene.digit, -1) for name in _MASKABLE if name not in shown}
+        hidden = {name: torch.full_like(scene.digit, -1) for name in ATTRIBUTES_OF["video"] if name not in shown}
         return Drawn(self._source, replace(scene, **hidden), self.pairing)
 
 
@@ -63,18 +57,18 @@ class Drawn:
     def __len__(self) -> int:
         return len(self._scene)
 
-    def render(self, name: str, idx: Index | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def render(self, name: str, idx: Index = slice(None), generator: torch.Generator | None = None) -> Tensor:
         """Image, audio or video of the scenes, or of scenes idx. Audio needs the generator.
 
         Raises:
             ValueError: the pairing has no such modality, or it is text (see ``captions``).
         """
-        if name not in self.pairing or name not in RENDERERS:
-            expected = tuple(m for m in self.pairing if m in RENDERERS)
+        expected = tuple(m for m in self.pairing if m in RENDERERS)
+        if name not in expected:
             raise ValueError(f"expected one of {expected} of the pairing {self.pairing}, got {name!r}")
-        return RENDERERS[name](self._source, self._at(idx), generator)
+        return RENDERERS[name](self._source, self._scene[idx], generator)
 
-    def captions(self, rng: random.Random, idx: Index | None = None, kept: Mapping[str, float] = KEPT) -> list[str]:
+    def captions(self, rng: random.Random, idx: Index = slice(None), kept: Mapping[str, float] = KEPT) -> list[str]:
         """New captions of the scenes, or of scenes idx. Each call draws other words.
 
         A caption states a random subset of the attributes that the other modality shows; `kept` has the probability
@@ -87,11 +81,7 @@ class Drawn:
             raise ValueError(f"expected a pairing with text, got {self.pairing}")
         (other,) = set(self.pairing) - {"text"}
         names = [name for name in ATTRIBUTES_OF["text"] if name in ATTRIBUTES_OF[other]]
-        voice = {"voice": _VOICE[self.pairing]} if self.pairing in _VOICE else {}
-        return describe(self._at(idx), names, rng, **voice, kept=kept)
-
-    def _at(self, idx: Index | None) -> Scene:
-        return self._scene if idx is None else self._scene[idx]
+        return describe(self._scene[idx], names, rng, _VOICE.get(self.pairing, 0.1), kept)
 
 
 def unpaired(source: Source, name: str, n: int, generator: torch.Generator) -> Any:

@@ -1,7 +1,5 @@
 """The rows of the public data sets, MNIST and FSDD: bytes and labels are checked and decoded."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import soundfile
+from PIL import Image
 from pyarrow.parquet import ParquetFile
 
 from .voices import RATE, trim
@@ -41,25 +41,21 @@ def decode_voices(rows: pa.Table) -> tuple[list[np.ndarray], list[int], list[str
     return voices, labels, [parts[1] if len(parts) == 3 else "unknown" for parts in names]
 
 
-def _content(cell: dict[str, Any] | None) -> bytes:
+def _content(cell: dict[str, Any] | None) -> io.BytesIO:
     if not cell or not cell["bytes"]:
         raise ValueError("a row without bytes")
-    return cell["bytes"]
+    return io.BytesIO(cell["bytes"])
 
 
-def _glyph(content: bytes) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+def _glyph(file: io.BytesIO) -> np.ndarray:
+    with Image.open(file, formats=("PNG",)) as image:
         if (*image.size, image.mode) != (28, 28, "L"):
             raise ValueError(f"an image of {image.width}x{image.height} in mode {image.mode}, not 28x28 grey (L)")
         return np.asarray(image)
 
 
-def _voice(content: bytes) -> np.ndarray:
-    import soundfile
-
-    with soundfile.SoundFile(io.BytesIO(content)) as sound:
+def _voice(file: io.BytesIO) -> np.ndarray:
+    with soundfile.SoundFile(file) as sound:
         if sound.format not in VOICES or sound.samplerate != RATE:
             raise ValueError(f"a recording in {sound.format} at {sound.samplerate} Hz, not {RATE} in {VOICES}")
         if sound.channels > 1 or sound.frames > MAX_SECONDS * RATE:
@@ -69,8 +65,7 @@ def _voice(content: bytes) -> np.ndarray:
 
 
 def _labels(rows: pa.Table) -> list[int]:
-    expected = "a whole number as label, 0 … 9"
-    return _checked(rows["label"], expected, lambda value: type(value) is int and 0 <= value <= 9)
+    return _checked(rows["label"], "a whole number as label, 0 … 9", lambda x: type(x) is int and 0 <= x <= 9)
 
 
 def _checked(column: pa.ChunkedArray, expected: str, is_right: Callable[[Any], bool]) -> list[Any]:

@@ -1,7 +1,5 @@
 """The built-in sample: scikit-learn's handwriting, and voices that are synthesised by formants."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .voices import RATE
@@ -37,14 +35,9 @@ _SOUNDS = {
     "k": (0.0, 0.5, 1800, (350, 1700, 2600), (350, 1700, 2600), 0.04),
     "-": (0.0, 0.0, 0, (350, 1700, 2600), (350, 1700, 2600), 0.05),
 }
-_WORDS = (
-    "z iy r ow", "w ah n", "t uw", "th r iy", "f ao r", "f ay v", "s ih - k s", "s eh v uh n",
-    "ey - t", "n ay n",
-)  # fmt: skip
-_SPEAKERS = (  # pitch in Hz, factor on formants, rate
-    (100, 0.92, 1.1), (115, 0.97, 1.0), (132, 1.0, 0.9), (180, 1.08, 1.0), (203, 1.12, 1.05),
-    (226, 1.16, 0.95),
-)  # fmt: skip
+_WORDS = ["z iy r ow", "w ah n", "t uw", "th r iy", "f ao r", "f ay v", "s ih - k s", "s eh v uh n", "ey - t", "n ay n"]
+# pitch in Hz, factor on formants, rate
+_SPEAKERS = (100, 0.92, 1.1), (115, 0.97, 1.0), (132, 1.0, 0.9), (180, 1.08, 1.0), (203, 1.12, 1.05), (226, 1.16, 0.95)
 
 
 def handwriting(split: str) -> tuple[np.ndarray, list[int]]:
@@ -69,15 +62,8 @@ def voices(split: str) -> tuple[list[np.ndarray], list[int], list[str]]:
 def speak(digit: int, pitch: float, scale: float, rate: float, rng: np.random.Generator) -> np.ndarray:
     """A synthetic recording of one digit: x(t) = Σ_k A(k f0, t) sin(2π k ∫f0) + noise in each sound's band.
 
-    Args:
-        digit: 0 … 9.
-        pitch: f0 in Hz, falling by a tenth over the word.
-        scale: factor on all formants (short vocal tracts have high ones).
-        rate: speed of speech, 1 is usual.
-        rng: draws small changes of pitch, scale and rate.
-
-    Returns:
-        float64 "l" at 8 kHz, l <= 8192.
+    `pitch`: f0 in Hz, which falls by a tenth over the word. `scale`: factor on all formants; short vocal tracts have
+    high ones. `rate`: speed of speech. `rng` draws small changes of all three. Returns at most 8192 samples at 8 kHz.
     """
     pitch, scale, rate = np.array((pitch, scale, rate)) * (1 + rng.uniform(-1, 1, 3) * (0.05, 0.03, 0.1))
     sounds = [_SOUNDS[name] for name in _WORDS[digit].split()]

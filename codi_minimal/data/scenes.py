@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
-from einops import einsum, rearrange
+from einops import einsum
 from torch import Tensor
 
 from .sources import Source
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COLOURS = {
-    "red": (1.0, 0.15, 0.15),
-    "green": (0.15, 0.9, 0.25),
-    "blue": (0.25, 0.4, 1.0),
-    "yellow": (1.0, 0.9, 0.2),
-    "magenta": (1.0, 0.3, 0.9),
-    "cyan": (0.2, 0.95, 0.95),
-    "orange": (1.0, 0.55, 0.1),
-    "white": (1.0, 1.0, 1.0),
-}
+    "red": (1.0, 0.15, 0.15), "green": (0.15, 0.9, 0.25), "blue": (0.25, 0.4, 1.0), "yellow": (1.0, 0.9, 0.2),
+    "magenta": (1.0, 0.3, 0.9), "cyan": (0.2, 0.95, 0.95), "orange": (1.0, 0.55, 0.1), "white": (1.0, 1.0, 1.0),
+}  # fmt: skip
 MOTIONS = ("left", "right", "up", "down", "growing", "shrinking")
 ONSETS = (1, 2, 3, 4)
 WORDS = {"digit": DIGITS, "colour": tuple(COLOURS), "motion": MOTIONS}  # what a text may state
@@ -42,21 +35,16 @@ _GROWTH = torch.tensor([1.0, 1, 1, 1, 1.07, 1 / 1.09])  # factor on the width, a
 
 @dataclass(frozen=True)
 class Scene:
-    """A batch of scenes: attributes as indices (-1: not given) and the nuisance that renders need.
+    """A batch of scenes: attributes as indices (-1: not given), and what else renders need."""
 
-    ``digit``, ``colour``, ``motion`` index DIGITS, COLOURS, MOTIONS; ``onset`` is the frame itself, 1 … 4;
-    ``glyph`` and ``recording`` index the source; ``width`` (px) is the image's glyph; ``centre`` "b 2" is the
-    glyph's offset from the canvas centre, (x, y) in px.
-    """
-
-    digit: Tensor
-    colour: Tensor
-    motion: Tensor
-    onset: Tensor
-    glyph: Tensor
-    recording: Tensor
-    width: Tensor
-    centre: Tensor
+    digit: Tensor  # index into DIGITS
+    colour: Tensor  # into COLOURS
+    motion: Tensor  # into MOTIONS
+    onset: Tensor  # the frame at which the motion and the voice start, 1 … 4
+    glyph: Tensor  # index into the source
+    recording: Tensor  # the same
+    width: Tensor  # of the image's glyph, in px
+    centre: Tensor  # "b 2": the glyph's offset from the middle of the canvas, (x, y) in px
 
     def __len__(self) -> int:
         return len(self.digit)
@@ -72,11 +60,7 @@ class Scene:
 
 
 def draw(
-    source: Source,
-    n: int,
-    generator: torch.Generator,
-    glyphs: Tensor | None = None,
-    recordings: Tensor | None = None,
+    source: Source, n: int, generator: torch.Generator, glyphs: Tensor | None = None, recordings: Tensor | None = None
 ) -> Scene:
     """n scenes, every attribute uniform, with a glyph and a recording of the digit drawn.
 
@@ -107,10 +91,22 @@ def draw(
     )
 
 
+def _pick(digit: Tensor, labels: Tensor, pool: Tensor | None, generator: torch.Generator) -> Tensor:
+    """For each digit a random index out of the pool that has this label; -1 if there is no pool."""
+    if pool is None:
+        return torch.full_like(digit, -1)
+    pool = pool[labels[pool].argsort(stable=True)]
+    count = labels[pool].bincount(minlength=len(DIGITS))
+    if (count[digit] == 0).any():
+        missing = [DIGITS[i] for i in digit.unique().tolist() if count[i] == 0]
+        raise ValueError(f"expected at least one of every digit to draw from, got none of {missing}")
+    within = (torch.rand(len(digit), generator=generator, dtype=torch.float64) * count[digit]).long()
+    return pool[(count.cumsum(0) - count)[digit] + within]
+
+
 def render_image(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
     """The image of each scene, "b 3 32 32" in [0, 1]. Deterministic: the generator is not used."""
-    grey = _paste(_glyphs(source, scene), scene.width[:, None], scene.centre[:, None])
-    return rearrange(_paint(grey, scene.colour), "b 1 c h w -> b c h w")
+    return _render(source, scene, scene.width[:, None], scene.centre[:, None])[:, 0]
 
 
 def render_video(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
@@ -120,8 +116,7 @@ def render_video(source: Source, scene: Scene, generator: torch.Generator | None
     """
     moved = (torch.arange(FRAMES) - scene.onset[:, None] + 1).clamp(min=0)  # b f
     centre = scene.centre[:, None] + moved[..., None] * _STEP[scene.motion][:, None]  # b f 2
-    width = VIDEO_WIDTH * _GROWTH[scene.motion][:, None] ** moved  # b f
-    return _paint(_paste(_glyphs(source, scene), width, centre), scene.colour)
+    return _render(source, scene, VIDEO_WIDTH * _GROWTH[scene.motion][:, None] ** moved, centre)
 
 
 def render_audio(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
@@ -141,29 +136,7 @@ def render_audio(source: Source, scene: Scene, generator: torch.Generator | None
     return sound
 
 
-RENDERERS: dict[str, Callable[[Source, Scene, torch.Generator | None], Tensor]] = {
-    "image": render_image,
-    "audio": render_audio,
-    "video": render_video,
-}
-
-
-def _pick(digit: Tensor, labels: Tensor, pool: Tensor | None, generator: torch.Generator) -> Tensor:
-    """For each digit a random index out of the pool that has this label; -1 if there is no pool."""
-    if pool is None:
-        return torch.full_like(digit, -1)
-    pool = pool[labels[pool].argsort(stable=True)]
-    count = labels[pool].bincount(minlength=len(DIGITS))
-    if (count[digit] == 0).any():
-        missing = [DIGITS[i] for i in digit.unique().tolist() if count[i] == 0]
-        raise ValueError(f"expected at least one of every digit to draw from, got none of {missing}")
-    within = (torch.rand(len(digit), generator=generator, dtype=torch.float64) * count[digit]).long()
-    return pool[(count.cumsum(0) - count)[digit] + within]
-
-
-def _glyphs(source: Source, scene: Scene) -> Tensor:
-    _require(scene.glyph, "glyph")
-    return source.glyphs[scene.glyph].float() / 255
+RENDERERS = {"image": render_image, "audio": render_audio, "video": render_video}
 
 
 def _require(index: Tensor, what: str) -> None:
@@ -171,19 +144,18 @@ def _require(index: Tensor, what: str) -> None:
         raise ValueError(f"expected scenes with a {what}, got scenes drawn without one")
 
 
-def _paste(glyph: Tensor, width: Tensor, centre: Tensor) -> Tensor:
-    """Bilinear scaling of glyphs "b i j", zero outside, to width "b f" px at centre "b f 2": "b f h w".
+def _render(source: Source, scene: Scene, width: Tensor, centre: Tensor) -> Tensor:
+    """Glyphs in colour, scaled bilinearly to width "b f" px around centre "b f 2", on black: "b f 3 32 32".
 
     Scaling along the axes is separable, so a frame is R_y G R_xᵀ with R the hat weights of the interpolation.
     """
+    _require(scene.glyph, "glyph")
+    glyph = source.glyphs[scene.glyph].float() / 255  # b i j
     size = glyph.shape[-1]
     pixel = torch.arange(CANVAS) + 0.5 - CANVAS / 2
     at = (pixel - centre[..., None]) * (size / width)[..., None, None] + (size - 1) / 2  # b f xy pixel
     weight = (1 - (at[..., None] - torch.arange(size)).abs()).clamp(min=0)  # b f xy pixel size
     rows = einsum(weight[:, :, 1], glyph, "b f h i, b i j -> b f h j")
-    return einsum(rows, weight[:, :, 0], "b f h j, b f w j -> b f h w")
-
-
-def _paint(grey: Tensor, colour: Tensor) -> Tensor:
-    rgb = torch.tensor(list(COLOURS.values()))[colour]
+    grey = einsum(rows, weight[:, :, 0], "b f h j, b f w j -> b f h w")
+    rgb = torch.tensor(list(COLOURS.values()))[scene.colour]
     return einsum(grey, rgb, "b f h w, b c -> b f c h w").clamp(0, 1)  # rounding may pass 1 by an ulp

@@ -7,9 +7,11 @@ import logging
 import os
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,42 +20,37 @@ from torch.nn.utils.rnn import pad_sequence
 
 from . import sample
 from .rows import decode_handwriting, decode_voices, read_parquet
-from .shares import split_shares
 from .voices import trim
 
 HUB = {"mnist": "ylecun/mnist", "fsdd": "mteb/free-spoken-digit-dataset"}
 SPLITS = ("train", "validation", "test")
 VALIDATION = 0.1  # of each digit's handwriting, and of each speaker's recordings of each digit
+Key = TypeVar("Key")
 _log = logging.getLogger(__name__)
 _DECODERS = {"mnist": (decode_handwriting, "image, label"), "fsdd": (decode_voices, "audio, label, speaker")}
+_OF_GLYPHS, _OF_RECORDINGS = ("glyphs", "digits"), ("recordings", "lengths", "spoken", "speakers")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Handwriting and voices of one split.
+    """Handwriting and voices of one split."""
 
-    ``glyphs`` uint8 "n 28 28" with ``digits`` "n"; ``recordings`` float32 "m l", l <= 8192, trimmed, peak
-    0.8, zero past ``lengths`` "m", with ``spoken`` digit and ``speakers`` "m". ``name`` is "folder", "hub" or
-    "built-in sample"; ``split`` is one of SPLITS. ``split_seed`` alone fixes the validation share and the share
-    of each pairing.
-    """
-
-    glyphs: Tensor
-    digits: Tensor
-    recordings: Tensor
-    lengths: Tensor
-    spoken: Tensor
-    speakers: Tensor
-    name: str
-    split: str = "train"
-    split_seed: int = 0
+    glyphs: Tensor  # uint8 "n 28 28"
+    digits: Tensor  # "n"
+    recordings: Tensor  # float32 "m l", l <= 8192: trimmed, peak 0.8, zero past their lengths
+    lengths: Tensor  # "m"
+    spoken: Tensor  # "m": the digit of each recording
+    speakers: Tensor  # "m": numbers
+    name: str  # "folder", "hub" or "built-in sample"
+    split: str = "train"  # one of SPLITS
+    split_seed: int = 0  # fixes the validation share and the share of each pairing
 
     @cached_property
     def identity(self) -> str:
         """The name, and eight hexadecimal digits: the fingerprint of the content and of ``split_seed``."""
         digest = hashlib.sha256(str(self.split_seed).encode())
-        for values in (self.glyphs, self.digits, self.recordings, self.lengths, self.spoken, self.speakers):
-            digest.update(values.contiguous().numpy().tobytes())
+        for name in _OF_GLYPHS + _OF_RECORDINGS:
+            digest.update(getattr(self, name).contiguous().numpy().tobytes())
         return f"{self.name} {digest.hexdigest()[:8]}"
 
 
@@ -80,15 +77,36 @@ def load(data: str | Path | None = None, split: str = "train", split_seed: int =
     fractions = {"validation": VALIDATION, "train": 1 - VALIDATION}
     glyphs = split_shares(source.digits, fractions, split_seed)[split]
     recordings = split_shares(10 * source.speakers + source.spoken, fractions, split_seed)[split]
-    return replace(
-        source,
-        glyphs=source.glyphs[glyphs],
-        digits=source.digits[glyphs],
-        recordings=source.recordings[recordings],
-        lengths=source.lengths[recordings],
-        spoken=source.spoken[recordings],
-        speakers=source.speakers[recordings],
-    )
+    rows = dict.fromkeys(_OF_GLYPHS, glyphs) | dict.fromkeys(_OF_RECORDINGS, recordings)
+    return replace(source, **{name: getattr(source, name)[idx] for name, idx in rows.items()})
+
+
+def split_shares(labels: Tensor, fractions: Mapping[Key, float], seed: int) -> dict[Key, Tensor]:
+    """Splits the indices of `labels` into disjoint shares. Every label is split in the same proportions.
+
+    Of a label that occurs at least twice, the first and the last share get one index or more. A label that occurs once
+    falls into the last share.
+
+    Args:
+        labels: integers "n".
+        fractions: the fraction of each share, by its key; they sum to 1.
+        seed: fixes which index falls into which share.
+
+    Returns:
+        For each key the sorted indices of its share. Together they are 0 … n - 1, each once.
+
+    >>> split_shares(torch.tensor([0, 0, 0, 0, 1, 1]), {"a": 0.5, "b": 0.5}, seed=0)
+    {'a': tensor([0, 1, 4]), 'b': tensor([2, 3, 5])}
+    """
+    generator = torch.Generator().manual_seed(seed)
+    bounds = torch.tensor(list(fractions.values()), dtype=torch.float64).cumsum(0)[:-1]
+    parts = []
+    for label in labels.unique():
+        of_label = (labels == label).nonzero()[:, 0]
+        of_label = of_label[torch.randperm(len(of_label), generator=generator)]
+        cuts = (bounds * len(of_label)).round().clamp(1, len(of_label) - 1)
+        parts.append(of_label.tensor_split(cuts.long()))
+    return {key: torch.cat(share).sort().values for key, share in zip(fractions, zip(*parts, strict=True), strict=True)}
 
 
 def _load(data: str | Path | None, split: str, hub: bool) -> Source:
@@ -138,13 +156,9 @@ def _from_sample(split: str) -> Source:
 def _source(
     name: str, glyphs: np.ndarray, digits: list[int], voices: list[np.ndarray], spoken: list[int], speakers: list[str]
 ) -> Source:
-    numbers = {speaker: i for i, speaker in enumerate(sorted(set(speakers)))}
+    recordings = pad_sequence([torch.from_numpy(voice) for voice in voices], batch_first=True)
+    lengths = torch.tensor([len(voice) for voice in voices])
+    numbers = torch.from_numpy(np.unique(speakers, return_inverse=True)[1])
     return Source(
-        glyphs=torch.from_numpy(glyphs),
-        digits=torch.tensor(digits),
-        recordings=pad_sequence([torch.from_numpy(voice) for voice in voices], batch_first=True),
-        lengths=torch.tensor([len(voice) for voice in voices]),
-        spoken=torch.tensor(spoken),
-        speakers=torch.tensor([numbers[speaker] for speaker in speakers]),
-        name=name,
+        torch.from_numpy(glyphs), torch.tensor(digits), recordings, lengths, torch.tensor(spoken), numbers, name
     )

@@ -1,18 +1,12 @@
 """Recordings of one voice: their sample rate, and where the voice starts."""
 
-from __future__ import annotations
-
 import numpy as np
 
 RATE, WINDOW, PEAK, LONGEST = 8000, 128, 0.8, 8192
 
 
 def trim(wave: np.ndarray) -> np.ndarray:
-    """The recording from where its voice starts, with a peak of 0.8 and at most 8192 samples.
-
-    Raises:
-        ValueError: as `voice_start`.
-    """
+    """The recording from where its voice starts, with a peak of 0.8 and at most 8192 samples; see `voice_start`."""
     voice = wave[voice_start(wave) :]
     return (PEAK * voice / np.abs(voice).max()).astype(np.float32)[:LONGEST]
 

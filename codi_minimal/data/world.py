@@ -1,7 +1,5 @@
 """Scenes in all four modalities, for the evaluation only: a training step sees a pair at most (see ``pairs``)."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -31,5 +29,4 @@ class World:
         scene = draw(source, n, generator, torch.arange(len(source.digits)), torch.arange(len(source.spoken)))
         rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
         texts = describe(scene, ATTRIBUTES_OF["text"], rng, kept=kept)
-        renders = {name: render(source, scene, generator) for name, render in RENDERERS.items()}
-        return scene, {"text": texts, **renders}
+        return scene, {"text": texts} | {name: render(source, scene, generator) for name, render in RENDERERS.items()}
