@@ -12,6 +12,7 @@ from torch import Tensor
 
 from codi_minimal.alignment import Wiring, check_wiring
 from codi_minimal.config import from_plain
+from codi_minimal.diffusion import SAMPLERS
 from codi_minimal.inputs import check_number, check_whole
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Recipe:
     additions: tuple[Addition, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or self.sampler not in list(SAMPLERS):  # which need not be hashable
+            raise ValueError(f"recipe {self.name!r}: expected a sampler out of {sorted(SAMPLERS)}; got {self.sampler!r}")
         for name, value in _each(self.steps).items():
             check_whole(f"steps{name}", value, 1)
         for name, value in _each(self.guidance).items():
@@ -138,7 +141,13 @@ class Recipe:
         return [name for names in (*mappings, *seen) for name in names]
 
     def without(self, *names: str) -> Recipe:
-        """The same recipe without some of its additions, which are named by their files."""
+        """The same recipe without some of its additions, which are named by their files.
+
+        Raises:
+            ValueError: on a name that no addition has.
+        """
+        if unknown := set(names) - set(ADDITIONS):
+            raise ValueError(f"expected names of additions out of {', '.join(ADDITIONS)}; got {sorted(unknown)}")
         kept = tuple(a for a in self.additions if addition_name(a) not in names)
         return Recipe(**{**vars(self), "additions": kept})
 

@@ -26,7 +26,7 @@ ALLOWED = {
     **{name: BASE for name in ROOMS},
     "alignment": BASE | ROOMS,
     "modality": BASE | ROOMS | {"alignment"},
-    "recipe": BASE | {"alignment"},
+    "recipe": BASE | {"alignment", "diffusion"},
     "sample": BASE | ROOMS | {"alignment", "modality", "recipe"},
     "codi": BASE | ROOMS | {"alignment", "modality", "recipe", "sample"},
     "": BASE | {"codi"},

@@ -80,6 +80,18 @@ def test_in_the_cascade_a_finished_output_is_seen_by_its_clock_alone():
         torch.testing.assert_close(env.tokens[-1:], clock, rtol=1e-4, atol=1e-5)
 
 
+def test_only_additions_that_exist_can_be_taken_away():
+    assert PAPER.without("stagger") == PAPER
+    with pytest.raises(ValueError, match=r"expected names of additions out of .*stagger.*; got \['staggr'\]"):
+        SHIPPED.without("staggr")
+
+
+@pytest.mark.parametrize("sampler", ["euler", None, ["ddpm"]])
+def test_a_recipe_has_a_sampler_that_exists(sampler):
+    with pytest.raises(ValueError, match=r"recipe 'mine': expected a sampler out of \['ddim', "):
+        Recipe(name="mine", sampler=sampler)
+
+
 # ---- JSON
 
 

@@ -3,11 +3,20 @@
 from codi_minimal.diffusion.guidance import classifier_free_guidance, guided
 from codi_minimal.diffusion.loss import diffusion_loss, target
 from codi_minimal.diffusion.process import posterior, q_sample, to_eps, to_z0, velocity
-from codi_minimal.diffusion.samplers import DDIM, DDPM, DPMSolverPP, Sampler, make_sampler, sample, trailing_timesteps
+from codi_minimal.diffusion.samplers import (
+    DDIM,
+    DDPM,
+    SAMPLERS,
+    DPMSolverPP,
+    Sampler,
+    make_sampler,
+    sample,
+    trailing_timesteps,
+)
 from codi_minimal.diffusion.schedule import Schedule, cosine, linear, posterior_coefficients, scaled_linear, shifted
 
 __all__ = [
-    "DDIM", "DDPM", "DPMSolverPP", "Sampler", "Schedule", "classifier_free_guidance", "cosine", "diffusion_loss",
+    "DDIM", "DDPM", "SAMPLERS", "DPMSolverPP", "Sampler", "Schedule", "classifier_free_guidance", "cosine", "diffusion_loss",
     "guided", "linear", "make_sampler", "posterior", "posterior_coefficients", "q_sample", "sample",
     "scaled_linear", "shifted", "target", "to_eps", "to_z0", "trailing_timesteps", "velocity",
 ]  # fmt: skip
