@@ -14,10 +14,9 @@ from torch import Tensor
 from codi_minimal.data.scenes import FRAMES
 from codi_minimal.fitting import fit_video
 
-from .files import Content, Kind, read
+from .files import Content, read
 from .pictures import as_pixels, check_size, shrink
 
-VIDEO_FILE = Kind("a clip", (".gif", ".mp4"))
 MAX_FRAME = 9_000_000  # pixels: "4K"
 MAX_FRAMES = 240  # in the first second
 FRAME_AREA = 131_072  # pixels that are kept of a frame until it is known which frames are wanted
@@ -28,9 +27,9 @@ Timed = Iterator[tuple[Image.Image, float, float]]  # a frame, and from when to 
 def read_video(path: str | Path) -> Tensor:
     """A clip's first second as the world's video; see `fit_video`.
 
-    The eight frames are those at the middles of eight equal parts of the clip's first second, or of all of it if it is
-    shorter, whatever its frame rate. A frame has at most 9 million pixels; those of the first second have at most 256
-    million together in an MP4, and 64 million in a GIF.
+    The eight frames are those at the middles of eight equal parts of the first second, or of the whole clip if it is
+    shorter. A frame has at most 9 million pixels; those of the first second have at most 256 million together in an
+    MP4, and 64 million in a GIF.
 
     Returns:
         "8 3 32 32" in [0, 1].
@@ -45,7 +44,7 @@ def read_video(path: str | Path) -> Tensor:
         moments = (np.arange(FRAMES) + 0.5) / FRAMES * min(end, 1.0)
         return as_pixels([shown[i] for i in np.searchsorted(starts, moments, side="right") - 1])
 
-    return read(path, VIDEO_FILE, decode, fit_video)
+    return read(path, "a clip", tuple(CONTAINERS), decode, fit_video)
 
 
 def _first_second(frames: Timed, most: int) -> tuple[list[Image.Image], list[float], float]:
@@ -94,10 +93,9 @@ def _mp4_frames(data: bytes) -> Timed:
 
 
 def _upright(image: Image.Image, matrix: Any) -> Image.Image:
-    """The picture, turned or mirrored as a player does, whose display matrix moves (x, y) to (a x + c y, b x + d y).
+    """The picture, turned and mirrored as a player does, by a display matrix: (x, y) goes to (a x + c y, b x + d y).
 
-    Like the players, it ignores where the matrix moves the picture to. A matrix that turns it by anything but a
-    multiple of 90 degrees is ignored.
+    A matrix that turns it by anything but a multiple of 90 degrees is ignored.
     """
     if matrix is None:
         return image

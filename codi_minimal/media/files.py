@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image
 
@@ -13,36 +13,26 @@ MAX_BYTES = 50_000_000
 MAX_READS = 500_000
 
 
-class Kind(NamedTuple):
-    """A kind of file, for messages, and the endings that its files may have, as (".gif", ".mp4")."""
-
-    name: str
-    endings: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.name} ({', '.join(self.endings)})"
-
-
-def read(path: str | Path, kind: Kind, decode: Callable[[bytes], Any], fit: Callable[[Any], Any]) -> Any:
+def read(path: str | Path, kind: str, endings: tuple[str, ...], decode: Callable, fit: Callable) -> Any:
     """`fit(decode(content))` of a file.
 
     Args:
-        path: a file with one of the endings of its kind.
-        kind: what the file should be.
-        decode: may raise anything; an ImportError is passed on.
-        fit: raises a ValueError if the content is not usable.
+        path: a file with one of the endings.
+        kind: what the file should be, for messages; and its endings, as (".gif", ".mp4").
+        decode: bytes → content. It may raise anything; an ImportError is passed on.
+        fit: content → result. It raises a ValueError if the content is not usable.
     Raises:
         ValueError: that names the file: there is none; it has another ending, no bytes or more than `MAX_BYTES`; it
             cannot be decoded; `fit` refuses the content.
     """
     path = Path(path)
+    ending, expected = path.suffix.lower(), f"{path}: expected {kind} ({', '.join(endings)})"
     if not path.is_file():
-        raise ValueError(f"{path}: expected {kind}, got {'a folder' if path.is_dir() else 'no such file'}")
-    if path.suffix.lower() not in kind.endings:
-        raise ValueError(f"{path}: expected {kind}, got the ending {path.suffix.lower()!r}")
-    size = path.stat().st_size
-    if not 0 < size <= MAX_BYTES:
-        raise ValueError(f"{path}: expected {kind} of 1 to {MAX_BYTES:,} bytes, got {size:,}")
+        raise ValueError(f"{expected}, got {'a folder' if path.is_dir() else 'no such file'}")
+    if ending not in endings:
+        raise ValueError(f"{expected}, got the ending {ending!r}")
+    if not 0 < (size := path.stat().st_size) <= MAX_BYTES:
+        raise ValueError(f"{expected} of 1 to {MAX_BYTES:,} bytes, got {size:,}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -52,7 +42,7 @@ def read(path: str | Path, kind: Kind, decode: Callable[[bytes], Any], fit: Call
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError and their own
         reason = (str(error) or type(error).__name__).splitlines()[0]
         reason = re.sub(r"\W*<([\w.]+ object at|none)\b[^>]*>'?", "", reason)  # the name that decoders give our bytes
-        raise ValueError(f"{path}: expected {kind}, got one that cannot be read ({reason})") from error
+        raise ValueError(f"{expected}, got one that cannot be read ({reason})") from error
     try:
         return fit(content)
     except ValueError as error:
@@ -60,7 +50,7 @@ def read(path: str | Path, kind: Kind, decode: Callable[[bytes], Any], fit: Call
 
 
 class Content(io.BytesIO):
-    """A file's bytes for Pillow, which may read them in at most `MAX_READS` pieces.
+    """A file's bytes for Pillow, which may read them in at most `MAX_READS` pieces; ValueError on more.
 
     Pillow parses PNG, JPEG and GIF in Python, one small piece after the other. A file of 50 MB can hold 50 million
     pieces, and takes half a minute then. Ordinary files of that size hold less than `MAX_READS`.
@@ -69,7 +59,6 @@ class Content(io.BytesIO):
     reads = 0
 
     def read(self, size: int | None = -1) -> bytes:
-        """The next bytes; ValueError if there were too many reads."""
         self.reads += 1
         if self.reads > MAX_READS:
             raise ValueError(f"it consists of more than {MAX_READS:,} pieces")
@@ -83,10 +72,10 @@ def read_text(path: str | Path) -> str:
         ValueError: if the file cannot be read, or if it holds only white space.
     """
     # Windows writes a mark before the first word
-    return read(path, Kind("a UTF-8 text file", (".txt",)), lambda data: data.decode("utf-8-sig"), _words)
+    return read(path, "a UTF-8 text file", (".txt",), lambda data: data.decode("utf-8-sig"), _words)
 
 
 def _words(text: str) -> str:
-    if not (words := text.split()):
+    if not text.split():
         raise ValueError("expected a caption, got only white space")
-    return " ".join(words)
+    return " ".join(text.split())

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from codi_minimal.fitting import fit_image
 
-from .files import Content, Kind, read
+from .files import Content, read
 
-IMAGE_FILE = Kind("a picture", (".png", ".jpg", ".jpeg", ".webp", ".bmp"))
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows many more, and starts a program of its own for PostScript
 MAX_PIXELS = 51_000_000  # in the header: a phone's 50 megapixels
 MAX_DECODED = 13_000_000  # in memory
@@ -34,7 +34,7 @@ def read_image(path: str | Path) -> Tensor:
     Raises:
         ValueError: if the file cannot be read, is too large, or shows nothing.
     """
-    return read(path, IMAGE_FILE, lambda data: as_pixels([_decode(data)])[0], fit_image)
+    return read(path, "a picture", ENDINGS, lambda data: as_pixels([_decode(data)])[0], fit_image)
 
 
 def _decode(data: bytes) -> Image.Image:
@@ -58,10 +58,7 @@ def check_size(size: tuple[int, int], most: int) -> None:
 
 
 def shrink(image: Image.Image, area: int) -> Image.Image:
-    """The picture, averaged over squares of pixels so that it has at most `area` pixels.
-
-    A smaller picture is returned as it is.
-    """
+    """The picture, averaged over squares of pixels so that it has at most `area` pixels; a small one as it is."""
     factor = _excess(image.size, area)
     if factor == 1:
         return image

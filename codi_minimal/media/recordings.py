@@ -4,7 +4,6 @@ import io
 import struct
 from pathlib import Path
 
-import numpy as np
 import soundfile
 import torch
 from torch import Tensor
@@ -12,9 +11,9 @@ from torch import Tensor
 from codi_minimal.data.rows import MAX_SECONDS, VOICES
 from codi_minimal.fitting import fit_audio
 
-from .files import Kind, read
+from .files import read
 
-AUDIO_FILE = Kind("a recording", (".wav", ".flac", ".ogg", ".mp3"))
+ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"\xff")  # how files of these formats begin
 MAX_CHANNELS, MAX_SAMPLES = 8, 24_000_000
 
@@ -30,36 +29,27 @@ def read_audio(path: str | Path) -> Tensor:
     Raises:
         ValueError: if the file cannot be read, is too long, or holds no voice.
     """
-    return read(path, AUDIO_FILE, _decode, lambda decoded: fit_audio(*decoded))
+    return read(path, "a recording", ENDINGS, _decode, lambda decoded: fit_audio(*decoded))
 
 
 def _decode(data: bytes) -> tuple[Tensor, int]:
+    """All samples of a recording, as one channel, and its rate."""
     if not data.startswith(MAGIC):
         raise ValueError("Format not recognised.")
-    with _Stream(io.BytesIO(_closed(data))) as sound:
-        return _mono(torch.from_numpy(_samples(sound))), sound.samplerate
-
-
-class _Stream(soundfile.SoundFile):
-    """A recording that is read once from its start, to the end of its samples and not to the count in its header."""
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _samples(sound: soundfile.SoundFile) -> np.ndarray:
-    """All samples, "n c". A header's count is not used: it is missing in a file that was written to a pipe."""
-    if sound.format not in VOICES:
-        raise ValueError(f"{sound.format} is none of {', '.join(VOICES)}")
-    if sound.channels > MAX_CHANNELS:
-        raise ValueError(f"{sound.channels} channels are more than {MAX_CHANNELS}")
-    most = min(MAX_SECONDS * sound.samplerate, MAX_SAMPLES // sound.channels)
-    wave = sound.read(most + 1, dtype="float32", always_2d=True)
-    if not len(wave):
-        raise ValueError("it holds no sound")
-    if len(wave) > most:
-        raise ValueError(f"it holds more than {MAX_SECONDS} s or {MAX_SAMPLES:,} samples")
-    return wave
+    with soundfile.SoundFile(io.BytesIO(_closed(data))) as sound:
+        if sound.format not in VOICES:
+            raise ValueError(f"{sound.format} is none of {', '.join(VOICES)}")
+        if sound.channels > MAX_CHANNELS:
+            raise ValueError(f"{sound.channels} channels are more than {MAX_CHANNELS}")
+        # what is not seekable is read to its end; the header of a file that was written to a pipe lacks the count
+        sound.seekable = lambda: False
+        most = min(MAX_SECONDS * sound.samplerate, MAX_SAMPLES // sound.channels)
+        wave = torch.from_numpy(sound.read(most + 1, dtype="float32", always_2d=True))
+        if not len(wave):
+            raise ValueError("it holds no sound")
+        if len(wave) > most:
+            raise ValueError(f"it holds more than {MAX_SECONDS} s or {MAX_SAMPLES:,} samples")
+        return _mono(wave), sound.samplerate
 
 
 def _closed(data: bytes) -> bytes:
