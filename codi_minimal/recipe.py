@@ -114,7 +114,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.sampler not in list(SAMPLERS):  # which need not be hashable
-            raise ValueError(f"recipe {self.name!r}: expected a sampler out of {sorted(SAMPLERS)}; got {self.sampler!r}")
+            expected = f"expected a sampler out of {sorted(SAMPLERS)}"
+            raise ValueError(f"recipe {self.name!r}: {expected}; got {self.sampler!r}")
         for name, value in _each(self.steps).items():
             check_whole(f"steps{name}", value, 1)
         for name, value in _each(self.guidance).items():

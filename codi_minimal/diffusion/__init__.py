@@ -16,7 +16,7 @@ from codi_minimal.diffusion.samplers import (
 from codi_minimal.diffusion.schedule import Schedule, cosine, linear, posterior_coefficients, scaled_linear, shifted
 
 __all__ = [
-    "DDIM", "DDPM", "SAMPLERS", "DPMSolverPP", "Sampler", "Schedule", "classifier_free_guidance", "cosine", "diffusion_loss",
-    "guided", "linear", "make_sampler", "posterior", "posterior_coefficients", "q_sample", "sample",
+    "DDIM", "DDPM", "SAMPLERS", "DPMSolverPP", "Sampler", "Schedule", "classifier_free_guidance", "cosine",
+    "diffusion_loss", "guided", "linear", "make_sampler", "posterior", "posterior_coefficients", "q_sample", "sample",
     "scaled_linear", "shifted", "target", "to_eps", "to_z0", "trailing_timesteps", "velocity",
 ]  # fmt: skip
