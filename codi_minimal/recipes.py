@@ -15,7 +15,7 @@ from codi_minimal.recipe import PAPER, Recipe
 GUIDANCE = {"text": 2.5, "image": 1.6, "audio": 1.6, "video": 2.7}
 STEPS = {"text": 15, "image": 15, "audio": 15, "video": 8}
 
-# Streams start one after the other, and a finished one is a prompt for the next: the most coherent outputs.
+# Streams start one after the other, and a finished one is a prompt for the next.
 SHIPPED = Recipe(
     name="shipped",
     sampler="dpm-solver++",

@@ -1,7 +1,7 @@
 """Ours: a stream that is finished before others becomes a prompt for them.
 
 Source: our own. A finished output can be read by its prompt encoder, which is more certain than V.
-Buys: `python -m codi_minimal experiment additions` (docs/ablation.md): colour and digit, image–video.
+Buys: `python -m codi_minimal experiment additions` (docs/experiments.md): colour and digit, image–video.
 Without it: remove this file and its line in `recipes.py`; a finished stream stays a stream, at t = 0.
 """
 

@@ -1,7 +1,7 @@
 """Ours: a stream is guided more strongly where it has an environment.
 
 Source: our own. The environment is a weaker condition than C, and needs a larger guidance scale.
-Buys: `python -m codi_minimal experiment additions` (docs/ablation.md): outputs agree more often.
+Buys: `python -m codi_minimal experiment additions` (docs/experiments.md): outputs agree more often.
 Without it: remove this file and its line in `recipes.py`; the guidance of the recipe holds everywhere.
 """
 

@@ -1,7 +1,7 @@
 """Ours: guidance starts after the first steps.
 
 Source: guidance in an interval of noise levels, Kynkäänniemi et al. 2024.
-Buys: `python -m codi_minimal experiment additions` (docs/ablation.md): less ink, more colours.
+Buys: `python -m codi_minimal experiment additions` (docs/experiments.md): less ink, more colours.
 Without it: remove this file and its line in `recipes.py`; all steps are guided.
 """
 
