@@ -1,4 +1,4 @@
-"""Stage 1: each autoencoder by itself, and the vocoder. Single modalities, no pairs."""
+"""Stage 1: each autoencoder by itself, and the vocoder. They see one modality at a time, and no pairs."""
 
 from functools import partial
 
@@ -12,21 +12,20 @@ from codi_minimal.training.run import Run, randn
 
 
 def draw(run: Run, name: str, n: int, generator: torch.Generator):
-    """n samples of a modality for its autoencoder, on the device where they are tensors."""
+    """n samples of a modality; tensors are on the run's device."""
     x = unpaired(run.source, name, n, generator)
     return x.to(run.device) if isinstance(x, Tensor) else x
 
 
 def draw_stills(run: Run, n: int, generator: torch.Generator) -> Tensor:
-    """Images and, as many, frames of videos: the image VAE serves both."""
+    """Images, and about as many frames of videos: the image VAE encodes both."""
     frames = rearrange(draw(run, "video", max(1, n // 16), generator), "b f c h w -> (b f) c h w")
     return torch.cat([draw(run, "image", max(1, n - len(frames)), generator), frames])
 
 
 def train_autoencoder(run: Run, name: str, draw_batch=None) -> None:
-    """Train (E_m, D_m) of one modality on its −ELBO, then measure the scale of its latents."""
-    stage = f"autoencoder-{name}"
-    ae = run.model.modalities[name].autoencoder
+    """Trains (E_m, D_m) of one modality on its −ELBO, then measures the scale of its latents."""
+    stage, ae = f"autoencoder-{name}", run.model.modalities[name].autoencoder
     draw_batch = draw_batch or partial(draw, name=name)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -41,16 +40,13 @@ def train_autoencoder(run: Run, name: str, draw_batch=None) -> None:
 
 
 def train_vocoder(run: Run) -> None:
-    """Train the vocoder to undo the mel spectrogram, of recordings and of what the audio VAE makes of them."""
+    """Trains the vocoder to invert mel spectrograms, those of recordings and those that the audio VAE decodes."""
     ae = run.model.modalities["audio"].autoencoder
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         x = draw(run, "audio", run.stage("vocoder").batch, generator)
-        with torch.no_grad():
-            mel = ae.mel(x)
-            # half of the time what it will be given: the decoder's spectrograms, which are a little too smooth
-            if i % 2:
-                mel = ae.decode_mel(ae.encode(x))
+        with torch.no_grad():  # when sampling it gets the decoder's spectrograms, which are a little too smooth
+            mel = ae.decode_mel(ae.encode(x)) if i % 2 else ae.mel(x)
         return vocoder_loss(x, ae.vocoder(mel))
 
     run.fit("vocoder", ae.vocoder, step)

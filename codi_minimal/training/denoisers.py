@@ -1,7 +1,7 @@
 """Stage 3: each denoiser by itself on L_D, conditioned on text and on its own modality (CoDi sect. 3.3)."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -9,54 +9,43 @@ from torch import Tensor
 from codi_minimal.alignment import environment_modules
 from codi_minimal.data import WRITTEN
 from codi_minimal.diffusion import diffusion_loss, shifted
-from codi_minimal.training.cache import Cache, CaptionTable, build_cache
+from codi_minimal.training.cache import build_cache, tabulated
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.run import Run
 
-TURNS = ("image", "video", "audio", "video")  # whose captions ε_text is trained on: clips have the most to be said of
-
-
-Step = Callable[[int, torch.Generator], dict[str, Tensor]]
+# ε_text learns the captions of these modalities in turn; those of clips state the most. Others are paired with text
+TURNS = {"text": ("image", "video", "audio", "video")}
 
 
 def loss_at_random_t(
     run: Run, stage: str, name: str, net: Callable[..., Tensor], z0: Tensor, cond: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """L_D of modality `name` at t in 0 … T−1, uniform but for the stage's shift."""
+    """L_D of modality `name` at t in 0 … T−1, uniform except for the stage's shift."""
     u = shifted(torch.rand(len(z0), generator=generator), run.stage(stage).shift)
     t = (run.config.model.T * u).long().to(run.device)
     eps = run.model.modalities[name].noise(len(z0), generator).to(run.device)
     return diffusion_loss(net, z0, t, eps, run.model.schedule, cond=cond, prediction=run.config.model.prediction)
 
 
-def denoiser_step(run: Run, stage: str, name: str) -> Step:
-    """A step of ε_name on L_D, on pairs of text and `name`, no other stream in sight."""
-    return _on_pairs(run, stage, name, (name,), lambda cache, idx, rng: cache.latents[name][idx].to(run.device))
+def denoiser_step(run: Run, stage: str, name: str) -> Callable[[int, torch.Generator], dict[str, Tensor]]:
+    """A step of ε_name on L_D, on pairs with text, without any environment.
 
-
-def text_denoiser_step(run: Run, stage: str, name: str) -> Step:
-    """A step of ε_text on L_D, on pairs of text with others in turn; captions are both targets and prompts."""
-    encode = CaptionTable(run.model.modalities[name].encode)
-    return _on_pairs(run, stage, name, TURNS, lambda cache, idx, rng: encode(cache.captions(idx, rng, WRITTEN)))
-
-
-def _on_pairs(
-    run: Run, stage: str, name: str, turns: Sequence[str], target: Callable[[Cache, Tensor, random.Random], Tensor]
-) -> Step:
-    """Steps on pairs of text with `turns`; `target`: the z_0 of samples of a pair's cache.
-
-    The second caption is there for mixtures of more than two prompts, where what only one of them says is faint.
+    The latents are those of the other modality of the pair if it is `name`, else those of new captions.
     """
-    cfg, c_text = run.config.train, CaptionTable(run.model.modalities["text"].prompt)
+    cfg, turns, modalities = run.config.train, TURNS.get(name, (name,)), run.model.modalities
     caches = {other: build_cache(run, ("text", other)) for other in sorted(set(turns))}
-    batch, net = run.stage(stage).batch, run.compiled(run.model.modalities[name].denoiser)
+    c_text, net = tabulated(modalities["text"].prompt), modalities[name].denoiser
+    encode = None if name in caches else tabulated(modalities[name].encode)
+    net, batch = torch.compile(net) if cfg.compile and run.device.type == "cuda" else net, run.stage(stage).batch
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng, other = random.Random(generator.initial_seed()), turns[i % len(turns)]
         cache = caches[other]
-        idx = torch.randint(len(cache), (batch,), generator=generator)
-        z0, shown = target(cache, idx, rng), cache.prompts[other][idx].to(run.device)
-        true = [c_text(cache.captions(idx, rng)), shown, c_text(cache.captions(idx, rng))]
+        idx = torch.randint(len(cache.drawn), (batch,), generator=generator)
+        z0 = encode(cache.drawn.captions(rng, idx, WRITTEN)) if encode else cache.latents[name][idx].to(run.device)
+        shown = cache.prompts[other][idx].to(run.device)
+        # the second caption makes mixtures of three; what one prompt alone says is weaker in them
+        true = [c_text(cache.drawn.captions(rng, idx)), shown, c_text(cache.drawn.captions(rng, idx))]
         foreign = distractors(name, batch, rng)
         extra = None if foreign is None else c_text(foreign)
         cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
@@ -65,11 +54,9 @@ def _on_pairs(
     return step
 
 
-def train_denoiser(
-    run: Run, name: str, start_from: str | None = None, alone: Callable[[Run, str, str], Step] = denoiser_step
-) -> None:
-    """Train ε_name by the steps of `alone`; `start_from`: a trained denoiser whose weights it takes over at first."""
+def train_denoiser(run: Run, name: str, start_from: str | None = None) -> None:
+    """Trains ε_name; `start_from`: the modality whose trained denoiser gives it its first weights."""
     stage, denoiser = f"denoiser-{name}", run.model.modalities[name].denoiser
     if start_from is not None and run.further is None:
         denoiser.start_from(run.model.modalities[start_from].denoiser)
-    run.fit(stage, denoiser, alone(run, stage, name), frozen=environment_modules(denoiser))
+    run.fit(stage, denoiser, denoiser_step(run, stage, name), frozen=environment_modules(denoiser))

@@ -12,10 +12,10 @@ from codi_minimal.training.run import Run
 
 
 def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[str]]]:
-    """Text alone: n captions, and for each of them two that together say the same.
+    """n captions, and two lists of n captions that together state the same.
 
-    "a red seven sliding left" has the parts "something red" and "a seven that moves left"; a caption that says one
-    thing only has two paraphrases of itself.
+    The parts of "a red seven sliding left" may be "something red" and "a seven that moves left". A caption of a single
+    attribute has two paraphrases of itself as its parts.
     """
     wholes, parts = [], [[], []]
     for _ in range(n):
@@ -29,25 +29,24 @@ def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[s
 
 
 def same_meaning(captions: Sequence[str]) -> Tensor:
-    """Which captions of a batch say the same, in whatever words: positives (b, b) of a contrastive loss."""
+    """Which captions of a batch mean the same, in whatever words: positives (b, b) of a contrastive loss."""
     return repeated([meaning(text) for text in captions])
 
 
 def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
-    """Align C_name to C_text on pairs of text and `name`; only the first, text+image, also trains C_text.
+    """Aligns C_name to C_text on pairs of text and `name`. Only the first bridge also trains C_text.
 
-    `start_from`: the modality whose trained encoder it takes over what fits of. Further from a checkpoint C_text stays
-    as it is, for all others have learned to read it, and the encoder goes on from its own weights.
+    While C_text is trained, captions alone teach it that meanings add up, and the words that images never show. From a
+    checkpoint C_text stays as it is, because all other modules read it, and C_name goes on from its own weights.
 
-    While C_text is trained, text alone teaches it that meanings add up, and the words that images never show.
+    `start_from`: the modality whose trained encoder gives C_name its first weights where they fit.
     """
-    stage = f"prompts-text-{name}"
-    bridges = (s for s in run.config.train.stages if s.startswith("prompts-"))
-    first = run.further is None and stage == next(bridges)
-    c_text, c_other = run.model.modalities["text"].prompt, run.model.modalities[name].prompt
+    stage, modalities, additions = f"prompts-text-{name}", run.model.modalities, run.model.recipe.additions
+    first = run.further is None and stage == next(s for s in run.config.train.stages if s.startswith("prompts-"))
+    c_text, c_other = modalities["text"].prompt, modalities[name].prompt
     if start_from is not None and run.further is None:
-        c_other.start_from(run.model.modalities[start_from].prompt)
-    for addition in run.model.recipe.additions:
+        c_other.start_from(modalities[start_from].prompt)
+    for addition in additions:
         addition.before_bridging(run.model, name)
     temperature = Temperature().to(run.device)
     pairs, batch = Pairs(run.source, ("text", name)), run.stage(stage).batch
@@ -61,10 +60,8 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         losses = {"loss": clip_loss(c_text(captions), other, temperature(), same_meaning(captions).to(run.device))}
         if first:
             wholes, parts = wholes_and_parts(batch, rng)
-            positives = same_meaning(wholes).to(run.device)
-            losses["composition"] = composition_loss(
-                c_text(wholes), [c_text(p) for p in parts], temperature(), positives
-            )
+            positives, whole = same_meaning(wholes).to(run.device), c_text(wholes)
+            losses["composition"] = composition_loss(whole, [c_text(p) for p in parts], temperature(), positives)
             losses["loss"] = losses["loss"] + losses["composition"]
         return losses
 
@@ -74,5 +71,5 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         drawn = pairs.draw(512, generator)
         own = c_other(drawn.render(name, generator=generator).to(run.device))
         text = c_text(drawn.captions(random.Random(generator.initial_seed())))
-        for addition in run.model.recipe.additions:
+        for addition in additions:
             addition.after_bridging(run.model, name, own, text, paraphrases() if first else None)

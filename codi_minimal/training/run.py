@@ -14,16 +14,17 @@ from codi_minimal.config import Config
 from codi_minimal.config import Stage as StageConfig
 from codi_minimal.data import Source
 from codi_minimal.training.fit import fit
-from codi_minimal.training.record import FitResult
+from codi_minimal.training.state import FitResult
 
 
 @dataclass
 class Run:
-    """A model in training, its data, and the folder that all of it is kept in.
+    """A model in training, its data, and the folder of all its files.
 
-    `further`: the finished checkpoint whose weights the model came with, "" for the one that ships; None: it starts
-    from nothing. `start`: the fingerprint of these weights; "" if they are the ones that the seed draws. `done`: the
-    stages that are finished.
+    Args:
+        watch: watch(stage, steps done) is called before each stage, and `looks` times while it trains.
+        further: the finished checkpoint that the weights come from, "" for the one that ships; None: from nothing.
+        start: the fingerprint of these weights; "" if the seed draws them. done: results of the finished stages.
     """
 
     model: CoDi
@@ -31,7 +32,7 @@ class Run:
     folder: Path
     seed: int = 0
     progress: bool = True
-    watch: Callable[[str, int], None] | None = None  # (stage, steps done): before each stage, and a few times in it
+    watch: Callable[[str, int], None] | None = None
     looks: int = 4
     further: str | None = None
     start: str = ""
@@ -50,29 +51,18 @@ class Run:
         return self.config.train.stages[name]
 
     def generator(self, name: str) -> torch.Generator:
-        """For what a stage draws once, before its first step; the same at each start."""
+        """A generator for what a stage draws once, outside its steps; it is the same each time the run is started."""
         return torch.Generator().manual_seed((self.seed * 1009 + sum(map(ord, name))) % 2**63)
 
     def depends(self, name: str) -> dict[str, Any]:
-        """What the result of a stage depends on: data, sizes, training settings, and the weights before it.
-
-        These are named by the model's `start` and by the fingerprints of the stages that were finished before.
-        """
+        """What a stage's result depends on: data, sizes, settings, first weights, and the finished stages before it."""
         config = asdict(self.config)
         stages = config["train"].pop("stages")
         before = list(stages)[: list(stages).index(name)]
-        parts = {
-            "model": config["model"],
-            "train": config["train"],
-            "stage": stages[name],
-            "after": {stage: self.done[stage].weights for stage in before if stage in self.done},
-        }
+        after = {stage: self.done[stage].weights for stage in before if stage in self.done}
+        parts = {"model": config["model"], "train": config["train"], "stage": stages[name], "after": after}
         settings = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
         return {"data": self.source.identity, "start": self.start, **settings}
-
-    def compiled(self, module: nn.Module) -> nn.Module:
-        """The module, compiled where the preset asks for it and there is a GPU to compile for."""
-        return torch.compile(module) if self.config.train.compile and self.device.type == "cuda" else module
 
     def fit(
         self,
@@ -81,16 +71,15 @@ class Run:
         step: Callable[[int, torch.Generator], dict[str, Tensor]],
         frozen: Iterable[nn.Module] = (),
     ) -> FitResult:
-        """Train `modules` less `frozen`, and nothing else, by `step`; resumes, or loads what is done.
+        """Trains `modules` less `frozen`, and nothing else; resumes what was interrupted, and loads what is done.
 
         Raises:
             ValueError: the data is not the training split that the config's `split_seed` fixes.
         """
-        source, split_seed = self.source, self.config.train.split_seed
-        if (source.split, source.split_seed) != ("train", split_seed):  # else validation samples would be trained on
+        source, stage, train = self.source, self.stage(name), self.config.train
+        if (source.split, source.split_seed) != ("train", train.split_seed):  # it may hold samples of validation
             came = f"{source.split} with {source.split_seed}"
-            raise ValueError(f"expected data of the split train with split_seed {split_seed}, got {came}")
-        stage, train = self.stage(name), self.config.train
+            raise ValueError(f"expected data of the split train with split_seed {train.split_seed}, got {came}")
         self.model.requires_grad_(False).eval()
         if self.watch:
             self.watch(name, 0)
@@ -98,26 +87,16 @@ class Run:
         for module in frozen:
             module.requires_grad_(False).eval()
         try:
-            self.done[name] = fit(
-                modules,
-                step,
-                steps=stage.steps,
-                lr=stage.lr,
-                folder=self.folder,
-                name=name,
-                ema=train.ema,
-                seed=self.seed,
-                autocast=train.autocast,
-                progress=self.progress,
-                samples=self.watch and partial(self.watch, name),
-                sample_every=max(1, stage.steps // self.looks),
-                depends=self.depends(name),
-            )
+            how = {"seed": self.seed, "ema": train.ema, "autocast": train.autocast, "progress": self.progress}
+            if self.watch:
+                how |= {"samples": partial(self.watch, name), "sample_every": max(1, stage.steps // self.looks)}
+            how |= {"steps": stage.steps, "lr": stage.lr, "folder": self.folder, "depends": self.depends(name)}
+            self.done[name] = fit(modules, step, name=name, **how)
             return self.done[name]
         finally:
             self.model.requires_grad_(False).eval()
 
 
 def randn(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
-    """Noise of the generator's device, the CPU's, wherever it is needed: the same run on every device."""
+    """Noise on `device`, drawn on the CPU where generators live, so that every device gets the same numbers."""
     return torch.randn(shape, generator=generator).to(device)

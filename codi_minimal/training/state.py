@@ -1,93 +1,114 @@
-"""A run in progress on disk: all that the next step depends on, in one safetensors file."""
+"""What the files of a stage hold: the settings of its run, its result so far, and all that its next step needs."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import asdict, field
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from codi_minimal.checkpoint import copy_named, digest, parse_json, read_tensors, write_tensors
+from codi_minimal.config import checked, from_plain
 
-MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's names for its averages of the gradient and of its square
+ADVICE = "remove it, or choose another folder"
+
+
+@checked
+class FitResult:
+    """What a run came to: steps done, the seconds that they took in all, and the losses of the last log line.
+
+    `weights`: the fingerprint of the finished weights and buffers; empty while the run is in progress.
+    """
+
+    steps: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0)]
+    losses: dict[str, Annotated[float, Field(allow_inf_nan=True)]]  # only "loss" itself must be finite
+    weights: str = field(default="", repr=False)
+
+
+def to_record(run: Mapping[str, Any], result: FitResult) -> dict[str, Any]:
+    """The settings of a run and its result, as one JSON object."""
+    return {"run": dict(run), **asdict(result)}
+
+
+def from_record(record: Mapping[str, Any], run: Mapping[str, Any], path: Path) -> FitResult:
+    """The result in a record that was read from `path`.
+
+    Raises:
+        ValueError: the record is of a run with other settings than `run`, of an older version, or damaged.
+    """
+    run, had = json.loads(json.dumps(run)), record.get("run")  # JSON turns tuples into lists
+    if not isinstance(had, dict):
+        raise ValueError(f"expected the settings of its run in {path}, got none: it is of an older version; {ADVICE}")
+    for key in {**run, **had}:
+        if had.get(key) != run.get(key):
+            came = f"{run.get(key)!r}; got {had.get(key)!r}"
+            raise ValueError(f"expected {path} to be of a run with {key} {came}: {ADVICE}")
+    result = from_plain(FitResult, {key: value for key, value in record.items() if key != "run"}, str(path))
+    whole = result.steps == run["steps"] and math.isfinite(result.losses.get("loss", math.nan))
+    if result.steps > run["steps"] or (result.weights and not whole):
+        raise ValueError(f"expected a result of {run['steps']} steps in {path}; got {result}: {ADVICE}")
+    return result
 
 
 def save_state(
     path: Path,
-    meta: dict,
+    record: dict[str, Any],
     parts: Mapping[str, Mapping[str, Tensor]],
     optimizer: torch.optim.AdamW,
     totals: Mapping[str, Tensor],
 ) -> None:
-    """Writes meta (JSON, in the file's header), the parts, the optimizer's state, the log's totals, and a digest.
+    """Writes a run in progress as one safetensors file, atomically, with a digest of all that is in it.
 
     Args:
-        path: the file, written atomically.
-        meta: step, seconds and whatever else JSON can hold.
-        parts: "weights", "buffers", "ema" -> name -> tensor; the optimizer holds "weights", in their order.
-        optimizer: its state is one dict of tensors a weight.
+        record: what `to_record` made; it is kept in the file's header.
+        parts: "weights", "buffers", "ema" -> name -> tensor; the optimizer holds "weights".
         totals: the log's sums since its last line.
     """
-    adam = {
-        f"{key}/{name}": value
-        for name, weight in parts["weights"].items()
-        for key, value in optimizer.state.get(weight, {}).items()
-    }
-    groups = {**parts, "adam": adam, "totals": totals}
-    tensors, text = _grouped(groups), json.dumps(meta)
+    tensors, text = _tensors({**parts, "totals": totals}, optimizer), json.dumps(record)
     write_tensors(path, tensors, {"meta": text, "digest": _digest(tensors, text)})
 
 
-def load_meta(path: Path) -> tuple[dict, dict[str, Tensor]]:
-    """Reads a state's meta, and its tensors for `load_tensors`.
+def load_state(
+    path: Path, run: Mapping[str, Any], parts: Mapping[str, Mapping[str, Tensor]], optimizer: torch.optim.AdamW
+) -> tuple[FitResult, dict[str, Tensor]]:
+    """Copies what `save_state` wrote into `parts` and the optimizer, in place; returns the result and the log's totals.
+
+    Every tensor keeps the memory layout of the one that it replaces, and each moment of the optimizer gets that of its
+    weight. AdamW's fused kernels rely on it: on the CPU they walk through the memory of a weight and of its moments
+    side by side, whatever the strides; on a GPU they refuse weights, gradients and moments whose strides differ.
 
     Raises:
-        ValueError: the file is broken, or not what `save_state` has written.
+        ValueError: the file is damaged, of an older version, or of a run with other settings or modules.
     """
     tensors, metadata = read_tensors(path)
     if not {"meta", "digest"} <= set(metadata):
         raise ValueError(f"expected a training state; {path} is none, or of an older version: remove it")
     if _digest(tensors, metadata["meta"]) != metadata["digest"]:
         raise ValueError(f"expected a training state as it was saved; {path} is damaged: remove it")
-    return parse_json(metadata["meta"], path), tensors
+    result = from_record(parse_json(metadata["meta"], path), run, path)
+    totals = {key.removeprefix("totals:"): tensors.pop(key) for key in list(tensors) if key.startswith("totals:")}
+    for name, weight in parts["weights"].items():
+        if f"adam:step/{name}" in tensors:  # a weight without a gradient has no moments
+            moments = {key: torch.zeros_like(weight) for key in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[weight] = {"step": torch.zeros((), device=weight.device), **moments}
+    copy_named(_tensors(parts, optimizer), tensors, f"the run in {path}")
+    return result, totals
 
 
-def load_tensors(
-    path: Path,
-    tensors: Mapping[str, Tensor],
-    parts: Mapping[str, Mapping[str, Tensor]],
-    optimizer: torch.optim.AdamW,
-) -> dict[str, Tensor]:
-    """Puts what `save_state` saved back in its place, in place; returns the log's totals.
-
-    Every tensor gets the memory layout of what it replaces, the optimizer's moments that of their weights. AdamW's
-    fused kernels rely on it: on the CPU they walk through the memory of a weight and of its moments side by side,
-    whatever the strides; on a GPU they refuse weights, gradients and moments whose strides differ.
-
-    Raises:
-        ValueError: the state in `path` is of other modules; names are listed.
-    """
-    totals = {key.removeprefix("totals:"): value for key, value in tensors.items() if key.startswith("totals:")}
-    saved = {key: value for key, value in tensors.items() if not key.startswith("totals:")}
-    stepped = {name: w for name, w in parts["weights"].items() if f"adam:step/{name}" in saved}  # had a gradient
-    states = {
-        name: {"step": torch.zeros(())} | {moment: torch.zeros_like(weight) for moment in MOMENTS}
-        for name, weight in stepped.items()
-    }
+def _tensors(parts: Mapping[str, Mapping[str, Tensor]], optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
+    """All tensors of the parts and of the optimizer, by "part:name"."""
+    states = {name: optimizer.state.get(weight, {}) for name, weight in parts["weights"].items()}
     adam = {f"{key}/{name}": value for name, state in states.items() for key, value in state.items()}
-    copy_named(_grouped({**parts, "adam": adam}), saved, f"the run in {path}")
-    state = {i: states[name] for i, name in enumerate(parts["weights"]) if name in states}
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return totals
+    return {f"{part}:{name}": x for part, named in {**parts, "adam": adam}.items() for name, x in named.items()}
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
-    """One digest of the tensors and of the text, as one more tensor of bytes."""
+    """One digest of the tensors and of the text, which counts as one more tensor of bytes."""
     return digest({**tensors, "meta": torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)})
-
-
-def _grouped(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Groups of tensors as one, by "group:name"."""
-    return {f"{group}:{name}": tensor for group, part in groups.items() for name, tensor in part.items()}

@@ -15,6 +15,7 @@ from codi_minimal.config import Config, Stage, preset
 from codi_minimal.data import COLOURS, DIGITS, caption, parse
 from codi_minimal.diffusion import Schedule
 from codi_minimal.ours.reading import Reading
+from codi_minimal.training.cache import Cache
 
 N = 30  # samples: ten digits in three colours
 D, CLOCK, SUMMARY = 3, 16, 2
@@ -146,25 +147,20 @@ class Modality(nn.Module):
         return torch.stack([torch.zeros(b), torch.randn(b, generator=generator)], dim=-1).double()
 
 
-@dataclass(frozen=True)
-class Cache:
-    """All N samples of a pair, in their order."""
-
-    pairing: tuple[str, str]
-    latents: dict[str, Tensor]
-    prompts: dict[str, Tensor]
+class Drawn:
+    """All N samples of a pair, in their order; as `data.Drawn`."""
 
     def __len__(self) -> int:
-        return len(next(iter(self.prompts.values())))
+        return N
 
-    def captions(self, idx: Tensor, rng: random.Random, kept: object = None) -> list[str]:
+    def captions(self, rng: random.Random, idx: Tensor, kept: object = None) -> list[str]:
         return [say(int(i), rng) for i in idx]
 
 
 def build_cache(run: object, pairing: Sequence[str]) -> Cache:
     """As `training.cache.build_cache`."""
     others, all_ = [m for m in pairing if m != "text"], torch.arange(N)
-    return Cache(tuple(pairing), {m: latents(all_) for m in others}, {m: embedding(all_) for m in others})
+    return Cache(Drawn(), {m: latents(all_) for m in others}, {m: embedding(all_) for m in others})
 
 
 class Pairs:
@@ -199,9 +195,6 @@ class Run:
 
     def generator(self, name: str) -> torch.Generator:
         return torch.Generator().manual_seed(len(name))
-
-    def compiled(self, module: nn.Module) -> nn.Module:
-        return module
 
     def fit(self, name: str, modules: nn.Module, step, frozen=()) -> None:
         self.fitted[name] = SimpleNamespace(modules=modules, step=step, frozen=list(frozen))

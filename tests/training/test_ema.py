@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from codi_minimal.training.ema import EMA
+from codi_minimal.training.optimizer import EMA
 
 
 def test_average_equals_the_closed_form():
@@ -28,18 +28,27 @@ def test_first_update_forgets_most_of_the_start():
     torch.testing.assert_close(ema.shadow["w"], torch.full((3,), 0.9))
 
 
-def test_swapped_gives_the_averages_and_returns_the_weights_even_after_an_error():
+def test_without_decay_the_average_is_the_last_weights_bit_for_bit():
+    weight = torch.randn(1000)
+    ema = EMA({"w": weight}, decay=0.0)
+    for i in range(3):
+        weight.copy_(torch.randn(1000))
+        ema.update(i)
+        assert torch.equal(ema.shadow["w"], weight)
+
+
+def test_swap_exchanges_the_averages_and_the_weights_bit_for_bit():
     layer = torch.nn.Linear(2, 2)
     ema = EMA(dict(layer.named_parameters()), decay=0.5)
     with torch.no_grad():
         layer.weight.add_(1.0)
     live, averaged = layer.weight.detach().clone(), ema.shadow["weight"].clone()
-    with pytest.raises(RuntimeError, match="inside"), ema.swapped():
-        assert torch.equal(layer.weight, averaged)
-        raise RuntimeError("inside")
+    ema.swap()
+    assert (
+        torch.equal(layer.weight, averaged) and torch.equal(ema.shadow["weight"], live) and layer.weight.requires_grad
+    )
+    ema.swap()
     assert torch.equal(layer.weight, live) and torch.equal(ema.shadow["weight"], averaged)
-    ema.copy_to()
-    assert torch.equal(layer.weight, averaged) and layer.weight.requires_grad
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, 2])

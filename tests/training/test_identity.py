@@ -18,14 +18,14 @@ from codi_minimal.training.joint import CON
 from tests.training import numbered
 from tests.training.numbered import NAMES, SUMMARY, heard, number_of, numbered_run
 
-DIFFUSED = {"image": {}, "audio": {}, "text": {"alone": denoisers.text_denoiser_step}, "video": {"start_from": "image"}}
+DIFFUSED = {"image": {}, "audio": {}, "text": {}, "video": {"start_from": "image"}}
 
 
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch):
     for room in (denoisers, streams):
         monkeypatch.setattr(room, "build_cache", numbered.build_cache)
-        monkeypatch.setattr(room, "CaptionTable", lambda f: f)
+        monkeypatch.setattr(room, "tabulated", lambda f: f)
     monkeypatch.setattr(prompts, "Pairs", numbered.Pairs)
 
 
@@ -143,9 +143,9 @@ def assert_tokens_are_of_the_sample(env: torch.Tensor, numbers: torch.Tensor, mo
 @pytest.mark.parametrize("stage", streams.TURNS)
 def test_the_streams_of_a_pair_their_prompts_and_their_condition_are_of_one_sample(stage):
     run = numbered_run(batch=20)
-    data, pairs = streams.open_streams(run, stage), Counter()
+    draw, pairs = streams.open_streams(run, stage), Counter()
     for i in range(24):
-        pair = data.draw(i, torch.Generator().manual_seed(i))
+        pair = draw(i, torch.Generator().manual_seed(i))
         (a, z), (b, other) = pair.z0.items()
         numbers = (z[:, 0] - 1).long()
         pairs[a, b] += 1
@@ -165,9 +165,8 @@ def test_the_streams_of_a_pair_their_prompts_and_their_condition_are_of_one_samp
 def test_hard_negatives_are_samples_whose_prompts_are_nearest_to_one_of_them():
     """The angle of a prompt is the number of its sample: the nearest numbers are the nearest prompts."""
     numbers = torch.arange(200) % numbered.N
-    cache = numbered.Cache(("audio", "video"), {}, {"audio": numbered.embedding(numbers)})
-    idx = torch.tensor([15, 29, 1, 7])
-    drawn = [streams.Streams.alike(cache, idx, torch.Generator().manual_seed(i)) for i in range(20)]
+    prompts, idx = numbered.embedding(numbers), torch.tensor([15, 29, 1, 7])
+    drawn = [streams.nearest(prompts, idx, torch.Generator().manual_seed(i)) for i in range(20)]
     assert len({tuple(rows.tolist()) for rows in drawn}) > 10  # others each time
     for rows in drawn:
         assert len(rows.unique()) == 4 and (numbers[rows] - 15).abs().max() <= 2
@@ -268,8 +267,7 @@ def test_a_stream_that_is_shown_itself_is_shown_nothing_cleaner_than_it_is(monke
 @pytest.mark.parametrize("name", NAMES)
 def test_beside_trains_by_turns_alone_and_with_the_other_stream_in_sight(name):
     run = numbered_run(batch=40)
-    alone = denoisers.text_denoiser_step if name == "text" else denoisers.denoiser_step
-    beside.train_beside(run, name, alone=alone)
+    beside.train_beside(run, name)
     net, partners = run.model.modalities[name].denoiser, set()
     for i in range(16):
         net.calls.clear()

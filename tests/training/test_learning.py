@@ -86,14 +86,14 @@ def run(monkeypatch):
     def build_cache(run, pairing):
         others = [m for m in pairing if m != "text"]
         latents = {m: modalities[m].latents for m in others}
-        return numbered.Cache(tuple(pairing), latents, {m: modalities[m].prompts for m in others})
+        return numbered.Cache(numbered.Drawn(), latents, {m: modalities[m].prompts for m in others})
 
     for room in (denoisers, streams):
         monkeypatch.setattr(room, "build_cache", build_cache)
-        monkeypatch.setattr(room, "CaptionTable", lambda f: f)
+        monkeypatch.setattr(room, "tabulated", lambda f: f)
     monkeypatch.setattr(numbered, "N", N)
     made = numbered.numbered_run()
-    stages = {"denoiser-image": Stage(150, 32, 3e-3), "environment": Stage(500,24,5e-3), "joint": Stage(40, 16, 3e-3)}
+    stages = {"denoiser-image": Stage(150, 32, 3e-3), "environment": Stage(500, 24, 5e-3), "joint": Stage(40, 16, 3e-3)}
     config = replace(made.config, train=replace(made.config.train, stages=stages, env_noise=0.1))
     made.model.config, made.model.modalities, made.model.schedule = config, modalities, Schedule("cosine", 1000)
     return Run(config, made.model)
