@@ -7,7 +7,6 @@ the motion does.
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,32 @@ from codi_minimal.data.scenes import FRAMES
 from codi_minimal.data.voices import RATE
 
 ROWS, GIVEN, LINES = 20, 8, 8  # at most: rows of a page, prompts of a row, lines of a caption
-# inches
-MARGIN, GAP, HEAD, TITLE, ROW = 0.35, 0.3, 0.55, 0.36, 2.2
-COLUMNS = {"given": 2.4, "text": 1.9, "image": 2.04, "clock": 6.8}  # widths
-LEFTS = dict(zip(COLUMNS, accumulate(COLUMNS.values(), lambda x, width: x + width + GAP, initial=MARGIN), strict=False))
-STRIP, WAVE, MEL = 0.83, 0.48, 0.64  # heights in the clock column, from the top
 GREY, INK, ACCENT = "#8a8f98", "#1c2330", "#2f5d8a"
-HEADS = {"given": "given", "text": "text", "image": "image", "clock": "video and audio, on one clock"}
+# inches
+WIDTH, MARGIN, HEAD, TITLE, ROW = 14.74, 0.35, 0.55, 0.36, 2.2
+PLACES = {  # x, y below the row's title, width and height
+    "given": (0.35, 0, 2.4, ROW - 0.2),
+    "text": (3.05, 0, 1.9, ROW),
+    "image": (5.25, 0, 2.04, 2.04),
+    "video": (7.59, 0, 6.8, 0.83),
+    "audio": (7.59, 0.87, 6.8, 0.48),
+    "mel": (7.59, 1.39, 6.8, 0.64),
+}
+HEADS = {"given": "given", "text": "text", "image": "image", "video": "video and audio, on one clock"}
+GIVEN_HEIGHT = {"text": 0.7, "image": 1.2, "audio": 0.6, "video": 0.6}
+
+
+def new_page(width: float, height: float, dpi: int = 90) -> tuple[Figure, Callable[..., Axes]]:
+    """An empty page, and a function (x, y, width, height) that adds axes at x from its left and y from its top."""
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
+    FigureCanvasAgg(figure)
+
+    def box(x: float, y: float, w: float, h: float) -> Axes:
+        axes = figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
+        axes.axis("off")
+        return axes
+
+    return figure, box
 
 
 def contact_sheet(rows: Sequence[Mapping[str, Any]], path: str | Path, count: int | None = None) -> Path:
@@ -56,53 +74,38 @@ def draw_sheet(rows: Sequence[Mapping[str, Any]], count: int | None = None) -> F
     if not rows:
         raise ValueError("expected at least one row, got none")
     count, rows = count or len(rows), rows[:ROWS]
-    for row in rows:
-        if unknown := {*row["prompts"], *row["outputs"]} - set(DRAW):
-            raise ValueError(f"expected modalities out of {list(DRAW)}, got {sorted(unknown)}")
-    width = 2 * MARGIN + sum(COLUMNS.values()) + GAP * (len(COLUMNS) - 1)
-    height = HEAD + len(rows) * (TITLE + ROW) + MARGIN
-    figure = Figure(figsize=(width, height), dpi=130, facecolor="white")
-    FigureCanvasAgg(figure)
-
-    def box(x: float, y: float, w: float, h: float) -> Axes:
-        """Axes at x from the left and y from the top, in inches."""
-        axes = figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
-        axes.axis("off")
-        return axes
-
+    if unknown := {name for row in rows for name in (*row["prompts"], *row["outputs"])} - set(DRAW):
+        raise ValueError(f"expected modalities out of {list(DRAW)}, got {sorted(unknown)}")
+    height, inner = HEAD + len(rows) * (TITLE + ROW) + MARGIN, WIDTH - 2 * MARGIN
+    figure, box = new_page(WIDTH, height, dpi=130)
     for name, head in HEADS.items():
-        _label(box(LEFTS[name], 0.2, COLUMNS[name], 0.25), head, color=GREY, size=10)
+        x, _, w, _ = PLACES[name]
+        _label(box(x, 0.2, w, 0.25), head, color=GREY, size=10)
     for i, row in enumerate(rows):
         top = HEAD + i * (TITLE + ROW)
-        box(MARGIN, top, width - 2 * MARGIN, 0.02).axhline(0.5, color="#d5d9de", lw=0.8)
-        _label(box(MARGIN, top + 0.06, width - 2 * MARGIN, 0.24), row["title"], weight="bold", size=11)
-        _row(box, top + TITLE, row)
+        box(MARGIN, top, inner, 0.02).axhline(0.5, color="#d5d9de", lw=0.8)
+        _label(box(MARGIN, top + 0.06, inner, 0.24), row["title"], weight="bold", size=11)
+        top += TITLE
+        _prompts(box, top, [(name, item) for name, items in row["prompts"].items() for item in items])
+        outputs = [(name, DRAW[name], item) for name, item in row["outputs"].items()]
+        outputs += [("mel", _mel, row["outputs"]["audio"])] if "audio" in row["outputs"] else []
+        for name, draw, item in outputs:
+            x, y, w, h = PLACES[name]
+            draw(box(x, top + y, w, h), item)
     if count > len(rows):
-        _label(box(MARGIN, height - 0.3, width, 0.25), f"the first {len(rows)} of {count} samples", color=GREY, size=10)
+        _label(box(MARGIN, height - 0.3, inner, 0.25), f"the first {len(rows)} of {count} samples", color=GREY, size=10)
     return figure
 
 
-def _row(box: Callable[..., Axes], top: float, row: Mapping[str, Any]) -> None:
-    given = [(name, item) for name, items in row["prompts"].items() for item in items]
-    cell = (ROW - 0.2) / min(max(len(given), 1), GIVEN)
+def _prompts(box: Callable[..., Axes], top: float, given: Sequence[tuple[str, Any]]) -> None:
+    x, _, w, h = PLACES["given"]
+    cell = h / min(max(len(given), 1), GIVEN)
     drawn = given if len(given) <= GIVEN else given[: GIVEN - 1]
     for i, (name, item) in enumerate(drawn):
-        h = min(cell - 0.1, GIVEN_HEIGHT[name])
-        DRAW[name](box(LEFTS["given"], top + i * cell, COLUMNS["given"], h), item, anchor="W")
+        DRAW[name](box(x, top + i * cell, w, min(cell - 0.1, GIVEN_HEIGHT[name])), item, anchor="W")
     if len(drawn) < len(given) or not given:
         rest = f"and {len(given) - len(drawn)} more" if given else "nothing"
-        _label(box(LEFTS["given"], top + len(drawn) * cell, COLUMNS["given"], 0.3), rest, color=GREY, style="italic")
-    outputs, x, w = row["outputs"], LEFTS["clock"], COLUMNS["clock"]
-    places = {
-        "text": (LEFTS["text"], top, COLUMNS["text"], ROW),
-        "image": (LEFTS["image"], top, COLUMNS["image"], COLUMNS["image"]),
-        "video": (x, top, w, STRIP),
-        "audio": (x, top + STRIP + 0.04, w, WAVE),
-    }
-    for name, item in outputs.items():
-        DRAW[name](box(*places[name]), item)
-    if "audio" in outputs:
-        _mel(box(x, top + STRIP + WAVE + 0.08, w, MEL), outputs["audio"])
+        _label(box(x, top + len(drawn) * cell, w, 0.3), rest, color=GREY, style="italic")
 
 
 def _label(axes: Axes, text: str, **style: Any) -> None:
@@ -132,10 +135,9 @@ def _audio(axes: Axes, wave: Tensor, anchor: str = "C") -> None:
     for frame in range(1, FRAMES):
         axes.axvline(frame * n / FRAMES, color="#e3e6ea", lw=0.7, zorder=0)
     # an envelope of the loudest and the quietest sample a bin draws crisper than 8192 points
-    bins = wave.detach().cpu()[: n // 16 * 16].reshape(-1, 16)
+    bins = wave.detach().cpu().float()[: n // 16 * 16].reshape(-1, 16)
     at = torch.arange(len(bins)) * 16 + 8
-    low, high = (bound.float().numpy() for bound in (bins.amin(1), bins.amax(1)))
-    axes.fill_between(at.numpy(), low, high, color=ACCENT, lw=0.6)
+    axes.fill_between(at.numpy(), bins.amin(1).numpy(), bins.amax(1).numpy(), color=ACCENT, lw=0.6)
     axes.set(xlim=(0, n), ylim=(-1, 1))
 
 
@@ -146,4 +148,3 @@ def _mel(axes: Axes, wave: Tensor) -> None:
 
 
 DRAW: dict[str, Callable[..., None]] = {"text": _text, "image": _image, "audio": _audio, "video": _video}
-GIVEN_HEIGHT = {"text": 0.7, "image": 1.2, "audio": 0.6, "video": 0.6}

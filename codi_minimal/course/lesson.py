@@ -55,21 +55,21 @@ def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
         return {k: v for k, v in state.items() if "environment" in k}
     if kind == "beside":
         return {k: v for k, v in state.items() if k.startswith(f"modalities.{name}.denoiser.")}
-    names = [f"modalities.{name}.{kind}."] if kind != "prompts" else []
+    prefixes = [f"modalities.{name}.{kind}."]
     if kind == "prompts":  # only the first stage trains C_text, and fills the caption memory
-        names = ["additions.caption_memory."] if name == "text-image" else []
-        for m in name.split("-")[0 if names else 1 :]:
-            names += [f"modalities.{m}.prompt.", f"additions.centring.{m}."]
-    return {k: v for k, v in state.items() if k.startswith(tuple(names)) and "environment" not in k}
+        first = name == "text-image"
+        prefixes = ["additions.caption_memory."] if first else []
+        for m in name.split("-")[0 if first else 1 :]:
+            prefixes += [f"modalities.{m}.prompt.", f"additions.centring.{m}."]
+    return {k: v for k, v in state.items() if k.startswith(tuple(prefixes)) and "environment" not in k}
 
 
-def scaled(config: Config, scale: Scale, stages: Mapping[str, int]) -> Config:
+def _scaled(config: Config, scale: Scale, stages: Mapping[str, int]) -> Config:
     """The config at a scale, with other numbers of steps for `stages`."""
-    train = config.train
-    changed = dict(train.stages)
+    train, changed = config.train, dict(config.train.stages)
     for name, wanted in stages.items():
-        steps, batch = scale.stage(wanted, train.stages[name].batch)
-        changed[name] = replace(train.stages[name], steps=steps, batch=batch)
+        steps, batch = scale.stage(wanted, changed[name].batch)
+        changed[name] = replace(changed[name], steps=steps, batch=batch)
     train = replace(train, stages=changed, cache=scale.pairs, video_cache=scale.clips, autocast=scale.autocast)
     return replace(config, train=train)
 
@@ -88,8 +88,7 @@ def begin(
         lesson: the notebook's number. scale: tiny, small or base.
         stages: those that the notebook trains from random weights, with their numbers of steps at the scale "small".
         yours: stages whose results come from notebooks that you ran before, instead of the shipped checkpoint.
-        data: see `data.load`. seed: of weights, batches and noise. The shipped checkpoint was trained with seed 0, so
-            a lesson with seed 0 would start from the same weights.
+        data: see `data.load`. seed: of weights, batches and noise; the shipped checkpoint was trained with seed 0.
 
     Raises:
         ValueError: on an unknown scale or stage, or if you have not yet trained what `yours` names.
@@ -100,13 +99,12 @@ def begin(
     if unknown := {*stages, *yours} - set(shipped.config.train.stages):
         raise ValueError(f"expected stages out of {', '.join(shipped.config.train.stages)}, got {sorted(unknown)}")
     torch.manual_seed(seed)
-    model = CoDi(scaled(shipped.config, SCALES[scale], stages), shipped.vocabulary)
-    new = {name for stage in stages for name in parts(model, stage)}
-    state = shipped.state_dict() | {name: x for name, x in model.state_dict().items() if name in new}
-    model.load_state_dict(state)
+    model = CoDi(_scaled(shipped.config, SCALES[scale], stages), shipped.vocabulary)
+    new = {name: x for stage in stages for name, x in parts(model, stage).items()}
+    model.load_state_dict(shipped.state_dict() | new)
     for stage in yours:
-        path = RUNS / scale / f"{stage}.safetensors"
-        copy_named(parts(model, stage), read_tensors(path)[0], f"what was trained as {stage}")
+        trained = read_tensors(RUNS / scale / f"{stage}.safetensors")[0]
+        copy_named(parts(model, stage), trained, f"what was trained as {stage}")
     folder = RUNS / scale / lesson
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,29 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from codi_minimal.data.voices import RATE
 from codi_minimal.evaluation.statistics import share
-from codi_minimal.sheet import ACCENT, DRAW, GREY, INK, draw_sheet
+from codi_minimal.sheet import ACCENT, DRAW, GREY, INK, draw_sheet, new_page
 from codi_minimal.training.run import Run
 
-# inches of one sample
+Rows = Mapping[str, Mapping[str, Sequence[Any] | Tensor]]  # {title of a row: {its modality: samples}}
+# inches of one sample, and between rows
 WIDTH = {"text": 1.9, "image": 1.1, "audio": 2.2, "video": 4.6}
 HEIGHT = {"text": 0.75, "image": 1.1, "audio": 0.75, "video": 0.62}
+GAP = 0.1
 
 
 class Picture:
     """A figure as a PNG of few colours: notebooks with outputs stay small."""
 
     def __init__(self, figure: Figure, dpi: int = 90):
-        FigureCanvasAgg(figure)
-        buffer = io.BytesIO()
+        buffer, small = io.BytesIO(), io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
-        picture, small = Image.open(buffer).convert("RGB"), io.BytesIO()
+        picture = Image.open(buffer).convert("RGB")
         picture = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
         picture.save(small, format="png", optimize=True)
         self.png = small.getvalue()
@@ -38,45 +39,27 @@ class Picture:
         return self.png
 
 
-def grid(rows: Mapping[str, Mapping[str, Sequence[Any] | Tensor]], columns: Sequence[str] = ()) -> Picture:
+def grid(rows: Rows, columns: Sequence[str] = ()) -> Picture:
     """Samples in rows: {title of the row: {modality: samples}}; a row is of one modality. `columns`: their titles."""
-    lines = _lines(rows)
-    width, height = _size(lines)
-    figure = Figure(figsize=(width, height + 0.3))
-    _draw(figure, lines, 0.3, columns)
-    return Picture(figure)
+    return Picture(_page(rows, 0.3, columns=columns)[0])
 
 
-Line = tuple[str, str, Sequence[Any] | Tensor]  # a row: its title, its modality, samples
-GAP = 0.1  # inches
-
-
-def _lines(rows: Mapping[str, Mapping[str, Sequence[Any] | Tensor]]) -> list[Line]:
-    return [(title, *next(iter(row.items()))) for title, row in rows.items()]
-
-
-def _left(lines: Sequence[Line]) -> float:
-    return max([1.3, *(0.15 + 0.065 * len(title) for title, *_ in lines)])  # where the samples begin
-
-
-def _size(lines: Sequence[Line]) -> tuple[float, float]:
-    width = max((WIDTH[name] * len(items) for _, name, items in lines), default=0)
-    return _left(lines) + width, sum(HEIGHT[name] + GAP for _, name, _ in lines)
-
-
-def _draw(figure: Figure, lines: Sequence[Line], top: float, columns: Sequence[str] = ()) -> None:
-    """Draw rows of samples from `top` inches below the figure's upper edge."""
-    (width, height), left = figure.get_size_inches(), _left(lines)
+def _page(rows: Rows, top: float, least: float = 0, columns: Sequence[str] = ()) -> tuple[Figure, Callable[..., Axes]]:
+    """A `new_page`, at least `least` inches wide, with rows of samples from `top` inches below its upper edge."""
+    lines = [(title, *next(iter(row.items()))) for title, row in rows.items()]
+    left = max([1.3, *(0.15 + 0.065 * len(title) for title in rows)])  # where the samples begin
+    width = max([least, *(left + WIDTH[name] * len(items) for _, name, items in lines)])
+    height = top + sum(HEIGHT[name] + GAP for _, name, _ in lines)
+    figure, box = new_page(width, height)
     for row, (title, name, items) in enumerate(lines):
         figure.text(0.05 / width, 1 - (top + HEIGHT[name] / 2) / height, title, va="center", size=9, color=GREY)
         for i, item in enumerate(items):
-            x, w, h = left + i * WIDTH[name], WIDTH[name] - 0.08, HEIGHT[name]
-            axes = figure.add_axes((x / width, 1 - (top + h) / height, w / width, h / height))
-            axes.axis("off")
+            axes = box(left + i * WIDTH[name], top, WIDTH[name] - 0.08, HEIGHT[name])
             DRAW[name](axes, item)
             if row == 0 and i < len(columns):
                 axes.set_title(columns[i], size=9, color=INK)
         top += HEIGHT[name] + GAP
+    return figure, box
 
 
 def sheet(
@@ -98,31 +81,35 @@ def sound(wave: Tensor) -> Any:
     return Audio(wave.detach().cpu().numpy(), rate=RATE, normalize=False)
 
 
-def line(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str = "", y: str = "", **axes: Any
-) -> Picture:
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _plain(axes: Axes, legend: bool) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    if legend:
+        axes.legend(frameon=False, fontsize=9)
+
+
+def line(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str = "", y: str = "", **axes) -> Picture:
     """Curves {label: (x, y)} on one pair of axes; further arguments as of `Axes.set`, as yscale="log"."""
-    figure = Figure(figsize=(5.2, 3), layout="constrained")
-    ax = figure.subplots()
-    for label, (a, b) in curves.items():
-        x_axis, y_axis = (torch.as_tensor(values).detach().cpu().numpy() for values in (a, b))
-        ax.plot(x_axis, y_axis, label=label, lw=1.6, marker=_dot(x_axis))
+    figure, ax = _axes(5.2, 3)
+    for label, values in curves.items():
+        ax.plot(*(torch.as_tensor(v).detach().cpu().numpy() for v in values), label=label, lw=1.6, **_dots(values[0]))
     ax.set(xlabel=x, ylabel=y, **axes)
-    ax.spines[["top", "right"]].set_visible(False)
-    if len(curves) > 1:
-        ax.legend(frameon=False, fontsize=9)
+    _plain(ax, legend=len(curves) > 1)
     return Picture(figure)
 
 
-def _dot(x: Sequence[float]) -> str | None:
-    return "." if len(x) < 2 else None  # a single point makes no line
+def _dots(x: Sequence[float]) -> dict[str, str]:
+    return {"marker": "."} if len(x) < 2 else {}  # a single point makes no line
 
 
 def heat(values: Tensor, rows: Sequence[str] = (), columns: Sequence[str] = (), title: str = "", **imshow) -> Picture:
     """A matrix (r, c) as colours, with names at its sides."""
     r, c = values.shape
-    figure = Figure(figsize=(min(9, 2.2 + 0.28 * c), min(7, 1.2 + 0.24 * r)), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = _axes(min(9, 2.2 + 0.28 * c), min(7, 1.2 + 0.24 * r))
     drawn = ax.imshow(values.detach().cpu().float().numpy(), aspect="auto", cmap="magma", **imshow)
     ax.set_yticks(range(len(rows)), rows, fontsize=8)
     ax.set_xticks(range(len(columns)), columns, fontsize=8, rotation=60, ha="right")
@@ -133,13 +120,11 @@ def heat(values: Tensor, rows: Sequence[str] = (), columns: Sequence[str] = (), 
 
 def scatter(clouds: Mapping[str, Tensor], title: str = "") -> Picture:
     """Clouds of points {label: (n, 2)}."""
-    figure = Figure(figsize=(4.4, 3.6), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = _axes(4.4, 3.6)
     for label, points in clouds.items():
         ax.scatter(*points.detach().cpu().numpy().T, label=label, s=9, alpha=0.7, lw=0)
     ax.set_title(title, fontsize=10)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=9)
+    _plain(ax, legend=True)
     return Picture(figure)
 
 
@@ -178,22 +163,19 @@ class Live:
 
     def losses(self, stage: str) -> tuple[list[int], list[float]]:
         """Steps and losses logged so far."""
-        lines = map(json.loads, self.log.read_text(encoding="utf-8").splitlines()) if self.log.exists() else []
-        found = [(entry["step"], entry[self.loss]) for entry in lines if entry["stage"] == stage and self.loss in entry]
-        return [step for step, _ in found], [value for _, value in found]
+        entries = map(json.loads, self.log.read_text(encoding="utf-8").splitlines()) if self.log.exists() else []
+        mine = [entry for entry in entries if entry["stage"] == stage and self.loss in entry]
+        return [entry["step"] for entry in mine], [entry[self.loss] for entry in mine]
 
     def draw(self, stage: str) -> Picture | None:
         """The loss curve, and a row of samples for each moment."""
         steps, losses = self.losses(stage)
-        lines = _lines(self.moments)
-        if not steps and not lines:
+        if not steps and not self.moments:
             return None
-        width, height = _size(lines)
-        width, height = max(6.0, width), 2.2 + height
-        figure = Figure(figsize=(width, height))
-        ax = figure.add_axes((0.7 / width, 1 - 1.55 / height, 5.0 / width, 1.4 / height))
-        ax.plot(steps, losses, color=ACCENT, lw=1.4, marker=_dot(steps))
+        figure, box = _page(self.moments, 2.1, least=6)
+        ax = box(0.7, 0.15, 5, 1.4)
+        ax.axis("on")
+        ax.plot(steps, losses, color=ACCENT, lw=1.4, **_dots(steps))
         ax.set(xlabel=stage, ylabel=self.loss)
-        ax.spines[["top", "right"]].set_visible(False)
-        _draw(figure, lines, 2.1)
+        _plain(ax, legend=False)
         return Picture(figure)
