@@ -1,7 +1,5 @@
 """Weights on disk: safetensors and JSON, never a pickle, and never an incomplete file."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -51,15 +49,11 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 
 def check_file(path: Path, what: str, most: int | None = None) -> None:
-    """Refuses a path that must not be opened: a pipe would block forever, and a device may never end.
-
-    Raises:
-        ValueError: the path is no ordinary file, or one of more than `most` bytes.
-    """
+    """ValueError unless it is an ordinary file of at most `most` bytes: a pipe blocks, and a device may never end."""
     if not path.is_file():
         raise ValueError(f"expected {what}; {path} {'is no ordinary file' if path.exists() else 'does not exist'}")
-    if most is not None and path.stat().st_size > most:
-        raise ValueError(f"expected {what} of at most {most:,} bytes; {path} has {path.stat().st_size:,}")
+    if most is not None and (size := path.stat().st_size) > most:
+        raise ValueError(f"expected {what} of at most {most:,} bytes; {path} has {size:,}")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -95,20 +89,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def save_folder(folder: str | Path, tensors: Mapping[str, Tensor], config: dict, dtype: str | None = None) -> None:
-    """Writes a checkpoint: model.safetensors and config.json.
+    """Writes a checkpoint, model.safetensors and config.json, into a folder, which is made if it is missing.
 
-    Args:
-        folder: made if it is missing.
-        tensors: name -> tensor.
-        config: whatever JSON can hold.
-        dtype: None keeps each tensor's; "float16" halves the size of those of floating point.
+    `dtype`: None keeps each tensor's; "float16" halves the size of those of floating point.
 
     Raises:
         ValueError: another dtype, or a number that is not finite in float16 (or in float32, if `dtype` is None).
     """
     if dtype not in (None, "float16"):
         raise ValueError(f"expected dtype None or 'float16'; got {dtype!r}")
-    kind = torch.float16 if dtype == "float16" else torch.float32
+    kind = torch.float16 if dtype else torch.float32
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.to(kind).isfinite().all():
             raise ValueError(f"expected finite numbers within ±{torch.finfo(kind).max:g}; {name} has others")
@@ -127,40 +117,32 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
         ValueError: the folder or a file is missing, broken, a pickle, or of another format version.
     """
     folder = Path(folder)
-    pickles = [p for p in (folder.iterdir() if folder.is_dir() else [folder]) if p.suffix in PICKLES and p.is_file()]
-    if pickles and not (folder / WEIGHTS).exists():
-        raise ValueError(f"expected {WEIGHTS}; {min(pickles)} is a pickle, which can run code when it is read")
-    if not folder.is_dir():
+    if not folder.is_dir() and folder.suffix not in PICKLES:
         raise ValueError(f"expected a folder with {WEIGHTS} and {CONFIG}; {folder} is no folder")
+    files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+    # `read_tensors` refuses a pickle in the place of the weights
+    weights = [folder / WEIGHTS, *(path for path in files if path.suffix in PICKLES)]
+    tensors, _ = read_tensors(next((path for path in weights if path.exists()), folder / WEIGHTS))
     content = read_json(folder / CONFIG)
     version, config = content.get("format_version"), content.get("config")
     if version != FORMAT_VERSION:
         raise ValueError(f"expected format_version {FORMAT_VERSION} in {folder / CONFIG}; got {version!r}")
     if not isinstance(config, dict):
         raise ValueError(f"expected an object named config in {folder / CONFIG}; got {config!r}")
-    tensors, _ = read_tensors(folder / WEIGHTS)
     return {k: v.float() if v.is_floating_point() else v for k, v in renamed(tensors).items()}, config
 
 
 def read_json(path: Path) -> dict:
-    """Reads a file that holds one JSON object.
-
-    Raises:
-        ValueError: there is no such file, it is too large, or it holds something else.
-    """
+    """One JSON object from a file; ValueError if there is no such file, it is too large, or it holds something else."""
     check_file(path, "a JSON file", MAX_JSON)
     return parse_json(path.read_bytes(), path)
 
 
 def parse_json(text: str | bytes, path: Path) -> dict:
-    """One JSON object from `text`, which was read from `path`.
-
-    Raises:
-        ValueError: it is not UTF-8, not JSON, nested too deeply, or JSON of another kind.
-    """
+    """One JSON object from `text`, which was read from `path`; ValueError if it is broken or something else."""
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
         raise ValueError(f"expected JSON; {path} is broken ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"expected a JSON object in {path}; got a {type(content).__name__}")
@@ -175,20 +157,18 @@ def check_named(shapes: Mapping[str, Tensor], tensors: Mapping[str, Tensor], wha
     Raises:
         ValueError: listing the names that are missing, unexpected, of another shape or kind, or not finite.
     """
-    both = [(k, shapes[k], tensors[k]) for k in shapes if k in tensors]
-    same = {k for k, a, b in both if a.dtype == b.dtype or (a.is_floating_point() and b.is_floating_point())}
-    problems = {
-        "missing": [k for k in shapes if k not in tensors],
-        "unexpected": [k for k in tensors if k not in shapes],
-        "of another shape": [
-            f"{k} (expected {tuple(a.shape)}, got {tuple(b.shape)})" for k, a, b in both if a.shape != b.shape
-        ],
-        "of another kind": [f"{k} (expected {a.dtype}, got {b.dtype})" for k, a, b in both if k not in same],
-        "not finite": [k for k, a, b in both if k in same and not b.to(a.dtype).isfinite().all()],
-    }
-    if any(problems.values()):
-        listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
-        raise ValueError(f"expected the tensors of {what}; {listed}")
+    missing, unexpected = ([k for k in a if k not in b] for a, b in ((shapes, tensors), (tensors, shapes)))
+    problems = [f"missing: {', '.join(missing)}"] if missing else []
+    problems += [f"unexpected: {', '.join(unexpected)}"] if unexpected else []
+    for k, a, b in ((k, shapes[k], tensors[k]) for k in shapes if k in tensors):
+        if a.shape != b.shape:
+            problems.append(f"of another shape: {k} (expected {tuple(a.shape)}, got {tuple(b.shape)})")
+        elif a.dtype != b.dtype and not (a.is_floating_point() and b.is_floating_point()):
+            problems.append(f"of another kind: {k} (expected {a.dtype}, got {b.dtype})")
+        elif not b.to(a.dtype).isfinite().all():
+            problems.append(f"not finite: {k}")
+    if problems:
+        raise ValueError(f"expected the tensors of {what}; {'; '.join(problems)}")
 
 
 @torch.no_grad()

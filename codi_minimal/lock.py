@@ -1,7 +1,5 @@
 """One writer in a folder: a lock that the operating system holds, so that a killed process leaves none behind."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +17,7 @@ def remove_leftovers(folder: Path) -> None:
 def alone_in(folder: str | Path) -> Iterator[None]:
     """Inside the block no other process or thread can enter `alone_in` the same folder; this one may, again.
 
-    The folder is made if it is missing. Temporary files that a killed `atomic_write` left in it are removed.
+    The folder is made if it is missing, and temporary files of a killed `atomic_write` are removed.
 
     Raises:
         ValueError: another process or thread is at work in the folder; or its .lock is a link or no ordinary file.
@@ -30,14 +28,11 @@ def alone_in(folder: str | Path) -> Iterator[None]:
     path = folder / ".lock"
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ValueError(f"expected an ordinary file, which locks the folder; {path} is none: remove it")
-    lock = FileLock(path, timeout=0, is_singleton=True)  # one object a path, which counts its entries
     try:
-        lock.acquire()
+        held = FileLock(path, timeout=0, is_singleton=True).acquire()  # one object a path, which counts its entries
     except Timeout:
-        raise ValueError(f"expected {folder} for this run alone; another one is at work in it: wait for it to end, or "
-                         "choose another folder") from None  # fmt: skip
-    try:
+        alone = f"expected {folder} for this run alone; another one is at work in it"
+        raise ValueError(f"{alone}: wait for it to end, or choose another folder") from None
+    with held:
         remove_leftovers(folder)
         yield
-    finally:
-        lock.release()

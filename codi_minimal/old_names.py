@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-NAMES = {  # pattern of an old name: what takes its place; None: it is computed now, and no longer stored
-    r".*\.mel\.(mel_scale\.fb|spectrogram\.window)$": None,
+NAMES = {  # pattern of an old name: what takes its place; "": it is computed now, and no longer stored
+    r".*\.mel\.(mel_scale\.fb|spectrogram\.window)$": "",
     r"\.shortcut\.": ".skip.",
     r"^memory\.captions$": "additions.caption_memory.captions",
     r"^modalities\.(\w+)\.prompt\.shift$": r"additions.centring.\1.shift",
@@ -23,7 +23,7 @@ def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     kept = {}
     for name, tensor in tensors.items():
         for old, new in NAMES.items():
-            name = re.sub(old, new or "", name)
+            name = re.sub(old, new, name)
         if name:
             kept[name] = tensor
     return kept

@@ -1,7 +1,5 @@
 """Words to ids and back, for a given vocabulary."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,7 +12,6 @@ from torch import Tensor
 PAD, BOS, EOS, UNK = range(4)
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 _WORD = re.compile(r"[^\W_]+")
-_ARTICLE = re.compile(r"\ban? (?=(\w+))")
 
 
 def spell_articles(text: str) -> str:
@@ -23,7 +20,7 @@ def spell_articles(text: str) -> str:
     >>> spell_articles("an red one and a eight")
     'a red one and an eight'
     """
-    return _ARTICLE.sub(lambda m: "an " if m[1][0] in "aeiou" and m[1] != "one" else "a ", text)
+    return re.sub(r"\ban? (?=(\w+))", lambda m: "an " if m[1][0] in "aeiou" and m[1] != "one" else "a ", text)
 
 
 class WordTokenizer:
@@ -68,11 +65,8 @@ class WordTokenizer:
         """
         if isinstance(texts, str) or len(texts) == 0:
             raise ValueError(f"expected a non-empty list of texts, got {texts!r}")
-        ids = torch.full((len(texts), self.length), PAD)
-        for row, text in zip(ids, texts, strict=True):
-            known = [self._id.get(word, UNK) for word in self._split(text)]
-            row[: len(known) + 2] = torch.tensor([BOS, *known, EOS])
-        return ids
+        rows = [[BOS, *self._ids(text), EOS] for text in texts]
+        return torch.tensor([row + [PAD] * (self.length - len(row)) for row in rows])
 
     def decode(self, ids: Tensor) -> list[str]:
         """Texts of ids "b l": reading stops at the first EOS or PAD, BOS is skipped, UNK reads ``<unk>``.
@@ -87,13 +81,14 @@ class WordTokenizer:
         rows = (takewhile(lambda token: token not in (PAD, EOS), row) for row in ids.tolist())
         return [self.spell(" ".join(self.words[token] for token in row if token != BOS)) for row in rows]
 
-    def _split(self, text: str) -> list[str]:
+    def _ids(self, text: str) -> list[int]:
         if not isinstance(text, str):
             raise ValueError(f"expected a string, got {type(text).__name__}")
         words = _WORD.findall(text.lower())
         if not 1 <= len(words) <= self.max_words:
             raise ValueError(f"expected 1 to {self.max_words} words, got {len(words)}: {text!r}")
-        if not any(word in self._id for word in words):
+        ids = [self._id.get(word, UNK) for word in words]
+        if set(ids) == {UNK}:
             some = ", ".join(list(self._id)[:: max(1, len(self._id) // 12)])
             raise ValueError(f"expected at least one known word (such as {some}), got {text!r}")
-        return words
+        return ids
