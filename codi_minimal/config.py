@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 
 def checked(cls: type) -> type:
-    """A frozen dataclass whose fields have the type and the range of their hints; anything else is a ValueError."""
+    """A frozen dataclass that checks the types and ranges of its fields against their hints; else a ValueError."""
     made = pydantic_dataclass(cls, frozen=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
     init = made.__init__
 
@@ -71,7 +71,7 @@ class ModelConfig:
     d: Embedding = 128  # the prompt space
     memory: Annotated[int, Field(ge=1, le=100_000)] = 700  # captions of `CaptionMemory`; the grammar has 692 meanings
     d_env: Annotated[int, Field(ge=32, le=4096)] = 128  # an environment token
-    summary: Few = 4  # environment tokens that say what; audio and video have one more a frame that says when
+    summary: Few = 4  # environment tokens without a time; audio and video have one more a frame, with its time
     T: Annotated[int, Field(ge=2, le=100_000)] = 1000
     schedule: Literal["linear", "scaled_linear", "cosine"] = "cosine"
     prediction: Literal["v", "epsilon"] = "v"
@@ -121,12 +121,12 @@ class TrainConfig:
     video_cache: Count = 16_000
     p_null: Share = 0.1  # how often a prompt is dropped, for classifier-free guidance
     p_single: tuple[Share, Share] = (0.4, 0.2)  # how often one text, one prompt of the output's kind; else a mixture
-    cond_noise: Sigma = 0.02  # σ a component, added to prompts of unit norm: bridges the gap between modalities
+    cond_noise: Sigma = 0.02  # σ a component, added to prompts of unit norm, against the gap between modalities
     env_noise: Sigma = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
     lam: Annotated[float, Field(ge=0, le=100)] = 0.5  # λ of L_Cross + λ (L_Con + L_Read), see `training.joint`
     clip_share: Share = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as ten images
-    wiring: Literal["others", "own", "pooled", "off"] = "others"  # of stages 4 and 5; L_Read only where others are seen
-    p_own: Share = 0.2  # how often a stream's environment is its own modality's, drawn apart: bridges the gap, too
+    wiring: Literal["others", "own", "pooled", "off"] = "others"  # of stages 4 and 5; L_Read only if others are seen
+    p_own: Share = 0.2  # how often a stream sees tokens of itself, in other noise, against the gap between modalities
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     autocast: Literal["bf16", None] = None
     compile: bool = False
@@ -154,8 +154,8 @@ class Config:
         return from_plain(cls, values, "config")
 
 
-# An hour and a half on two cores. Where denoisers of images, voices and clips learn by themselves, twice the steps on
-# batches of half the size cost little more, and bring them nearer to real samples (the log in docs/experiments.md).
+# An hour and a half on two cores. For the denoisers of images, voices and clips, twice the steps on batches of half the
+# size cost little more, and their samples are closer to real ones (the log in docs/experiments.md).
 SMALL_STAGES = {
     "autoencoder-image": Stage(2000, 64, 2e-3),
     "autoencoder-audio": Stage(2400, 32, 2e-3),
@@ -171,7 +171,7 @@ SMALL_STAGES = {
     "joint": Stage(900, 48, 1.5e-3),
     "beside-video": Stage(1200, 16, 1e-3, shift=2.0),
 }
-# with time to spare, the other denoisers go on beside others, too, in this order
+# the larger presets, and "tiny", train all four denoisers on beside others, in this order
 BESIDE = {
     "beside-text": Stage(1200, 128, 1e-3),
     "beside-image": Stage(1200, 64, 1e-3),
@@ -183,62 +183,34 @@ ALL_STAGES = {name: stage for name, stage in SMALL_STAGES.items() if name not in
 
 def scaled(stages: dict[str, Stage], steps: float, batch: int) -> dict[str, Stage]:
     """The same stages, `steps` times as long, on batches of at most `batch` (steps < 1) or `batch` times as large."""
-    return {
-        name: replace(
-            stage,
-            steps=max(4, int(stage.steps * steps)),
-            batch=min(stage.batch, batch) if steps < 1 else stage.batch * batch,
-        )
-        for name, stage in stages.items()
-    }
+
+    def one(stage: Stage) -> Stage:
+        size = min(stage.batch, batch) if steps < 1 else stage.batch * batch
+        return replace(stage, steps=max(4, int(stage.steps * steps)), batch=size)
+
+    return {name: one(stage) for name, stage in stages.items()}
 
 
-TINY_UNET = UNetConfig(widths=(32, 32), embed=32, tokens=2)
-
-PRESETS: dict[str, Config] = {
-    "tiny": Config(
-        "tiny",
-        ModelConfig(
-            d=16,
-            d_env=32,
-            summary=2,
-            image_widths=(16, 16),
-            audio_widths=(16, 16, 16),
-            vocoder_width=16,
-            vocoder_layers=1,
-            text_width=32,
-            prompt_width=8,
-            text_prompt_width=32,
-            text_unet=TINY_UNET,
-            image_unet=TINY_UNET,
-            audio_unet=TINY_UNET,
-            env_width=32,
-            env_layers=1,
-        ),
-        TrainConfig(scaled(ALL_STAGES, 0.001, 8), cache=64, video_cache=16),
+TINY_UNET, LARGE_UNET = UNetConfig((32, 32), embed=32, tokens=2), UNetConfig((192, 384), depth=2, embed=512, tokens=8)
+SIZES = {
+    "tiny": ModelConfig(
+        d=16, d_env=32, summary=2, image_widths=(16, 16), audio_widths=(16, 16, 16), vocoder_width=16, vocoder_layers=1,
+        text_width=32, prompt_width=8, text_prompt_width=32, text_unet=TINY_UNET, image_unet=TINY_UNET,
+        audio_unet=TINY_UNET, env_width=32, env_layers=1,
     ),
-    "small": Config("small", ModelConfig(), TrainConfig(SMALL_STAGES)),
-    "base": Config(
-        "base",
-        ModelConfig(
-            d=256,
-            d_env=256,
-            image_widths=(64, 192),
-            audio_widths=(64, 128, 256),
-            vocoder_width=384,
-            vocoder_layers=8,
-            text_width=256,
-            prompt_width=64,
-            text_prompt_width=256,
-            text_unet=UNetConfig(widths=(256, 256), depth=2, embed=512, tokens=8),
-            image_unet=UNetConfig(widths=(192, 384), depth=2, embed=512, tokens=8),
-            audio_unet=UNetConfig(widths=(192, 384), depth=2, embed=512, tokens=8),
-            env_width=256,
-            env_layers=4,
-        ),
-        TrainConfig(scaled(ALL_STAGES, 8, 4), cache=100_000, video_cache=40_000, autocast="bf16", compile=True),
+    "small": ModelConfig(),
+    "base": ModelConfig(
+        d=256, d_env=256, image_widths=(64, 192), audio_widths=(64, 128, 256), vocoder_width=384, vocoder_layers=8,
+        text_width=256, prompt_width=64, text_prompt_width=256, text_unet=replace(LARGE_UNET, widths=(256, 256)),
+        image_unet=LARGE_UNET, audio_unet=LARGE_UNET, env_width=256, env_layers=4,
     ),
+}  # fmt: skip
+PLANS = {
+    "tiny": TrainConfig(scaled(ALL_STAGES, 0.001, 8), cache=64, video_cache=16),
+    "small": TrainConfig(SMALL_STAGES),
+    "base": TrainConfig(scaled(ALL_STAGES, 8, 4), cache=100_000, video_cache=40_000, autocast="bf16", compile=True),
 }
+PRESETS = {name: Config(name, sizes, PLANS[name]) for name, sizes in SIZES.items()}
 
 
 def preset(name: str) -> Config:

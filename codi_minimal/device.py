@@ -1,4 +1,4 @@
-"""Where tensors live, and where randomness comes from."""
+"""Devices, and the seeds and generators of all randomness."""
 
 from __future__ import annotations
 
@@ -19,26 +19,18 @@ def best_device(name: str | None = None) -> torch.device:
     >>> best_device("cpu")
     device(type='cpu')
     """
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    if torch.cuda.is_available():
-        available[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    if name is None:
-        return torch.device(available[0])
-    if name not in available:
+    cuda = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))] if torch.cuda.is_available() else []
+    available = [*cuda, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+    if name is not None and name not in available:
         raise ValueError(f"expected one of the devices available here, {available}; got {name!r}")
-    return torch.device(name)
+    return torch.device(name or available[0])
 
 
 def seed_generator(seed: int) -> torch.Generator:
     """A generator on the CPU, so that one seed draws the same numbers whatever the device.
 
-    Args:
-        seed: 0 <= seed < 2**63.
-
     Raises:
-        ValueError: the seed is out of range, or not an integer.
+        ValueError: the seed is no integer in [0, 2**63).
 
     >>> bool(torch.randn((), generator=seed_generator(7)) == torch.randn((), generator=seed_generator(7)))
     True
@@ -49,7 +41,7 @@ def seed_generator(seed: int) -> torch.Generator:
 
 
 def step_seed(seed: int, i: int, stream: str = "") -> int:
-    """The seed of step i of a run: a hash of all three, in [0, 2**63), so that a step needs no earlier one.
+    """The seed of step i of a run: a hash of all three, in [0, 2**63), so that a step depends on no earlier one.
 
     >>> step_seed(0, 1) == step_seed(0, 1), step_seed(0, 1) == step_seed(1, 0)
     (True, False)
@@ -61,7 +53,7 @@ def step_seed(seed: int, i: int, stream: str = "") -> int:
 def sample_seed(seed: int, k: int) -> int:
     """The seed of sample k of a batch: `generate(seed=sample_seed(s, k))` makes sample k of `generate(seed=s)` alone.
 
-    Sample 0 has the seed itself. The others have hashes of it, so that seeds that follow one another share no sample.
+    Sample 0 has the seed itself. The others have hashes of it, so that neighbouring seeds share no sample.
 
     >>> sample_seed(7, 0), sample_seed(7, 1) == sample_seed(8, 0)
     (7, False)
@@ -70,7 +62,7 @@ def sample_seed(seed: int, k: int) -> int:
 
 
 def seed_global(seed: int, device: torch.device) -> None:
-    """Seeds the generators that `nn.Dropout` on this device draws from: they cannot be given as arguments.
+    """Seeds the global generators of the CPU and of this device, which `nn.Dropout` draws from.
 
     `torch.manual_seed` would seed every other device too, which costs more than a small step.
     """

@@ -33,8 +33,8 @@ def train_autoencoder(run: Run, name: str, draw_batch=None) -> None:
         return ae.loss(x, randn((len(x), *ae.latent_shape), generator, run.device))
 
     run.fit(stage, ae, step, frozen=[m for n, m in ae.named_children() if n == "vocoder"])  # it has a stage of its own
-    ae.scale_factor.fill_(1)
     g = run.generator(stage)
+    ae.scale_factor.fill_(1)
     with torch.no_grad():
         ae.fit_scale(torch.cat([ae.encode(draw_batch(run, n=128, generator=g)) for _ in range(4)]))
 

@@ -1,8 +1,7 @@
-"""Ours: the prompts that a denoiser is trained on are texts, prompts of its own modality, and mixtures of them.
+"""Ours: a denoiser is trained on texts, on prompts of its own modality, and on mixtures of them, with a little noise.
 
 A denoiser that has only seen C_text(y) does worse on C_audio(y), because contrastive training leaves each modality in
-a cone of its own (Liang et al. 2022). A share of own-modality prompts and of mixtures, and a little noise on all, close
-this gap.
+a cone of its own (Liang et al. 2022).
 """
 
 import random
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from codi_minimal.data import ATTRIBUTES_OF, WORDS, caption, sample_subset
 
@@ -28,18 +27,12 @@ def distractors(name: str, n: int, rng: random.Random) -> list[str] | None:
 
 
 def mixed_condition(
-    true: Sequence[Tensor],
-    extra: Tensor | None,
-    generator: torch.Generator,
-    p_null: float,
-    noise: float,
-    p_single: tuple[float, float] = (0.4, 0.2),
+    true: Sequence[Tensor], extra: Tensor | None, generator: Generator, p_null: float, noise: float, p_single=(0.4, 0.2)
 ) -> Tensor:
     """One condition (b, d) a sample: a single prompt or C = Σ w_i C_i of several, with noise; zeros for no prompt.
 
     Args:
-        true: two or more batches (b, d) of prompts that are true of the sample; the first is a text, the second of
-            another kind (in a pair of audio and video, one of each).
+        true: two or more batches (b, d) of prompts that are true of the sample, the first two of different modalities.
         extra: prompts (b, d) that say nothing about the sample, or None. They occur in mixtures only.
         p_null: share of zero rows. noise: σ a component.
         p_single: how often the condition is the first prompt, and how often the second; otherwise it is a mixture.

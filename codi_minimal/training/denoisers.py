@@ -11,6 +11,7 @@ from codi_minimal.data import WRITTEN
 from codi_minimal.diffusion import diffusion_loss, shifted
 from codi_minimal.training.cache import build_cache, tabulated
 from codi_minimal.training.conditions import distractors, mixed_condition
+from codi_minimal.training.fit import Step
 from codi_minimal.training.run import Run
 
 # ε_text learns the captions of these modalities in turn; those of clips state the most. Others are paired with text
@@ -27,7 +28,7 @@ def loss_at_random_t(
     return diffusion_loss(net, z0, t, eps, run.model.schedule, cond=cond, prediction=run.config.model.prediction)
 
 
-def denoiser_step(run: Run, stage: str, name: str) -> Callable[[int, torch.Generator], dict[str, Tensor]]:
+def denoiser_step(run: Run, stage: str, name: str) -> Step:
     """A step of ε_name on L_D, on pairs with text, without any environment.
 
     The latents are those of the other modality of the pair if it is `name`, else those of new captions.

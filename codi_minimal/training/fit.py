@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -28,15 +28,16 @@ from codi_minimal.device import seed_generator, seed_global, step_seed
 from codi_minimal.lock import alone_in
 from codi_minimal.training.log import Log
 from codi_minimal.training.optimizer import EMA, learning_rate
-from codi_minimal.training.state import FitResult, from_record, load_state, save_state, to_record
+from codi_minimal.training.state import FitResult, from_record, load_state, save_state
 
+Step: TypeAlias = Callable[[int, torch.Generator], dict[str, Tensor]]
 # the same for all stages; the files keep them, so that a version with others refuses a run of this one
 FIXED = {"betas": (0.9, 0.99), "weight_decay": 0.0, "warmup": 100, "schedule": "cosine", "grad_clip": 1.0}
 
 
 def fit(
     modules: nn.Module,
-    step: Callable[[int, torch.Generator], dict[str, Tensor]],
+    step: Step,
     *,
     steps: int,
     lr: float,
@@ -55,25 +56,22 @@ def fit(
     """Trains the parameters of `modules` that require a gradient, with AdamW, and leaves their average in them.
 
     folder/<name>.state.safetensors is the run in progress. <name>.safetensors (averaged weights, persistent buffers)
-    and <name>.json are the finished run; they are loaded, and nothing is trained again. folder/log.jsonl and folder/tb
-    are the log. One run at a time works in a folder. After SIGINT or SIGTERM the step ends, the run is saved, and then
-    the signal takes effect. The caller chooses whether modules are in training mode.
+    and <name>.json are the finished run; they are loaded, and nothing is trained again. One run at a time works in a
+    folder. After SIGINT or SIGTERM the step ends, the run is saved, and then the signal takes effect.
 
     Args:
-        modules: often an nn.ModuleDict; frozen parameters in it are neither changed nor saved.
+        modules: often an nn.ModuleDict, in training mode; frozen parameters in it are neither changed nor saved.
         step: step(i, generator) -> {"loss": the scalar to minimise, …: scalars to log}. The generator, on the CPU,
             depends on (seed, i) alone. For Python's randomness take `random.Random(generator.initial_seed())`.
         steps: how many, in all. lr: peak learning rate, finite and >= 0, see `learning_rate`.
-        folder: where all files go; stages may share one. name: the stage's; names its files.
+        folder: where all files and the log go; stages may share one. name: the stage's; names its files.
         ema: decay of the average, see `EMA`; None or 0: the last weights are the result.
-        seed: of the batches, the noise and the modules' dropout.
-        save_seconds: seconds between saves; 0 saves after every step.
+        seed: of batches, noise and dropout. save_seconds: seconds between saves; 0 saves after every step.
         log_every: steps between log lines, whose losses are means over them. progress: whether to show a bar.
         autocast: "bf16" runs `step` in mixed precision.
-        samples: samples(steps done), called with the averaged weights in place and modules in eval mode.
-        sample_every: steps between its calls; 0 never calls it.
-        depends: what else the result depends on, such as the data, of JSON types. `fit` cannot tell one `step`
-            function from another.
+        samples: samples(steps done), called every `sample_every` steps, or never if that is 0, with the averaged
+            weights in place and modules in eval mode.
+        depends: what else the result depends on, such as the data, of JSON types: `fit` cannot see into `step`.
 
     Raises:
         ValueError: an argument out of range; files that are damaged, or of a run with other settings or modules;
@@ -96,9 +94,8 @@ def fit(
     with alone_in(folder):
         if finished.exists() and summary.exists():
             result, (tensors, _) = from_record(read_json(summary), settings, summary), read_tensors(finished)
-            if (came := digest(tensors)) != result.weights:
-                expected = f"expected weights of the fingerprint {result.weights} in {finished}"
-                raise ValueError(f"{expected}; got {came}: remove it")
+            if (came := digest(tensors)) != (wanted := result.weights):
+                raise ValueError(f"expected weights of the fingerprint {wanted} in {finished}; got {came}: remove it")
             copy_named(trained, tensors, f"the finished run {finished}")
             if progress:
                 tqdm.write(f"{name}: finished before; loaded from {finished}", file=stream)
@@ -159,7 +156,7 @@ def fit(
                     _sample(samples, done, modules, average)
                 if caught or now - saved_at >= save_seconds:
                     check(i)
-                    save_state(state, to_record(settings, result), parts, optimizer, log.totals)
+                    save_state(state, result.record(settings), parts, optimizer, log.totals)
                     saved_at = time.monotonic()
                 if caught:
                     break
@@ -171,7 +168,7 @@ def fit(
         average.swap()
         result = replace(result, weights=digest(trained))
         write_tensors(finished, trained)
-        atomic_write(summary, f"{json.dumps(to_record(settings, result), indent=2)}\n".encode())
+        atomic_write(summary, f"{json.dumps(result.record(settings), indent=2)}\n".encode())
         state.unlink(missing_ok=True)
         return result
 
@@ -180,8 +177,8 @@ def fit(
 def deferred_signals() -> Iterator[list[int]]:
     """Inside the block the first SIGINT or SIGTERM is only noted, in the list given; a second one interrupts.
 
-    If a signal interrupted the optimizer, the weights would belong to no step and could not be saved. Ignored signals
-    stay ignored. Outside the main thread nothing is done, because Python delivers no signals there.
+    If a signal interrupted the optimizer, the weights would belong to no step and could not be saved. Signals that are
+    ignored stay so. Outside the main thread, where Python delivers none, nothing is done.
     """
     caught: list[int] = []
 
@@ -202,13 +199,12 @@ def deferred_signals() -> Iterator[list[int]]:
 
 def _trained(modules: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Parameters that require a gradient, matrices first, and persistent buffers."""
-    weights = {name: p for name, p in modules.named_parameters() if p.requires_grad}
+    weights = [(name, p) for name, p in modules.named_parameters() if p.requires_grad]
     if not weights:
         raise ValueError("expected modules with a parameter that requires a gradient; all are frozen")
     persistent = modules.state_dict().keys()
     buffers = {name: b for name, b in modules.named_buffers() if name in persistent}
-    # the order has always been this one; it decides how the norm of the gradient is rounded
-    return dict(sorted(weights.items(), key=lambda item: item[1].ndim < 2)), buffers
+    return dict(sorted(weights, key=lambda item: item[1].ndim < 2)), buffers  # the order decides how norms are rounded
 
 
 def _sample(samples: Callable[[int], None], done: int, modules: nn.Module, average: EMA) -> None:

@@ -56,10 +56,7 @@ def apart_in_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str,
 
 
 def con(run: Run, pair: Pair, seen: dict[str, Tensor], temperature: Temperature) -> tuple[Tensor, float]:
-    """L_Con of a pair's tokens, or of the clocks' alone if all samples are alike; and its weight.
-
-    It counts in full where no caption describes what the pair shares.
-    """
+    """L_Con of a pair's tokens, of the clocks' alone if all samples are alike; and its weight, 1 without captions."""
     first = run.config.model.summary if pair.alike else 0
     l_con = contrastive_loss(*(v[:, first:] for v in seen.values()), temperature(), pair.positives)
     return l_con, 1.0 if pair.positives is None else CON
@@ -72,10 +69,7 @@ def of_additions(run: Run, pair: Pair, seen: dict[str, Tensor], generator: torch
 
 
 def times_of_others(t: Tensor, generator: torch.Generator) -> Tensor:
-    """Ours: the other stream is at the same t (b,), or ahead of it.
-
-    Ahead it is at 0, as a prompt is, or at a time between 0 and t, as a stream that was started earlier.
-    """
+    """Ours: the other stream is at the same t (b,), or ahead: at 0, as a prompt, or between, as one started earlier."""
     share, u = (torch.rand(len(t), generator=generator) for _ in range(2))
     u = torch.where(u < 0.3, 0, u)
     return torch.where((share < P_AHEAD).to(t.device), (t * u.to(t.device)).long(), t)

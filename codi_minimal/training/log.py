@@ -15,8 +15,7 @@ class Log:
     """Averages losses between lines of folder/log.jsonl, which all stages of a folder share.
 
     Args:
-        folder: where log.jsonl is written and, if tensorboard is installed, tb/<stage>.
-        stage: the "stage" of the lines.
+        folder: of log.jsonl, and of tb/<stage> if tensorboard is installed. stage: the "stage" of the lines.
         start: steps already done. Lines of later steps, left by a killed run, are dropped, and all that are no lines.
         totals: name -> (sum, count) since the last line. They stay on the losses' device, so that `add` never waits.
 
@@ -65,18 +64,18 @@ def _stays(line: bytes, stage: str, start: int) -> bool:
     try:
         entry = json.loads(line)
         found, step = entry["stage"], entry["step"]
+        return isinstance(found, str) and isinstance(step, int) and (found != stage or step <= start)
     except (ValueError, RecursionError, TypeError, KeyError):
         return False
-    return isinstance(found, str) and isinstance(step, int) and (found != stage or step <= start)
 
 
 def _tensorboard(folder: Path, start: int):
     try:
         from torch.utils.tensorboard import SummaryWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        return SummaryWriter(folder, purge_step=start or None)
     except ImportError:
         return None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise ValueError(f"expected a folder in a folder, or nothing, at {folder}: remove the file there") from None
-    return SummaryWriter(folder, purge_step=start or None)

@@ -26,8 +26,8 @@ class EMA:
 
     DDPM (Ho et al. 2020), appendix B. Elsewhere: diffusers `EMAModel(use_ema_warmup=…)`. The ratio makes the average
     span about the last ninth of a run, however long the run is: after 900 steps, a fixed decay of 0.999 would still
-    hold 40 % of the random start. The bound `decay` takes effect late, for 0.999 at step 8,990. torch's `AveragedModel`
-    would copy the frozen parts of the modules, too, and count the steps in a buffer of its own.
+    hold 40 % of the random start. The bound takes effect late, for 0.999 at step 8,990. torch's `AveragedModel` would
+    copy the frozen parts of the modules, too.
 
     Args:
         weights: name -> the live tensor. The averages, `shadow`, have the same names, devices and memory layouts.

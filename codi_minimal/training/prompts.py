@@ -14,8 +14,8 @@ from codi_minimal.training.run import Run
 def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[str]]]:
     """n captions, and two lists of n captions that together state the same.
 
-    The parts of "a red seven sliding left" may be "something red" and "a seven that moves left". A caption of a single
-    attribute has two paraphrases of itself as its parts.
+    "a red seven sliding left" may have the parts "something red" and "a seven that moves left"; "a seven" has two
+    paraphrases of itself.
     """
     wholes, parts = [], [[], []]
     for _ in range(n):

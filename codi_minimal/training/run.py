@@ -13,7 +13,7 @@ from codi_minimal.codi import CoDi
 from codi_minimal.config import Config
 from codi_minimal.config import Stage as StageConfig
 from codi_minimal.data import Source
-from codi_minimal.training.fit import fit
+from codi_minimal.training.fit import Step, fit
 from codi_minimal.training.state import FitResult
 
 
@@ -56,21 +56,14 @@ class Run:
 
     def depends(self, name: str) -> dict[str, Any]:
         """What a stage's result depends on: data, sizes, settings, first weights, and the finished stages before it."""
-        config = asdict(self.config)
-        stages = config["train"].pop("stages")
-        before = list(stages)[: list(stages).index(name)]
-        after = {stage: self.done[stage].weights for stage in before if stage in self.done}
-        parts = {"model": config["model"], "train": config["train"], "stage": stages[name], "after": after}
+        config, order = asdict(self.config), list(self.config.train.stages)
+        before = [stage for stage in order[: order.index(name)] if stage in self.done]
+        parts = {"stage": config["train"].pop("stages")[name], "train": config["train"], "model": config["model"]}
+        parts["after"] = {stage: self.done[stage].weights for stage in before}
         settings = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
         return {"data": self.source.identity, "start": self.start, **settings}
 
-    def fit(
-        self,
-        name: str,
-        modules: nn.Module,
-        step: Callable[[int, torch.Generator], dict[str, Tensor]],
-        frozen: Iterable[nn.Module] = (),
-    ) -> FitResult:
+    def fit(self, name: str, modules: nn.Module, step: Step, frozen: Iterable[nn.Module] = ()) -> FitResult:
         """Trains `modules` less `frozen`, and nothing else; resumes what was interrupted, and loads what is done.
 
         Raises:
@@ -87,10 +80,9 @@ class Run:
         for module in frozen:
             module.requires_grad_(False).eval()
         try:
-            how = {"seed": self.seed, "ema": train.ema, "autocast": train.autocast, "progress": self.progress}
-            if self.watch:
-                how |= {"samples": partial(self.watch, name), "sample_every": max(1, stage.steps // self.looks)}
-            how |= {"steps": stage.steps, "lr": stage.lr, "folder": self.folder, "depends": self.depends(name)}
+            how = {"steps": stage.steps, "lr": stage.lr, "ema": train.ema, "autocast": train.autocast}
+            how |= {"folder": self.folder, "seed": self.seed, "progress": self.progress, "depends": self.depends(name)}
+            how |= {"samples": self.watch and partial(self.watch, name), "sample_every": stage.steps // self.looks or 1}
             self.done[name] = fit(modules, step, name=name, **how)
             return self.done[name]
         finally:

@@ -26,11 +26,6 @@ def reconstructions(run: Run, stage: str, name: str) -> None:
     contact_sheet(rows, run.folder / f"{stage}.png")
 
 
-def prompt(run: Run, name: str, x: Any) -> Tensor:
-    """C_name (b, d)."""
-    return run.model.modalities[name].prompt(x)
-
-
 def environment(run: Run, name: str, x: Any) -> Tensor:
     """The summary tokens of V_name at t = 200 as one unit vector (b, e)."""
     m, cfg = run.model.modalities[name], run.config.model
@@ -41,8 +36,12 @@ def environment(run: Run, name: str, x: Any) -> Tensor:
 
 
 @torch.no_grad()
-def similarities(run: Run, stage: str, name: str, embed: Callable[[Run, str, Any], Tensor] = prompt) -> None:
-    """Cosines of twelve captions and their samples: a bright diagonal, and blocks where samples share attributes."""
+def similarities(run: Run, stage: str, name: str, embed: Callable[[Run, str, Any], Tensor] | None = None) -> None:
+    """Cosines of twelve captions and their samples: a bright diagonal, and blocks where samples share attributes.
+
+    `embed`: (run, modality, data) → unit vectors (b, e); None: the prompt encoders.
+    """
+    embed = embed or (lambda run, name, x: run.model.modalities[name].prompt(x))
     drawn = Pairs(run.source, ("text", name)).draw(12, run.generator("sheet"))
     captions = drawn.captions(random.Random(run.seed))
     data = drawn.render(name, generator=run.generator("sheet")).to(run.device)
@@ -52,7 +51,7 @@ def similarities(run: Run, stage: str, name: str, embed: Callable[[Run, str, Any
     picture = axes.imshow(cosine.cpu().numpy(), vmin=-0.2, vmax=1, cmap="magma")
     axes.set_yticks(range(len(captions)), captions)
     axes.set_xticks([])
-    axes.set_xlabel(f"{embed.__name__} of the {name} of the same pairs")
+    axes.set_xlabel(f"{stage}: {name} of the same pairs")
     figure.colorbar(picture, label="cosine")
     figure.savefig(run.folder / f"{stage}.png", dpi=110)
 

@@ -33,7 +33,6 @@ class StageFunctions:
 
 
 def _stage(train: Callable[..., None], show: Callable[..., None], name: str, **how) -> StageFunctions:
-    """The functions of a stage that trains one modality."""
     return StageFunctions(partial(train, name=name, **how), partial(show, name=name))
 
 
@@ -94,11 +93,9 @@ def train(
     """Trains CoDi from nothing, stage after stage. What is done is loaded, and what was interrupted goes on.
 
     Args:
-        config: a preset's name or a config. data: see `data.load`. out: folder of this run.
+        config: a preset's name or a config. data: see `data.load`.
+        out: folder of this run; the model is saved to its folder `model` when all stages are done.
         stages: stop after these; each needs those before it, which are then loaded (or trained). None: all.
-
-    Returns:
-        The model. It is saved to `out`/model if all stages are done.
 
     Raises:
         ValueError: no stage, or one that the config or this module does not have; a seed outside [0, 2**63); files of
@@ -122,7 +119,7 @@ def train_further(
     seed: int = 1,
     progress: bool = True,
 ) -> CoDi:
-    """Trains the stages named of a finished checkpoint on, from its weights, and nothing else; resumes as `train` does.
+    """Trains some stages of a finished checkpoint on, and nothing else. Resumes, and saves the model, as `train` does.
 
     Autoencoders and C_text stay as they are, because all later stages have learned to read their outputs. What a stage
     changes is new to the stages after it: after "environment" name "joint", too.
@@ -131,9 +128,6 @@ def train_further(
         stages: which; they are gone through in their order.
         checkpoint: folder or hub id; None: the one that ships. data: see `data.load`. out: folder of this run.
         steps: of each; None: as many as the checkpoint had. seed: of the samples; 0 draws those it has seen.
-
-    Returns:
-        The model, also saved to `out`/model.
 
     Raises:
         ValueError: no stage, or one that the checkpoint never had or that cannot go on; steps below 1, a seed outside
@@ -153,10 +147,7 @@ def train_further(
 
 
 def _go_through(run: Run, names: Sequence[str], whole: Config | None) -> CoDi:
-    """Trains the stages and draws their pictures; then saves the model with its card.
-
-    `whole`: the config of all that the model has then been trained for; None: stages are missing, nothing is saved.
-    """
+    """Trains stages, draws their pictures; saves the model if `whole`, the config of all its training, is given."""
     with alone_in(run.folder):
         for name in names:
             STAGES[name].train(run)

@@ -7,16 +7,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.optim import AdamW
 
 from codi_minimal.checkpoint import copy_named, digest, parse_json, read_tensors, write_tensors
 from codi_minimal.config import checked, from_plain
 
 ADVICE = "remove it, or choose another folder"
+Parts: TypeAlias = Mapping[str, Mapping[str, Tensor]]
 
 
 @checked
@@ -31,18 +33,13 @@ class FitResult:
     losses: dict[str, Annotated[float, Field(allow_inf_nan=True)]]  # only "loss" itself must be finite
     weights: str = field(default="", repr=False)
 
-
-def to_record(run: Mapping[str, Any], result: FitResult) -> dict[str, Any]:
-    """The settings of a run and its result, as one JSON object."""
-    return {"run": dict(run), **asdict(result)}
+    def record(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """The result, and the settings of its run, as one JSON object."""
+        return {"run": dict(run), **asdict(self)}
 
 
 def from_record(record: Mapping[str, Any], run: Mapping[str, Any], path: Path) -> FitResult:
-    """The result in a record that was read from `path`.
-
-    Raises:
-        ValueError: the record is of a run with other settings than `run`, of an older version, or damaged.
-    """
+    """The result in a record read from `path`; ValueError if it is damaged, or of a run with other settings."""
     run, had = json.loads(json.dumps(run)), record.get("run")  # JSON turns tuples into lists
     if not isinstance(had, dict):
         raise ValueError(f"expected the settings of its run in {path}, got none: it is of an older version; {ADVICE}")
@@ -57,32 +54,22 @@ def from_record(record: Mapping[str, Any], run: Mapping[str, Any], path: Path) -
     return result
 
 
-def save_state(
-    path: Path,
-    record: dict[str, Any],
-    parts: Mapping[str, Mapping[str, Tensor]],
-    optimizer: torch.optim.AdamW,
-    totals: Mapping[str, Tensor],
-) -> None:
+def save_state(path: Path, record: dict[str, Any], parts: Parts, optimizer: AdamW, totals: dict[str, Tensor]) -> None:
     """Writes a run in progress as one safetensors file, atomically, with a digest of all that is in it.
 
-    Args:
-        record: what `to_record` made; it is kept in the file's header.
-        parts: "weights", "buffers", "ema" -> name -> tensor; the optimizer holds "weights".
-        totals: the log's sums since its last line.
+    `parts`: "weights", "buffers", "ema" -> name -> tensor; the optimizer holds "weights". `totals`: the log's sums.
     """
     tensors, text = _tensors({**parts, "totals": totals}, optimizer), json.dumps(record)
     write_tensors(path, tensors, {"meta": text, "digest": _digest(tensors, text)})
 
 
 def load_state(
-    path: Path, run: Mapping[str, Any], parts: Mapping[str, Mapping[str, Tensor]], optimizer: torch.optim.AdamW
+    path: Path, run: Mapping[str, Any], parts: Parts, optimizer: AdamW
 ) -> tuple[FitResult, dict[str, Tensor]]:
     """Copies what `save_state` wrote into `parts` and the optimizer, in place; returns the result and the log's totals.
 
-    Every tensor keeps the memory layout of the one that it replaces, and each moment of the optimizer gets that of its
-    weight. AdamW's fused kernels rely on it: on the CPU they walk through the memory of a weight and of its moments
-    side by side, whatever the strides; on a GPU they refuse weights, gradients and moments whose strides differ.
+    All tensors keep their memory layouts, and each moment of the optimizer gets that of its weight. AdamW's fused
+    kernels rely on it: on the CPU they ignore the strides, and on a GPU they refuse strides that differ.
 
     Raises:
         ValueError: the file is damaged, of an older version, or of a run with other settings or modules.
@@ -102,7 +89,7 @@ def load_state(
     return result, totals
 
 
-def _tensors(parts: Mapping[str, Mapping[str, Tensor]], optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
+def _tensors(parts: Parts, optimizer: AdamW) -> dict[str, Tensor]:
     """All tensors of the parts and of the optimizer, by "part:name"."""
     states = {name: optimizer.state.get(weight, {}) for name, weight in parts["weights"].items()}
     adam = {f"{key}/{name}": value for name, state in states.items() for key, value in state.items()}

@@ -1,7 +1,4 @@
-"""The data of latent alignment: samples of the four pairings in turn, with their prompts and with hard negatives.
-
-A step sees two modalities, and no third.
-"""
+"""The data of latent alignment: samples of the four pairings in turn. A step sees two modalities, and no third."""
 
 import random
 from collections.abc import Callable
@@ -48,7 +45,7 @@ class Pair:
 def nearest(prompts: Tensor, idx: Tensor, generator: torch.Generator) -> Tensor:
     """As many different samples whose prompts (n, d) are nearest to that of the first of idx: hard negatives for L_Con.
 
-    Prompts tell most pairs apart. These they do not, so that V must encode what prompts leave out.
+    Their prompts do not tell them apart, so that V must encode what prompts leave out.
     """
     near = (prompts @ prompts[idx[0]]).topk(min(len(prompts), max(len(idx), int(ALIKE * len(prompts))))).indices
     return near[torch.randperm(len(near), generator=generator)[: len(idx)]]  # none of them twice
