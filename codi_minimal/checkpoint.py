@@ -64,11 +64,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Reads a safetensors file to the CPU: its tensors, and its metadata.
-
-    Raises:
-        ValueError: there is no such file; it is a pickle, cut short, no safetensors, or has floats of 8 bits or fewer.
-    """
+    """Reads a safetensors file to the CPU: its tensors, and its metadata. Anything else is a ValueError."""
     check_file(path, "a safetensors file")
     with open(path, "rb") as file:
         start = file.read(9)  # the header's length in 8 bytes, and its brace
@@ -91,10 +87,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def save_folder(folder: str | Path, tensors: Mapping[str, Tensor], config: dict, dtype: str | None = None) -> None:
     """Writes a checkpoint, model.safetensors and config.json, into a folder, which is made if it is missing.
 
-    `dtype`: None keeps each tensor's; "float16" halves the size of those of floating point.
-
-    Raises:
-        ValueError: another dtype, or a number that is not finite in float16 (or in float32, if `dtype` is None).
+    `dtype`: None keeps each tensor's; "float16" halves the size of those of floating point. ValueError: another dtype,
+    or a number that is not finite in float16 (or in float32, if `dtype` is None).
     """
     if dtype not in (None, "float16"):
         raise ValueError(f"expected dtype None or 'float16'; got {dtype!r}")
@@ -113,8 +107,7 @@ def save_folder(folder: str | Path, tensors: Mapping[str, Tensor], config: dict,
 def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
     """Reads what `save_folder` wrote: tensors (floating point ones as float32, on the CPU) and config.
 
-    Raises:
-        ValueError: the folder or a file is missing, broken, a pickle, or of another format version.
+    ValueError: the folder or a file is missing, broken, a pickle, or of another format version.
     """
     folder = Path(folder)
     if not folder.is_dir() and folder.suffix not in PICKLES:
@@ -152,10 +145,8 @@ def parse_json(text: str | bytes, path: Path) -> dict:
 def check_named(shapes: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str = "the module") -> None:
     """Compares tensors with those of a module, which may lie on "meta": names, shapes, and kinds of numbers.
 
-    Floating point numbers may have more or fewer bits than the module's. All others must have its type.
-
-    Raises:
-        ValueError: listing the names that are missing, unexpected, of another shape or kind, or not finite.
+    Floating point numbers may have more or fewer bits than the module's. All others must have its type. A ValueError
+    lists the names that are missing, unexpected, of another shape or kind, or not finite.
     """
     missing, unexpected = ([k for k in a if k not in b] for a, b in ((shapes, tensors), (tensors, shapes)))
     problems = [f"missing: {', '.join(missing)}"] if missing else []

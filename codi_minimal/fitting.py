@@ -32,9 +32,7 @@ def fit_image(pixels: Tensor) -> Tensor:
         pixels: "3 h w" in [0, 1]; dark ink on light paper or light ink on black, in one colour. Black or
             grey ink becomes white, coloured ink keeps its hue at full brightness.
     Returns:
-        "3 32 32" in [0, 1].
-    Raises:
-        ValueError: if the shape, type or range is another, or if nothing is drawn.
+        "3 32 32" in [0, 1]; a ValueError if nothing is drawn.
     """
     pixels = check_tensor("pixels", pixels, (3, "h", "w"), 0, 1).detach().cpu()
     paper = _paper(pixels[None])
@@ -56,12 +54,7 @@ def fit_image(pixels: Tensor) -> Tensor:
 def fit_video(frames: Tensor) -> Tensor:
     """Keeps the middle square of every frame, and makes dark ink on light paper light ink on black.
 
-    Args:
-        frames: "8 3 h w" in [0, 1].
-    Returns:
-        "8 3 32 32" in [0, 1].
-    Raises:
-        ValueError: if the shape, type or range is another, or if nothing is drawn on a light background.
+    "8 3 h w" in [0, 1] becomes "8 3 32 32"; nothing on a light background is a ValueError.
     """
     frames = check_tensor("frames", frames, (FRAMES, 3, "h", "w"), 0, 1).detach().cpu()
     paper = _paper(frames)
@@ -84,12 +77,10 @@ def fit_audio(wave: Tensor, rate: int) -> Tensor:
     are.
 
     Args:
-        wave: "n", mono.
-        rate: samples a second.
+        wave: "n", mono; 128 samples or more.
+        rate: samples a second, 2,000 to 192,000.
     Returns:
-        "8192" in [-1, 1].
-    Raises:
-        ValueError: for another shape or type, silence, less than 128 samples, NaN, or a rate outside 2 to 192 kHz.
+        "8192" in [-1, 1]; a ValueError for silence.
     """
     wave = check_tensor("samples", wave, ("n",)).detach().cpu()
     check_number("samples a second", rate, 2000, 192_000)
@@ -120,8 +111,7 @@ def _of_squares(pixels: Tensor) -> Tensor | None:
     if pixels.shape[-2:] != (k * CANVAS, k * CANVAS):
         return None
     small = reduce(pixels, "c (h k) (w l) -> c h w", "mean", k=k, l=k)
-    same = (repeat(small, "c h w -> c (h k) (w l)", k=k, l=k) - pixels).abs().max() < 1 / 255
-    return small if same else None
+    return small if (repeat(small, "c h w -> c (h k) (w l)", k=k, l=k) - pixels).abs().max() < 1 / 255 else None
 
 
 def _start_after_clicks(wave: np.ndarray) -> int:

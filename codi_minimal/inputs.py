@@ -14,6 +14,7 @@ from codi_minimal.device import sample_seed
 
 MOST = 1 << 29  # numbers that all outputs of one call may hold: 2 GiB of float32, twice that while they are joined
 TOLERANCE = 1e-3  # resampling and PCM rounding overshoot a range by a little
+MAX_FLOAT = torch.finfo(torch.float64).max  # an integer may be larger
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -42,10 +43,10 @@ class TensorData:
 
 @dataclass(frozen=True)
 class TextData:
-    """Batches are lists of strings. The empty `shape` counts a string as one number, see `check_count`."""
+    """Batches are lists of strings."""
 
     name: str
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()  # a string counts as one number, see `check_count`
 
     def batch(self, value: Any) -> list[str]:
         """A list of strings from one string or several; anything else, or an empty text, is a ValueError."""
@@ -97,13 +98,10 @@ def check_whole(name: str, value: Any, least: int) -> int:
 
 def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> None:
     """ValueError unless the value is a finite number in [low, high]."""
-    try:
-        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:  # an integer of more than 308 digits
-        number = math.inf
-    if not (math.isfinite(number) and low <= number <= high):
-        expected = f"a number in [{low:g}, {high:g}]" if math.isfinite(high) else "a finite number"
-        expected += f" of at least {low:g}" if math.isfinite(low) > math.isfinite(high) else ""
+    number = value if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not (low <= number <= high and abs(number) <= MAX_FLOAT):
+        least = f" of at least {low:g}" if math.isfinite(low) else ""
+        expected = f"a number in [{low:g}, {high:g}]" if math.isfinite(high) else f"a finite number{least}"
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
@@ -149,8 +147,8 @@ def per_output(what: str, value: Any, asked: Sequence[str], names: Sequence[str]
 def check_count(samples: int, numbers: int) -> None:
     """ValueError if so many samples, of so many numbers each, are more than `MOST` numbers."""
     if samples * numbers > MOST:
-        most = f"at most {MOST // numbers:,} samples of these outputs (2 GiB)"
-        raise ValueError(f"num_samples: expected {most}, got {samples:,}; make several calls, each with another seed")
+        expected = f"expected at most {MOST // numbers:,} samples of these outputs (2 GiB)"
+        raise ValueError(f"num_samples: {expected}, got {samples:,}; make several calls, each with another seed")
 
 
 def check_seeds(value: Any, b: int) -> list[int]:

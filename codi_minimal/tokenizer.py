@@ -27,12 +27,9 @@ class WordTokenizer:
     """One id a word: ``BOS words EOS PAD …``, always ``max_words + 2`` long.
 
     Args:
-        vocabulary: the known words, lower case; word i has id 4 + i, after PAD, BOS, EOS and UNK.
+        vocabulary: distinct words, each one as `encode` reads it; word i has id 4 + i, after PAD, BOS, EOS and UNK.
         max_words: longest text, in words.
         spell: text → text, applied to every text that `decode` returns.
-
-    Raises:
-        ValueError: if the vocabulary is not a non-empty list of distinct words, each one as `encode` reads it.
 
     >>> tokenizer = WordTokenizer(["a", "red", "seven"])
     >>> tokenizer.encode(["A red seven!"])[0, :6].tolist()
@@ -55,13 +52,9 @@ class WordTokenizer:
         return len(self.words)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Ids of texts, lower-cased and without punctuation; an unknown word among known ones is UNK.
+        """Ids "b l" of texts, lower-cased and without punctuation; an unknown word among known ones is UNK.
 
-        Returns:
-            LongTensor "b l", l = max_words + 2.
-
-        Raises:
-            ValueError: if there is no text, or one is not a string, is empty, is too long, or has no known word.
+        ValueError: there is no text, or one is not a string, is empty, is too long, or has no known word.
         """
         if isinstance(texts, str) or len(texts) == 0:
             raise ValueError(f"expected a non-empty list of texts, got {texts!r}")
@@ -69,11 +62,7 @@ class WordTokenizer:
         return torch.tensor([row + [PAD] * (self.length - len(row)) for row in rows])
 
     def decode(self, ids: Tensor) -> list[str]:
-        """Texts of ids "b l": reading stops at the first EOS or PAD, BOS is skipped, UNK reads ``<unk>``.
-
-        Raises:
-            ValueError: if ids are not "b l" or not below ``len(self)``.
-        """
+        """Texts of ids "b l": reading stops at the first EOS or PAD, BOS is skipped, UNK reads ``<unk>``."""
         if ids.ndim != 2 or ids.is_floating_point():
             raise ValueError(f"expected integer ids 'b l', got {ids.dtype} of shape {tuple(ids.shape)}")
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < len(self):

@@ -16,20 +16,17 @@ from codi_minimal.training.run import Run
 
 @dataclass(frozen=True)
 class Scale:
-    """How much a lesson trains: `steps` and `batch` multiply each stage's numbers, which are at least 4.
+    """How much a lesson trains."""
 
-    `pairs`, `clips`: samples that are rendered and encoded once. `n`: samples of a figure.
-    """
-
-    steps: float
-    batch: float
-    pairs: int
-    clips: int
-    n: int
+    steps: float  # multiplies each stage's number
+    batch: float  # the same
+    pairs: int  # samples that are rendered and encoded once
+    clips: int  # the same, of videos
+    n: int  # samples of a figure
     autocast: str | None = None
 
     def stage(self, steps: int, batch: int) -> tuple[int, int]:
-        """Steps and batch size at this scale, from those at the scale "small"."""
+        """Steps and batch size at this scale, 4 or more, from those at the scale "small"."""
         return max(4, int(steps * self.steps)), max(4, int(batch * self.batch))
 
 
@@ -95,9 +92,9 @@ def begin(
     """
     if scale not in SCALES:
         raise ValueError(f"expected a scale out of {', '.join(SCALES)}, got {scale!r}")
-    stages, shipped = dict(stages or {}), CoDi.from_pretrained()
-    if unknown := {*stages, *yours} - set(shipped.config.train.stages):
-        raise ValueError(f"expected stages out of {', '.join(shipped.config.train.stages)}, got {sorted(unknown)}")
+    stages, shipped = stages or {}, CoDi.from_pretrained()
+    if unknown := {*stages, *yours} - set(known := shipped.config.train.stages):
+        raise ValueError(f"expected stages out of {', '.join(known)}, got {sorted(unknown)}")
     torch.manual_seed(seed)
     model = CoDi(_scaled(shipped.config, SCALES[scale], stages), shipped.vocabulary)
     new = {name: x for stage in stages for name, x in parts(model, stage).items()}

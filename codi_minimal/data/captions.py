@@ -41,13 +41,8 @@ OPEN = dict.fromkeys(KEPT, 0.5)
 def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.1) -> str:
     """A caption that states exactly the attributes given, for instance ``a red seven sliding left``.
 
-    Args:
-        attributes: a non-empty subset of digit, colour and motion, each a word of the world.
-        rng: draws the template and the motion's phrase.
-        voice: the probability that a caption of a digit alone mentions a voice.
-
-    Raises:
-        ValueError: there is no attribute, or an unknown attribute or value.
+    `attributes` is a non-empty subset of digit, colour and motion, each a word of the world; anything else is a
+    ValueError. `voice` is the probability that a caption of a digit alone mentions a voice.
     """
     if not attributes or any(value not in WORDS.get(name, ()) for name, value in attributes.items()):
         raise ValueError(f"expected a non-empty subset of {WORDS}, got {dict(attributes)}")
@@ -60,17 +55,13 @@ def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.
 
 
 def sample_subset(names: Sequence[str], rng: random.Random, kept: Mapping[str, float] = KEPT) -> tuple[str, ...]:
-    """A random non-empty subset of attribute names; `kept` has the probability of each.
-
-    Raises:
-        ValueError: there is no name or an unknown one, or all probabilities are zero.
-    """
+    """A random non-empty subset of attribute names; `kept` has the probability of each, and one of them is not zero."""
     if not names or not set(names) <= set(kept) or not any(kept[name] > 0 for name in names):
         raise ValueError(f"expected a non-empty subset of {dict(kept)}, some of it kept, got {tuple(names)}")
-    while True:
+    subset = ()
+    while not subset:
         subset = tuple(name for name in names if rng.random() < kept[name])
-        if subset:
-            return subset
+    return subset
 
 
 def describe(
@@ -94,13 +85,10 @@ def parse(text: str) -> dict[str, str] | None:
 
 
 def meaning(text: str) -> str:
-    """The attributes of a caption as one string: paraphrases have the same, which `prompts.repeated` relies on.
+    """The attributes of a caption of the grammar as one string: paraphrases have the same.
 
     >>> meaning("a blue digit that grows") == meaning("something blue getting bigger")
     True
-
-    Raises:
-        ValueError: if the grammar does not produce the caption.
     """
     attributes = parse(text)
     if attributes is None:

@@ -58,11 +58,7 @@ class Drawn:
         return len(self._scene)
 
     def render(self, name: str, idx: Index = slice(None), generator: torch.Generator | None = None) -> Tensor:
-        """Image, audio or video of the scenes, or of scenes idx. Audio needs the generator.
-
-        Raises:
-            ValueError: the pairing has no such modality, or it is text (see ``captions``).
-        """
+        """Image, audio or video of the scenes, or of scenes idx. Audio needs the generator."""
         expected = tuple(m for m in self.pairing if m in RENDERERS)
         if name not in expected:
             raise ValueError(f"expected one of {expected} of the pairing {self.pairing}, got {name!r}")
@@ -71,11 +67,8 @@ class Drawn:
     def captions(self, rng: random.Random, idx: Index = slice(None), kept: Mapping[str, float] = KEPT) -> list[str]:
         """New captions of the scenes, or of scenes idx. Each call draws other words.
 
-        A caption states a random subset of the attributes that the other modality shows; `kept` has the probability
-        of each.
-
-        Raises:
-            ValueError: the pairing has no text.
+        A caption states a random subset of the attributes that the other modality shows, each with the probability
+        in `kept`.
         """
         if "text" not in self.pairing:
             raise ValueError(f"expected a pairing with text, got {self.pairing}")
@@ -85,11 +78,7 @@ class Drawn:
 
 
 def unpaired(source: Source, name: str, n: int, generator: torch.Generator) -> Any:
-    """n samples of one modality alone, from all of the source. Autoencoders are trained on them.
-
-    Raises:
-        ValueError: the modality is unknown.
-    """
+    """n samples of one modality alone, from all of the source. Autoencoders are trained on them."""
     if name not in ATTRIBUTES_OF:
         raise ValueError(f"expected a modality of {tuple(ATTRIBUTES_OF)}, got {name!r}")
     scene = draw(source, n, generator, torch.arange(len(source.digits)), torch.arange(len(source.spoken)))

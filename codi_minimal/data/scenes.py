@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
 
 import torch
 from einops import einsum
@@ -64,20 +65,10 @@ def draw(
 ) -> Scene:
     """n scenes, every attribute uniform, with a glyph and a recording of the digit drawn.
 
-    Args:
-        glyphs: indices into the source to draw from; None draws no glyph.
-        recordings: the same for recordings.
-
-    Raises:
-        ValueError: a digit has no glyph or no recording among the indices.
+    `glyphs` and `recordings` are indices into the source to draw from; None draws none. ValueError: a digit has no
+    glyph or no recording among the indices.
     """
-
-    def integers(high: int) -> Tensor:
-        return torch.randint(high, (n,), generator=generator)
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(shape, generator=generator)
-
+    integers = partial(torch.randint, size=(n,), generator=generator)
     digit = integers(len(DIGITS))
     return Scene(
         digit=digit,
@@ -86,8 +77,8 @@ def draw(
         onset=integers(len(ONSETS)) + ONSETS[0],
         glyph=_pick(digit, source.digits, glyphs, generator),
         recording=_pick(digit, source.spoken, recordings, generator),
-        width=uniform(20, 24, n),
-        centre=uniform(-2, 2, n, 2),
+        width=20 + 4 * torch.rand(n, generator=generator),
+        centre=-2 + 4 * torch.rand(n, 2, generator=generator),
     )
 
 
@@ -120,11 +111,7 @@ def render_video(source: Source, scene: Scene, generator: torch.Generator | None
 
 
 def render_audio(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
-    """The sound of each scene, "b 8192" in [-1, 1] at 8 kHz: noise, and the recording from sample 1000 · onset.
-
-    Raises:
-        ValueError: there is no generator for the noise, or a scene has no recording.
-    """
+    """The sound of each scene, "b 8192" in [-1, 1] at 8 kHz: noise, and the recording from sample 1000 · onset."""
     if generator is None:
         raise ValueError("expected a torch.Generator for the noise of silence, got None")
     _require(scene.recording, "recording")

@@ -57,12 +57,10 @@ class Source:
 def load(data: str | Path | None = None, split: str = "train", split_seed: int = 0, hub: bool = True) -> Source:
     """Handwriting and voices: from the folder given, else the public hub, else the built-in sample.
 
-    Public data sets have the splits -train and -test. A tenth of the public -train split is held out as "validation":
-    no training sees it, and all settings are chosen on it. "train" is the rest. Results are reported on "test".
-
     Args:
         data: folder with mnist-{train,test}.parquet and fsdd-{train,test}.parquet; default: $CODI_DATA.
-        split: "train", "validation" or "test".
+        split: "test" is the public one. "validation" is a tenth of the public -train split, which no training sees and
+            on which all settings are chosen; "train" is the rest.
         split_seed: fixes which samples are validation, and the share of each pairing; see `TrainConfig`.
         hub: try the hub when no folder is given (never with HF_HUB_OFFLINE set).
 
@@ -84,16 +82,9 @@ def load(data: str | Path | None = None, split: str = "train", split_seed: int =
 def split_shares(labels: Tensor, fractions: Mapping[Key, float], seed: int) -> dict[Key, Tensor]:
     """Splits the indices of `labels` into disjoint shares. Every label is split in the same proportions.
 
-    Of a label that occurs at least twice, the first and the last share get one index or more. A label that occurs once
-    falls into the last share.
-
-    Args:
-        labels: integers "n".
-        fractions: the fraction of each share, by its key; they sum to 1.
-        seed: fixes which index falls into which share.
-
-    Returns:
-        For each key the sorted indices of its share. Together they are 0 … n - 1, each once.
+    `fractions` has the fraction of each share, by its key; they sum to 1. Each share has its indices in order. Of a
+    label that occurs at least twice, the first and the last share get one index or more. A label that occurs once falls
+    into the last share.
 
     >>> split_shares(torch.tensor([0, 0, 0, 0, 1, 1]), {"a": 0.5, "b": 0.5}, seed=0)
     {'a': tensor([0, 1, 4]), 'b': tensor([2, 3, 5])}

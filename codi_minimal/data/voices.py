@@ -14,11 +14,8 @@ def trim(wave: np.ndarray) -> np.ndarray:
 def voice_start(wave: np.ndarray) -> int:
     """The first sample of the voice: it starts with the first window whose RMS exceeds a tenth of the largest RMS.
 
-    Args:
-        wave: "n" samples. Windows have 128 samples; an incomplete last one is ignored.
-
-    Raises:
-        ValueError: the recording has several channels, is shorter than a window, is silent, or is not finite.
+    Windows have 128 samples; an incomplete last one is ignored. ValueError: the recording has several channels, is
+    shorter than a window, is silent, or is not finite.
     """
     if wave.ndim != 1 or len(wave) < WINDOW:
         raise ValueError(f"expected a voice on one channel, {WINDOW} samples or more, got shape {wave.shape}")

@@ -29,13 +29,7 @@ def read_video(path: str | Path) -> Tensor:
 
     The eight frames are those at the middles of eight equal parts of the first second, or of the whole clip if it is
     shorter. A frame has at most 9 million pixels; those of the first second have at most 256 million together in an
-    MP4, and 64 million in a GIF.
-
-    Returns:
-        "8 3 32 32" in [0, 1].
-    Raises:
-        ValueError: if the file cannot be read, is too large, or shows nothing.
-        ImportError: for an MP4 without PyAV, the extra `video`.
+    MP4, and 64 million in a GIF. An MP4 without PyAV, the extra `video`, is an ImportError.
     """
 
     def decode(data: bytes) -> Tensor:

@@ -14,16 +14,13 @@ MAX_READS = 500_000
 
 
 def read(path: str | Path, kind: str, endings: tuple[str, ...], decode: Callable, fit: Callable) -> Any:
-    """`fit(decode(content))` of a file.
+    """`fit(decode(content))` of a file. Every fault is a ValueError of one line that names the file.
 
     Args:
-        path: a file with one of the endings.
+        path: a file of 1 to `MAX_BYTES` bytes.
         kind: what the file should be, for messages; and its endings, as (".gif", ".mp4").
         decode: bytes → content. It may raise anything; an ImportError is passed on.
         fit: content → result. It raises a ValueError if the content is not usable.
-    Raises:
-        ValueError: that names the file: there is none; it has another ending, no bytes or more than `MAX_BYTES`; it
-            cannot be decoded; `fit` refuses the content.
     """
     path = Path(path)
     ending, expected = path.suffix.lower(), f"{path}: expected {kind} ({', '.join(endings)})"
@@ -66,11 +63,7 @@ class Content(io.BytesIO):
 
 
 def read_text(path: str | Path) -> str:
-    """The caption in a UTF-8 text file: its words, one space apart.
-
-    Raises:
-        ValueError: if the file cannot be read, or if it holds only white space.
-    """
+    """The caption in a UTF-8 text file: its words, one space apart."""
     # Windows writes a mark before the first word
     return read(path, "a UTF-8 text file", (".txt",), lambda data: data.decode("utf-8-sig"), _words)
 

@@ -28,11 +28,6 @@ def read_image(path: str | Path) -> Tensor:
 
     A picture has at most 13 million pixels, no more than 20,000 on a side. An ordinary JPEG may have 51 million,
     because it can be decoded at a half to an eighth of its size; a progressive one cannot.
-
-    Returns:
-        "3 32 32" in [0, 1].
-    Raises:
-        ValueError: if the file cannot be read, is too large, or shows nothing.
     """
     return read(path, "a picture", ENDINGS, lambda data: as_pixels([_decode(data)])[0], fit_image)
 

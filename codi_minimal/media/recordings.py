@@ -23,11 +23,6 @@ def read_audio(path: str | Path) -> Tensor:
 
     A recording lasts at most 60 s, in at most 8 channels of 24 million samples together. Its channels are averaged;
     where they cancel, the loudest is taken.
-
-    Returns:
-        "8192" in [-1, 1], at 8 kHz.
-    Raises:
-        ValueError: if the file cannot be read, is too long, or holds no voice.
     """
     return read(path, "a recording", ENDINGS, _decode, lambda decoded: fit_audio(*decoded))
 
