@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 COMPUTED = (".mel.mel_scale.fb", ".mel.spectrogram.window")  # constants that the earlier version stored
 KEPT = 12  # numbers of each sample
 AUDIO = torch.sin(torch.arange(8192) / 7) / 2
-CASES = {  # the arguments of the earlier `generate`; tests/test_earlier_checkpoint.py has the recipes that mean the same
+CASES = {  # the arguments of the earlier `generate`; see tests/test_earlier_checkpoint.py for the recipes
     "default": {"outputs": ["text", "image", "audio", "video"], "steps": 2},
     "silent text": {"outputs": ["image", "audio"], "steps": 3, "seed": 3},
     "prompted": {"prompts": {"text": "a red seven", "audio": AUDIO}, "outputs": ["image", "video"], "steps": 2},
