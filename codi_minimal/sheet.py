@@ -67,9 +67,6 @@ def draw_sheet(rows: Sequence[Mapping[str, Any]], count: int | None = None) -> F
             string (text), "3 h w" (image), "n" (audio, 8 kHz) or "f 3 h w" (video). Either may be empty. Of more than
             8 prompts the first 7 are drawn, and the rest are counted.
         count: the number of all samples, where `rows` holds only the first of them.
-
-    Raises:
-        ValueError: for no rows, or a modality that the sheet cannot draw.
     """
     if not rows:
         raise ValueError("expected at least one row, got none")
@@ -87,11 +84,10 @@ def draw_sheet(rows: Sequence[Mapping[str, Any]], count: int | None = None) -> F
         _label(box(MARGIN, top + 0.06, inner, 0.24), row["title"], weight="bold", size=11)
         top += TITLE
         _prompts(box, top, [(name, item) for name, items in row["prompts"].items() for item in items])
-        outputs = [(name, DRAW[name], item) for name, item in row["outputs"].items()]
-        outputs += [("mel", _mel, row["outputs"]["audio"])] if "audio" in row["outputs"] else []
-        for name, draw, item in outputs:
+        mel = {"mel": row["outputs"]["audio"]} if "audio" in row["outputs"] else {}
+        for name, item in {**row["outputs"], **mel}.items():
             x, y, w, h = PLACES[name]
-            draw(box(x, top + y, w, h), item)
+            DRAW.get(name, _mel)(box(x, top + y, w, h), item)
     if count > len(rows):
         _label(box(MARGIN, height - 0.3, inner, 0.25), f"the first {len(rows)} of {count} samples", color=GREY, size=10)
     return figure

@@ -81,50 +81,41 @@ def sound(wave: Tensor) -> Any:
     return Audio(wave.detach().cpu().numpy(), rate=RATE, normalize=False)
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _plain(axes: Axes, legend: bool) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    if legend:
-        axes.legend(frameon=False, fontsize=9)
-
-
-def line(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str = "", y: str = "", **axes) -> Picture:
-    """Curves {label: (x, y)} on one pair of axes; further arguments as of `Axes.set`, as yscale="log"."""
-    figure, ax = _axes(5.2, 3)
+def line(
+    curves: Mapping[str, Sequence[Sequence[float]] | Tensor], x: str = "", y: str = "", dots: bool = False, **axes: Any
+) -> Picture:
+    """Curves {label: (x, y)} on one pair of axes, or `dots`; further arguments as of `Axes.set`, as yscale="log"."""
+    figure = Figure(figsize=(5.2, 3), layout="constrained")
+    ax = figure.subplots()
     for label, values in curves.items():
-        ax.plot(*(torch.as_tensor(v).detach().cpu().numpy() for v in values), label=label, lw=1.6, **_dots(values[0]))
+        points = [torch.as_tensor(of_axis).detach().cpu().numpy() for of_axis in values]
+        ax.plot(*points, label=label, lw=0 if dots else 1.6, marker=_marker(points[0], dots))
     ax.set(xlabel=x, ylabel=y, **axes)
-    _plain(ax, legend=len(curves) > 1)
+    ax.spines[["top", "right"]].set_visible(False)
+    if len(curves) > 1:
+        ax.legend(frameon=False, fontsize=9)
     return Picture(figure)
 
 
-def _dots(x: Sequence[float]) -> dict[str, str]:
-    return {"marker": "."} if len(x) < 2 else {}  # a single point makes no line
+def _marker(x: Sequence[float], dots: bool = False) -> str | None:
+    return "." if dots or len(x) < 2 else None  # a single point makes no line
+
+
+def scatter(clouds: Mapping[str, Tensor], title: str = "") -> Picture:
+    """Clouds of points {label: (n, 2)}."""
+    return line({label: points.T for label, points in clouds.items()}, dots=True, title=title)
 
 
 def heat(values: Tensor, rows: Sequence[str] = (), columns: Sequence[str] = (), title: str = "", **imshow) -> Picture:
     """A matrix (r, c) as colours, with names at its sides."""
     r, c = values.shape
-    figure, ax = _axes(min(9, 2.2 + 0.28 * c), min(7, 1.2 + 0.24 * r))
+    figure = Figure(figsize=(min(9, 2.2 + 0.28 * c), min(7, 1.2 + 0.24 * r)), layout="constrained")
+    ax = figure.subplots()
     drawn = ax.imshow(values.detach().cpu().float().numpy(), aspect="auto", cmap="magma", **imshow)
     ax.set_yticks(range(len(rows)), rows, fontsize=8)
     ax.set_xticks(range(len(columns)), columns, fontsize=8, rotation=60, ha="right")
     ax.set_title(title, fontsize=10)
     figure.colorbar(drawn)
-    return Picture(figure)
-
-
-def scatter(clouds: Mapping[str, Tensor], title: str = "") -> Picture:
-    """Clouds of points {label: (n, 2)}."""
-    figure, ax = _axes(4.4, 3.6)
-    for label, points in clouds.items():
-        ax.scatter(*points.detach().cpu().numpy().T, label=label, s=9, alpha=0.7, lw=0)
-    ax.set_title(title, fontsize=10)
-    _plain(ax, legend=True)
     return Picture(figure)
 
 
@@ -175,7 +166,7 @@ class Live:
         figure, box = _page(self.moments, 2.1, least=6)
         ax = box(0.7, 0.15, 5, 1.4)
         ax.axis("on")
-        ax.plot(steps, losses, color=ACCENT, lw=1.4, **_dots(steps))
+        ax.plot(steps, losses, color=ACCENT, lw=1.4, marker=_marker(steps))
         ax.set(xlabel=stage, ylabel=self.loss)
-        _plain(ax, legend=False)
+        ax.spines[["top", "right"]].set_visible(False)
         return Picture(figure)
