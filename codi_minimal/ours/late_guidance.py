@@ -1,7 +1,7 @@
 """Ours: guidance starts after the first steps.
 
 Source: guidance in an interval of noise levels, Kynkäänniemi et al. 2024.
-Buys: `python -m codi_minimal experiment additions` (docs/experiments.md): less ink, more colours.
+Buys: its row in `python -m codi_minimal experiment additions` shows it; see docs/experiments.md.
 Without it: remove this file and its line in `recipes.py`; all steps are guided.
 """
 

@@ -1,7 +1,7 @@
 """Ours: the clock tokens of prompts are part of the environment.
 
 Source: our own. The prompt space is aligned through text, so that it lacks what text never mentions (the onset).
-Buys: `python -m codi_minimal experiment additions` (docs/experiments.md): the onset of a prompt reaches the outputs.
+Buys: its row in `python -m codi_minimal experiment additions` shows it; see docs/experiments.md.
 Without it: remove this file and its line in `recipes.py`; prompts then act through C alone.
 """
 

@@ -1,7 +1,7 @@
 """Ours: guidance amplifies the prompt alone for some outputs, and not their environment.
 
 Source: our own. Captions start first, beside streams that are half noise; amplified, these mislead them.
-Buys: `python -m codi_minimal experiment additions` (docs/experiments.md): captions stay varied and follow prompts.
+Buys: digit of captions beside an image .955 → .989 (n = 300, docs/experiments.md); see `experiment additions`.
 Without it: remove this file and its line in `recipes.py`; guidance amplifies the environment of every stream.
 """
 

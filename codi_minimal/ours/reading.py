@@ -1,7 +1,7 @@
 """Ours: L_Read, which teaches the environment to predict what the frozen prompt encoders give for finished latents.
 
 Source: our own; it applies the idea of bridging alignment (CoDi sect. 3.2) to noisy latents.
-Buys: `python -m codi_minimal experiment wiring` (docs/experiments.md): streams that never met in training agree.
+Buys: `python -m codi_minimal experiment wiring` trains with it; a row without it has not been measured yet.
 Without it: remove this file and its line in `recipes.py`; V and the attention are then trained on L_Cross + λ L_Con.
 """
 

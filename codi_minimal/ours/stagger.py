@@ -1,7 +1,7 @@
 """Ours: streams start one after the other, the smallest first, instead of all at once.
 
 Source: denoisers may be at different times of their own, UniDiffuser (Bao et al. 2023).
-Buys: `python -m codi_minimal experiment additions` (docs/experiments.md): the digit among all four outputs.
+Buys: its row in `python -m codi_minimal experiment additions` shows it; see docs/experiments.md.
 Without it: remove this file and its line in `recipes.py`; all streams are denoised at the same t.
 """
 
