@@ -98,6 +98,9 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
 
     def recipe(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--recipe", choices=RECIPES, help="how outputs are sampled (default: the checkpoint's)")
+        autocast(sub)
+
+    def autocast(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--autocast", choices=("bf16",), help="denoise in bfloat16: faster on some processors")
 
     sub = verb("generate", "out")
@@ -157,6 +160,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     sub.add_argument("--steps", type=whole(1, MOST_STEPS), help="of training, for each variant")
     sub.add_argument("--samples", type=whole(1, MOST_SAMPLES), help=f"for each figure; at most {MOST_SAMPLES}")
     sub.add_argument("--workers", type=whole(1, MOST_WORKERS), help="processes (default: 1)")
+    autocast(sub)
     sub.add_argument("--seed", type=seed, default=0)
 
     sub = verb("check")

@@ -4,7 +4,7 @@ Each addition is switched on in PAPER, and switched off in SHIPPED. CASCADE make
 method must beat it. Outputs that are made apart agree by chance alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -33,10 +33,11 @@ from codi_minimal.recipes import CASCADE, SHIPPED
 
 ASKED = (
     Question("digit", ALL, digit_said=False),
-    *(Question("digit", pair, digit_said=False) for pair in combinations(ALL, 2)),
     Question("colour", ("image", "video"), digit_said=True),
     Question("onset", ("audio", "video"), digit_said=True),
 )
+PAIRS = tuple(Question("digit", pair, digit_said=False) for pair in combinations(ALL, 2))
+WITH_PAIRS = ("paper", "shipped", "cascade", "shipped, apart")  # rows; pairs double what a row costs
 MEASURES = {"all": "", "within one frame": " ±1"}  # of `agreement.answer`, and what it adds to the name of a column
 CELLS = (("text", "image"), ("image", "audio"), ("image", "image"), ("audio", "video"))
 FOLLOWED = ("digit", "onset")  # attributes of the prompt
@@ -73,29 +74,35 @@ def additions(
     """Measure each row with the same prompts and noise. A run that was stopped goes on at the row it was in.
 
     Args:
-        model: as trained. data: see `data.load`. out: folder for additions.json, additions.md and a file for each row.
+        model: as trained; its recipe's `autocast` is that of all rows.
+        data: see `data.load`.
+        out: folder for additions.json, additions.md and a file for each row.
         samples: for each figure. seed: of prompts and samples. workers: processes that generate.
 
     Returns:
-        "rows": title → "agreement" and "quality", each figure by its name; of plain JSON types.
+        "rows": title → "agreement", "pairs" (in WITH_PAIRS alone) and "quality", each figure by its name.
     """
     check_whole("samples", samples, 2)  # distances need a spread
     judges, world, found = shipped_judges(), World(validation(model, data)), {}
     run = {"weights": fingerprint(model), "judges": fingerprint(judges), "source": world.source.identity}
+    autocast = model.recipe.autocast
     for title, options in tqdm(rows().items(), desc="additions", disable=not progress):
+        options |= {"recipe": replace(options["recipe"], autocast=autocast)}
         asked = options | {"recipe": options["recipe"].to_dict(), "samples": samples, "seed": seed}
         done = Progress(Path(out) / "rows" / f"{title.replace(' ', '')}.json", run | asked)
         if not done.sections:
+            pairs = PAIRS if title in WITH_PAIRS else ()
             start, batched = perf_counter(), BatchedModel(model, seed, options, workers=workers)
-            done.add(title, measure(batched, world, judges, samples), perf_counter() - start, samples)
+            done.add(title, measure(batched, world, judges, samples, pairs), perf_counter() - start, samples)
             done.save()
         found[title] = done.sections[title]["result"]
     columns = found["paper"]["quality"]
     found["chance"] = {
         "agreement": {column(q, what): p for q in ASKED for what, p in chance(q).items()},
+        "pairs": {column(q, what): p for q in PAIRS for what, p in chance(q).items()},
         "quality": {name: CHANCE[a] for name in columns for a in FOLLOWED if name.startswith(a)},
     }
-    made_by = command("additions", samples=samples, seed=seed)
+    made_by = command("additions", samples=samples, seed=seed, autocast=autocast)
     report = {"command": made_by, "source": world.source.name, "rows": found}
     return save(Path(out), "additions", report, markdown(report))
 
@@ -105,7 +112,9 @@ def column(question: Question, what: str) -> str:
     return f"{question.attribute} {letters(question.outputs)}{MEASURES[what]}"
 
 
-def measure(model: BatchedModel, world: World, judges: Judges, n: int) -> dict[str, dict[str, Any]]:
+def measure(
+    model: BatchedModel, world: World, judges: Judges, n: int, pairs: Sequence[Question] = PAIRS
+) -> dict[str, dict[str, Any]]:
     """All figures of one row."""
     made: dict[Any, dict[str, Any]] = {}
     followed: dict[str, Estimate] = {}
@@ -116,11 +125,11 @@ def measure(model: BatchedModel, world: World, judges: Judges, n: int) -> dict[s
         scores = coherence(said_by(given, scene), made[prompt, output], judges, items)[output]
         cell = cell_name([prompt], [output])
         followed |= {f"{a} {cell}": found for a, found in scores.items() if a in FOLLOWED and found.n}
-    agreed: dict[str, Estimate] = {}
-    for question in ASKED:
+    agreed: dict[Question, dict[str, Estimate]] = {}
+    for question in (*ASKED, *pairs):
         made[question] = ask(question, model, n)
         shares = answer(question, made[question], judges)
-        agreed |= {column(question, what): shares[what] for what in MEASURES if what in shares}
+        agreed[question] = {column(question, what): shares[what] for what in MEASURES if what in shares}
     colours = read("image", made[ASKED[0]]["image"], judges)["colour"]
     scene, renders = world.sample(n, scene_generator(model.seed, len(CELLS)))
     looks = (judges.look("image", samples["image"])[1] for samples in (made["text", "image"], renders))
@@ -131,7 +140,8 @@ def measure(model: BatchedModel, world: World, judges: Judges, n: int) -> dict[s
         "Fréchet distance": distance,
         "bias of the distance": distance.bias,
     }
-    return {"agreement": agreed, "quality": followed | quality | cost(model.model, model.options)}
+    agreement, of_pairs = ({k: v for q in asked for k, v in agreed[q].items()} for asked in (ASKED, pairs))
+    return {"agreement": agreement, "pairs": of_pairs, "quality": followed | quality | cost(model.model, model.options)}
 
 
 def cost(model: CoDi, options: Mapping[str, Any], n: int = 16) -> dict[str, float]:
@@ -148,12 +158,12 @@ def cost(model: CoDi, options: Mapping[str, Any], n: int = 16) -> dict[str, floa
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """Two tables with a line for each row."""
+    """Three tables with a line for each row."""
 
     def part(name: str) -> str:
-        found = report["rows"]
-        columns = list(next(iter(found.values()))[name])
-        return table(("", *columns), [(title, *(row[name].get(c) for c in columns)) for title, row in found.items()])
+        found = {title: row[name] for title, row in report["rows"].items() if row[name]}
+        columns = list(next(iter(found.values())))
+        return table(("", *columns), [(title, *map(row.get, columns)) for title, row in found.items()])
 
     return f"""# From the paper to what ships
 
@@ -163,6 +173,10 @@ def markdown(report: Mapping[str, Any]) -> str:
 How often outputs agree: the digit under no prompt, colour and onset under a text that gives the digit alone.
 
 {part("agreement")}
+
+How often the two outputs of a pair agree on the digit, under no prompt.
+
+{part("pairs")}
 
 How often the digit is the prompt's; the entropy of the colours of images under no prompt, over its maximum; the Fréchet
 distance of images from text, of which this n adds the bias; what a sample of all four outputs from a caption costs.

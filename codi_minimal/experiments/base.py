@@ -13,7 +13,8 @@ from codi_minimal.evaluation.report import plain
 
 def command(name: str, **options: Any) -> str:
     """The command line that repeats an experiment."""
-    return f"python -m codi_minimal experiment {name} --data DATA " + " ".join(f"--{k} {v}" for k, v in options.items())
+    given = (f"--{k} {v}" for k, v in options.items() if v is not None)
+    return " ".join((f"python -m codi_minimal experiment {name} --data DATA", *given))
 
 
 def validation(model: CoDi, data: str | Path | None) -> Source:
