@@ -4,43 +4,37 @@ from __future__ import annotations
 
 import json
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, field, replace
-from functools import wraps
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """Makes pydantic's error a ValueError of one line: where in `what`, what was expected, and what came."""
+    try:
+        yield
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+        where, expected = ".".join(map(str, (what, *first["loc"]))), first["msg"].replace("Input should be", "expected")
+        raise ValueError(f"{where}: {expected}, got {reprlib.repr(first['input'])}") from None
+
+
 def checked(cls: type) -> type:
     """A frozen dataclass that checks the types and ranges of its fields against their hints; else a ValueError."""
     made = pydantic_dataclass(cls, frozen=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
-    init = made.__init__
-
-    @wraps(init)
-    def __init__(self, *args: Any, **values: Any) -> None:
-        try:
-            init(self, *args, **values)
-        except ValidationError as error:
-            raise ValueError(_first(error, cls.__name__)) from None
-
-    made.__init__ = __init__
+    made.__init__ = _in_one_line(cls.__name__)(made.__init__)
     return made
 
 
 def from_plain(cls: type, values: Any, what: str) -> Any:
     """An instance of a `checked` class from plain JSON types, which have lists for tuples; `what` is for the error."""
-    try:
+    with _in_one_line(what):
         return TypeAdapter(cls).validate_json(json.dumps(values))
-    except ValidationError as error:
-        raise ValueError(_first(error, what)) from None
-
-
-def _first(error: ValidationError, what: str) -> str:
-    """The first of pydantic's errors in one line: where, what was expected, and what came."""
-    first: Any = error.errors()[0]
-    where = ".".join(map(str, (what, *first["loc"])))
-    return f"{where}: {first['msg'].replace('Input should be', 'expected')}, got {reprlib.repr(first['input'])}"
 
 
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
@@ -69,7 +63,7 @@ class ModelConfig:
     """Sizes of all modules. Data: 32×32 images, 8 frames, 8192 samples at 8 kHz, captions of at most 12 words."""
 
     d: Embedding = 128  # the prompt space
-    memory: Annotated[int, Field(ge=1, le=100_000)] = 700  # captions of `CaptionMemory`; the grammar has 692 meanings
+    memory: Size = 700  # captions of `CaptionMemory`; the grammar has 692 meanings
     d_env: Annotated[int, Field(ge=32, le=4096)] = 128  # an environment token
     summary: Few = 4  # environment tokens without a time; audio and video have one more a frame, with its time
     T: Annotated[int, Field(ge=2, le=100_000)] = 1000
@@ -154,9 +148,9 @@ class Config:
         return from_plain(cls, values, "config")
 
 
-# An hour and a half on two cores. For the denoisers of images, voices and clips, twice the steps on batches of half the
-# size cost little more, and their samples are closer to real ones (the log in docs/experiments.md).
-SMALL_STAGES = {
+# For the denoisers of images, voices and clips, twice the steps on batches of half the size cost little more, and their
+# samples are closer to real ones (the log in docs/experiments.md).
+ALL_STAGES = {
     "autoencoder-image": Stage(2000, 64, 2e-3),
     "autoencoder-audio": Stage(2400, 32, 2e-3),
     "autoencoder-text": Stage(1300, 128, 1e-3),
@@ -169,27 +163,12 @@ SMALL_STAGES = {
     "denoiser-video": Stage(2000, 8, 1e-3, shift=2.0),
     "environment": Stage(1600, 128, 2e-3),
     "joint": Stage(900, 48, 1.5e-3),
-    "beside-video": Stage(1200, 16, 1e-3, shift=2.0),
-}
-# the larger presets, and "tiny", train all four denoisers on beside others, in this order
-BESIDE = {
     "beside-text": Stage(1200, 128, 1e-3),
     "beside-image": Stage(1200, 64, 1e-3),
     "beside-audio": Stage(1200, 64, 1e-3),
-    "beside-video": SMALL_STAGES["beside-video"],
+    "beside-video": Stage(1200, 16, 1e-3, shift=2.0),
 }
-ALL_STAGES = {name: stage for name, stage in SMALL_STAGES.items() if name not in BESIDE} | BESIDE
-
-
-def scaled(stages: dict[str, Stage], steps: float, batch: int) -> dict[str, Stage]:
-    """The same stages, `steps` times as long, on batches of at most `batch` (steps < 1) or `batch` times as large."""
-
-    def one(stage: Stage) -> Stage:
-        size = min(stage.batch, batch) if steps < 1 else stage.batch * batch
-        return replace(stage, steps=max(4, int(stage.steps * steps)), batch=size)
-
-    return {name: one(stage) for name, stage in stages.items()}
-
+LEFT_OUT = {"beside-text", "beside-image", "beside-audio"}  # of "small": without them it takes an hour and a half
 
 TINY_UNET, LARGE_UNET = UNetConfig((32, 32), embed=32, tokens=2), UNetConfig((192, 384), depth=2, embed=512, tokens=8)
 SIZES = {
@@ -206,10 +185,15 @@ SIZES = {
     ),
 }  # fmt: skip
 PLANS = {
-    "tiny": TrainConfig(scaled(ALL_STAGES, 0.001, 8), cache=64, video_cache=16),
-    "small": TrainConfig(SMALL_STAGES),
-    "base": TrainConfig(scaled(ALL_STAGES, 8, 4), cache=100_000, video_cache=40_000, autocast="bf16", compile=True),
-}
+    "tiny": TrainConfig(
+        {name: replace(s, steps=4, batch=8) for name, s in ALL_STAGES.items()}, cache=64, video_cache=16
+    ),
+    "small": TrainConfig({name: s for name, s in ALL_STAGES.items() if name not in LEFT_OUT}),
+    "base": TrainConfig(
+        {name: replace(s, steps=8 * s.steps, batch=4 * s.batch) for name, s in ALL_STAGES.items()},
+        cache=100_000, video_cache=40_000, autocast="bf16", compile=True,
+    ),
+}  # fmt: skip
 PRESETS = {name: Config(name, sizes, PLANS[name]) for name, sizes in SIZES.items()}
 
 
