@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from codi_minimal.alignment import Wiring, check_wiring
 from codi_minimal.config import from_plain
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 ADDITIONS: dict[str, type[Addition]] = {}  # the name of an addition's file -> its class; each class enters itself
 AUTOCAST = (None, "bf16")
+Tensors = Mapping[str, Tensor]  # one for each modality
 
 
 class Addition:
@@ -40,22 +40,13 @@ class Addition:
     def before_bridging(self, model: CoDi, name: str) -> None:
         """Before C_name is aligned to C_text."""
 
-    def after_bridging(
-        self, model: CoDi, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]] | None
-    ) -> None:
+    def after_bridging(self, model: CoDi, name: str, own: Tensor, text: Tensor, paraphrases: list | None) -> None:
         """After it: prompts C_name (b, d) and C_text (b, d) of the same samples.
 
-        `paraphrases`: all captions, grouped by meaning, if C_text was trained, too; else None.
+        `paraphrases`: all captions, in one list for each meaning, if C_text was trained, too; else None.
         """
 
-    def loss(
-        self,
-        model: CoDi,
-        seen: Mapping[str, Tensor],
-        prompts: Mapping[str, Tensor],
-        cond: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor | None:
+    def loss(self, model: CoDi, seen: Tensors, prompts: Tensors, cond: Tensor, generator: Generator) -> Tensor | None:
         """A further loss of latent alignment, of a pair's tokens V_m(z_t^m) and prompts C_m, and their condition C."""
         return None
 
@@ -112,7 +103,7 @@ class Recipe:
     guidance: float | Mapping[str, float] = 4.5
     wiring: Wiring = "others"
     autocast: str | None = None
-    additions: tuple[Addition, ...] = field(default=())
+    additions: tuple[Addition, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.sampler not in list(SAMPLERS):  # which need not be hashable
@@ -167,37 +158,30 @@ class Recipe:
             ValueError: on an unknown key or addition, or a value of another type or out of range.
         """
         known = cls.__dataclass_fields__
-        if not isinstance(values, Mapping) or not set(values) <= set(known):
-            got = sorted(set(values) - set(known)) if isinstance(values, Mapping) else repr(values)
-            raise ValueError(f"recipe: expected an object with the keys {', '.join(known)}; got {got}")
-        entries = values.get("additions", [])
+        if wrong := sorted(set(values) - set(known)) if isinstance(values, Mapping) else repr(values):
+            raise ValueError(f"recipe: expected an object with the keys {', '.join(known)}; got {wrong}")
+        entries, additions = values.get("additions", []), []
         if not isinstance(entries, list):
             raise ValueError(f"recipe: expected a list of additions; got {entries!r}")
-        _plug_in()
-        return cls(**{**values, "additions": tuple(map(_addition, entries))})
+        find_recipe("paper")  # imports all additions
+        for entry in entries:
+            name = entry.get("addition") if isinstance(entry, Mapping) else None
+            if not isinstance(name, str) or name not in ADDITIONS:
+                raise ValueError(f"recipe: expected an addition out of {', '.join(ADDITIONS)}; got {entry!r}")
+            fields = {key: value for key, value in entry.items() if key != "addition"}
+            additions.append(from_plain(ADDITIONS[name], fields, name))
+        return cls(**{**values, "additions": tuple(additions)})
 
 
 def find_recipe(recipe: str | Recipe) -> Recipe:
     """A recipe by its name; ValueError lists the names there are."""
     if isinstance(recipe, Recipe):
         return recipe
-    recipes = _plug_in()
+    # found by its name, as a plug-in is: the core does not depend on what is added to it
+    recipes = import_module("codi_minimal.recipes").RECIPES
     if not isinstance(recipe, str) or recipe not in recipes:
         raise ValueError(f"recipe: expected one of {', '.join(recipes)}, or a Recipe, got {recipe!r}")
     return recipes[recipe]
-
-
-def _plug_in() -> Mapping[str, Recipe]:
-    """The recipes there are, found by name as plug-ins are: the core does not depend on what is added to it."""
-    return import_module("codi_minimal.recipes").RECIPES
-
-
-def _addition(entry: Any) -> Addition:
-    """An addition from its entry in `Recipe.to_dict`."""
-    name = entry.get("addition") if isinstance(entry, Mapping) else None
-    if not isinstance(name, str) or name not in ADDITIONS:
-        raise ValueError(f"recipe: expected an addition out of {', '.join(ADDITIONS)}; got {entry!r}")
-    return from_plain(ADDITIONS[name], {key: value for key, value in entry.items() if key != "addition"}, name)
 
 
 def addition_name(addition: Addition) -> str:
