@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,12 +14,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from codi_minimal.old_names import renamed
-
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 MAX_JSON = 1 << 26  # bytes; Python needs many times as much memory to read them
+# patterns of tensor names that earlier versions wrote, and what takes their place; "": it is no longer stored
+OLD_NAMES = {
+    r".*\.mel\.(mel_scale\.fb|spectrogram\.window)$": "",
+    r"\.shortcut\.": ".skip.",
+    r"^memory\.captions$": "additions.caption_memory.captions",
+    r"^modalities\.(\w+)\.prompt\.shift$": r"additions.centring.\1.shift",
+}
 
 
 @contextmanager
@@ -33,10 +39,8 @@ def name_in_error(path: Path) -> Iterator[None]:
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Replaces a file at once: at any moment, and after any crash, it is either the old one or the new one.
-
-    Each call writes its own temporary file `.<name>.<random>.tmp`, so two processes never mix bytes.
-    """
+    """Replaces a file at once: at any moment, and after any crash, it is either the old one or the new one."""
+    # of this call alone, so that two processes never mix bytes; `lock.remove_leftovers` knows such names
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with name_in_error(path), open(temporary, "xb") as file:
@@ -98,10 +102,9 @@ def save_folder(folder: str | Path, tensors: Mapping[str, Tensor], config: dict,
             raise ValueError(f"expected finite numbers within ±{torch.finfo(kind).max:g}; {name} has others")
     tensors = {k: v.half() if dtype and v.is_floating_point() else v for k, v in tensors.items()}
     text = json.dumps({"format_version": FORMAT_VERSION, "config": config}, indent=2, ensure_ascii=False)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / WEIGHTS, tensors)
-    atomic_write(folder / CONFIG, f"{text}\n".encode())
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    write_tensors(Path(folder, WEIGHTS), tensors)
+    atomic_write(Path(folder, CONFIG), f"{text}\n".encode())
 
 
 def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
@@ -112,17 +115,20 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
     folder = Path(folder)
     if not folder.is_dir() and folder.suffix not in PICKLES:
         raise ValueError(f"expected a folder with {WEIGHTS} and {CONFIG}; {folder} is no folder")
-    files = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-    # `read_tensors` refuses a pickle in the place of the weights
-    weights = [folder / WEIGHTS, *(path for path in files if path.suffix in PICKLES)]
-    tensors, _ = read_tensors(next((path for path in weights if path.exists()), folder / WEIGHTS))
+    weights, pickles = folder / WEIGHTS, [path for path in (folder, *folder.glob("*")) if path.suffix in PICKLES]
+    stored, _ = read_tensors(weights if weights.exists() or not pickles else min(pickles))  # it refuses pickles by name
     content = read_json(folder / CONFIG)
     version, config = content.get("format_version"), content.get("config")
     if version != FORMAT_VERSION:
         raise ValueError(f"expected format_version {FORMAT_VERSION} in {folder / CONFIG}; got {version!r}")
     if not isinstance(config, dict):
         raise ValueError(f"expected an object named config in {folder / CONFIG}; got {config!r}")
-    return {k: v.float() if v.is_floating_point() else v for k, v in renamed(tensors).items()}, config
+    tensors = {}
+    for name, tensor in stored.items():
+        for old, new in OLD_NAMES.items():
+            name = re.sub(old, new, name)
+        tensors[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return {name: tensor for name, tensor in tensors.items() if name}, config
 
 
 def read_json(path: Path) -> dict:

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "codi_minimal"
 
 # plain helpers that know no model
 BASE = {
-    "batches", "config", "device", "inputs", "layers", "old_names", "shapes", "spectrogram", "tokenizer", "checkpoint",
+    "batches", "config", "device", "inputs", "layers", "shapes", "spectrogram", "tokenizer", "checkpoint",
     "lock",
 }  # fmt: skip
 DATA = {"data"}  # the world
