@@ -53,8 +53,8 @@ def generate(args: argparse.Namespace) -> None:
     from filelock import FileLock
 
     from codi_minimal import media
-    from codi_minimal.batches import slices
     from codi_minimal.device import sample_seed
+    from codi_minimal.inputs import slices
     from codi_minimal.sheet import ROWS, contact_sheet
 
     read = media.READERS | {"text": _caption}

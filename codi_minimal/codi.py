@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from codi_minimal.batches import join, slices
 from codi_minimal.checkpoint import check_named, load_folder, load_into, local_folder, save_folder
 from codi_minimal.config import Config
 from codi_minimal.device import best_device, sample_seed
-from codi_minimal.diffusion import Sampler, Schedule, guided, make_sampler
+from codi_minimal.diffusion import Schedule, make_sampler
 from codi_minimal.inputs import (
     check_count,
     check_flag,
@@ -27,16 +26,30 @@ from codi_minimal.inputs import (
     check_seeds,
     check_tensor,
     check_whole,
+    join,
     per_output,
+    slices,
 )
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 from codi_minimal.recipe import Recipe, find_recipe
-from codi_minimal.sample import Joint, Stream, joint_sample
+from codi_minimal.sample import Joint, Stream, guided_by, joint_sample
 
 WEIGHTS = Path(__file__).parent / "weights" / "small"
 LARGEST = 10_000  # standard deviations of a latent: what no decoder can make sense of any more
 EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
+P, R = ParamSpec("P"), TypeVar("R")
+
+
+def with_arguments_of(f: Callable[P, Any]) -> Callable[[Callable[..., R]], Callable[P, R]]:
+    """For a function that passes its arguments on to f: readers, `help` and type checkers see those of f."""
+
+    def signed(g: Callable[..., R]) -> Callable[P, R]:
+        made = inspect.signature(g).return_annotation
+        g.__signature__ = inspect.signature(f).replace(return_annotation=made)
+        return g
+
+    return signed
 
 
 class CoDi(nn.Module):
@@ -70,8 +83,6 @@ class CoDi(nn.Module):
     def modality(self, name: str) -> Modality:
         """The record of that name; ValueError lists the names there are."""
         return self.modalities[check_names("modality", [name], self.modalities)[0]]
-
-    # ---- prompts ------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def encode_prompt(self, name: str, value: Any) -> Tensor:
@@ -113,9 +124,8 @@ class CoDi(nn.Module):
             w += [weights.get(name, 1.0) / len(batches)] * len(batches)
         return mix(embeddings, w) if embeddings else None
 
-    # ---- generation ---------------------------------------------------------------------------------------------
-
-    def generate(
+    @torch.no_grad()
+    def generate_latents(
         self,
         prompts: Mapping[str, Any] | None = None,
         outputs: Sequence[str] = ("image",),
@@ -129,7 +139,67 @@ class CoDi(nn.Module):
         noise: Mapping[str, Tensor] | None = None,
         recipe: str | Recipe | None = None,
         progress: bool = False,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Tensor]:
+        """The latents z_0 (b, *latent_shape) that `generate` decodes. It describes the arguments, which are the same."""
+        asked = check_names("outputs", outputs, self.modalities, unique=True)
+        if other := {p.dtype for p in self.parameters()} - {torch.float32}:
+            raise ValueError(
+                f"expected a model with weights of float32, got {other}; a recipe with autocast='bf16' is the fast way"
+            )
+        num_samples, prompts = check_whole("num_samples", num_samples, 1), check_mapping("prompts", prompts)
+        weights, noise = check_mapping("weights", weights), check_mapping("noise", noise)
+        check_flag("joint", joint)
+        recipe = find_recipe(self.recipe if recipe is None else recipe)
+        names = asked
+        for addition in recipe.additions if joint else ():
+            names = addition.outputs(self, names, bool(prompts))
+        check_names("recipe", [*names, *recipe.named()], self.modalities)
+        cond = self.condition(prompts, weights, recipe)
+        b = num_samples * (1 if cond is None else len(cond))
+        records = {name: self.modalities[name] for name in names}
+        check_count(b, sum(max(math.prod(m.latent_shape), math.prod(m.data.shape)) for m in records.values()))
+        seeds = check_seeds(seed, b)
+        shapes = {name: (b, *records[name].latent_shape) for name in check_names("noise", noise, names)}
+        noise = {name: check_tensor(f"noise of {name}", noise[name], shape) for name, shape in shapes.items()}
+        # unit length, as in `composition_loss`: a mixture is shorter than one prompt, and would be followed less
+        cond = None if cond is None else F.normalize(cond, dim=-1)
+        seen = {n: self.modalities[n].data.prompts(v) for n, v in prompts.items() if weights.get(n, 1.0) != 0}
+        tokens = [tokens for addition in recipe.additions for tokens in addition.tokens(self, seen)]
+        guidance = per_output("guidance", guidance, asked, names)
+        steps = per_output("steps", steps, asked, names)
+        nets = {name: guided_by(recipe, m, self.schedule.T, guidance[name]) for name, m in records.items()}
+        solver, prediction = recipe.sampler if sampler is None else sampler, self.config.model.prediction
+        clip = EPSILON_CLIP if prediction == "epsilon" else None
+        samplers = {
+            name: make_sampler(solver, self.schedule, number or recipe.steps_of(name), prediction, clip=clip)
+            for name, number in steps.items()
+        }
+        made: dict[str, list[Tensor]] = {name: [] for name in asked}
+        for rows in slices(b):
+            of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of the prompts
+            streams = {
+                name: Stream(
+                    m,
+                    (noise[name][rows] if name in noise else m.noise_of(seeds[rows])).to(self.device),
+                    nets[name],
+                    samplers[name],
+                    m.generators(seeds[rows], " steps"),
+                )
+                for name, m in records.items()
+            }
+            env = [x[of] if len(x) > 1 else x.expand(len(of), -1, -1) for x in tokens]
+            shared = Joint(self, recipe, None if cond is None else cond[of], env, progress)
+            for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
+                if not any(addition.loop(shared, group) for addition in recipe.additions):
+                    joint_sample(shared, group)
+            for name in asked:
+                if not (streams[name].z.abs() < LARGEST).all():  # NaN is not, either
+                    raise ValueError(f"{name}: expected latents within ±{LARGEST:,}; is guidance too large?")
+                made[name].append(streams[name].z)
+        return {name: torch.cat(parts) for name, parts in made.items()}
+
+    @with_arguments_of(generate_latents)
+    def generate(self, *args, **options) -> dict[str, Any]:
         """Any to any: denoise all `outputs` together, each attending to the environment of the others at every step.
 
         Args:
@@ -155,77 +225,8 @@ class CoDi(nn.Module):
             ValueError: on an argument of the wrong kind, shape or range; on weights that are not float32; on latents
                 that leave all bounds.
         """
-        latents = self.generate_latents(
-            prompts, outputs, weights, guidance, steps, sampler, joint, num_samples, seed, noise, recipe, progress
-        )
+        latents = self.generate_latents(*args, **options)
         return {name: self.decode(name, z) for name, z in latents.items()}
-
-    @torch.no_grad()
-    def generate_latents(
-        self,
-        prompts: Mapping[str, Any] | None = None,
-        outputs: Sequence[str] = ("image",),
-        weights: Mapping[str, float] | None = None,
-        guidance: float | Mapping[str, float] | None = None,
-        steps: int | Mapping[str, int] | None = None,
-        sampler: str | None = None,
-        joint: bool = True,
-        num_samples: int = 1,
-        seed: int | Sequence[int] = 0,
-        noise: Mapping[str, Tensor] | None = None,
-        recipe: str | Recipe | None = None,
-        progress: bool = False,
-    ) -> dict[str, Tensor]:
-        """The latents z_0 (b, *latent_shape) of what `generate` makes of the same arguments."""
-        asked = check_names("outputs", outputs, self.modalities, unique=True)
-        if other := {p.dtype for p in self.parameters()} - {torch.float32}:
-            raise ValueError(
-                f"expected a model with weights of float32, got {other}; a recipe with autocast='bf16' is the fast way"
-            )
-        num_samples, prompts = check_whole("num_samples", num_samples, 1), check_mapping("prompts", prompts)
-        weights, noise = check_mapping("weights", weights), check_mapping("noise", noise)
-        check_flag("joint", joint)
-        recipe = find_recipe(self.recipe if recipe is None else recipe)
-        names = asked
-        for addition in recipe.additions if joint else ():
-            names = addition.outputs(self, names, bool(prompts))
-        check_names("recipe", [*names, *recipe.named()], self.modalities)
-        cond = self.condition(prompts, weights, recipe)
-        b = num_samples * (1 if cond is None else len(cond))
-        records = [self.modalities[name] for name in names]
-        check_count(b, sum(max(math.prod(m.latent_shape), math.prod(m.data.shape)) for m in records))
-        seeds, noise = check_seeds(seed, b), self._check_noise(names, b, noise)
-        # unit length, as in `composition_loss`: a mixture is shorter than one prompt, and would be followed less
-        cond = None if cond is None else F.normalize(cond, dim=-1)
-        seen = {n: self.modalities[n].data.prompts(v) for n, v in prompts.items() if weights.get(n, 1.0) != 0}
-        tokens = [tokens for addition in recipe.additions for tokens in addition.tokens(self, seen)]
-        guidance = per_output("guidance", guidance, asked, names)
-        steps = per_output("steps", steps, asked, names)
-        nets = {name: self._guided(name, guidance[name], recipe) for name in names}
-        samplers = {name: self._sampler(name, sampler, steps[name], recipe) for name in names}
-        made: dict[str, list[Tensor]] = {name: [] for name in asked}
-        for rows in slices(b):
-            of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of the prompts
-            streams = {
-                name: Stream(
-                    self.modalities[name],
-                    (noise[name][rows] if name in noise else self._noise(name, seeds[rows])).to(self.device),
-                    nets[name],
-                    samplers[name],
-                    [self._generator(seed, f"{name} steps") for seed in seeds[rows]],
-                )
-                for name in names
-            }
-            env = [x[of] if len(x) > 1 else x.expand(len(of), -1, -1) for x in tokens]
-            shared = Joint(self, recipe, None if cond is None else cond[of], env, progress)
-            for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
-                if not any(addition.loop(shared, group) for addition in recipe.additions):
-                    joint_sample(shared, group)
-            for name in asked:
-                if not (streams[name].z.abs() < LARGEST).all():  # NaN is not, either
-                    raise ValueError(f"{name}: expected latents within ±{LARGEST:,}; is guidance too large?")
-                made[name].append(streams[name].z)
-        return {name: join(parts) for name, parts in made.items()}
 
     @torch.no_grad()
     def decode(self, name: str, z0: Tensor) -> Any:
@@ -235,48 +236,12 @@ class CoDi(nn.Module):
     def noise_of(self, seed: int, k: int = 0) -> dict[str, Tensor]:
         """z_T (1, *latent_shape) of every modality, as sample k of `generate(seed=seed)` begins with it."""
         seed = sample_seed(check_whole("seed", seed, 0), check_whole("k", k, 0))
-        return {name: self._noise(name, [seed]) for name in self.modalities}
+        return {name: m.noise_of([seed]) for name, m in self.modalities.items()}
 
     def in_batches(self, f: Callable[[Any], Tensor], data: Tensor | list[str]) -> Tensor:
         """f of all data, in batches, on the model's device."""
         parts = (data[rows] for rows in slices(len(data)))
         return torch.cat([f(part.to(self.device) if isinstance(part, Tensor) else part) for part in parts])
-
-    def _guided(self, name: str, explicit: float | None, recipe: Recipe) -> Callable[..., Tensor]:
-        """ε_m with guidance inside: at the scale asked for, or the recipe's, as its additions change it."""
-        base = recipe.guidance_of(name) if explicit is None else explicit
-        check_number("guidance", base)
-        T = self.config.model.T
-        scales = [a.scale for a in recipe.additions if explicit is None or not a.replaceable]
-
-        def scale(t: Tensor, env: Tensor | None) -> float:
-            g, share = base, float(t[0]) / T  # all samples of a stream are at the same t
-            for change in scales:
-                g = change(name, g, share, env)
-            return g
-
-        keep_env = any(addition.keeps_environment(name) for addition in recipe.additions)
-        return guided(self.modalities[name].denoiser, scale, keep_env)
-
-    def _sampler(self, name: str, sampler: str | None, steps: int | None, recipe: Recipe) -> Sampler:
-        prediction = self.config.model.prediction
-        steps = recipe.steps_of(name) if steps is None else steps
-        clip = EPSILON_CLIP if prediction == "epsilon" else None
-        return make_sampler(recipe.sampler if sampler is None else sampler, self.schedule, steps, prediction, clip=clip)
-
-    def _generator(self, seed: int, name: str) -> torch.Generator:
-        # seeded by the name, too: asking for one output more leaves the noise of the others alone
-        return torch.Generator().manual_seed((seed * 1_000_003 + zlib.crc32(name.encode())) % 2**63)
-
-    def _noise(self, name: str, seeds: Sequence[int]) -> Tensor:
-        return torch.cat([self.modalities[name].noise(1, self._generator(seed, name)) for seed in seeds])
-
-    def _check_noise(self, names: list[str], b: int, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        check_names("noise", noise, names)
-        shapes = {name: (b, *self.modalities[name].latent_shape) for name in noise}
-        return {name: check_tensor(f"noise of {name}", z, shapes[name]) for name, z in noise.items()}
-
-    # ---- files --------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path, dtype: str | None = None) -> None:
         """Write model.safetensors and config.json; dtype "float16" halves the weights."""

@@ -1,7 +1,10 @@
-"""Checks what callers hand in before anything runs: data of a modality (item, batch, several prompts) and numbers."""
+"""Checks what callers hand in before anything runs: data of a modality (item, batch, several prompts) and numbers.
+
+It is then worked on in batches, so that memory grows with a batch and not with the number of samples.
+"""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from codi_minimal.device import sample_seed
 
+BATCH = 64  # samples that pass through the networks at a time
 MOST = 1 << 29  # numbers that all outputs of one call may hold: 2 GiB of float32, twice that while they are joined
 TOLERANCE = 1e-3  # resampling and PCM rounding overshoot a range by a little
 MAX_FLOAT = torch.finfo(torch.float64).max  # an integer may be larger
@@ -159,3 +163,26 @@ def check_seeds(value: Any, b: int) -> list[int]:
         return [check_whole("seed", seed, 0) for seed in value]
     seed = check_whole("seed", value, 0)
     return [sample_seed(seed, k) for k in range(b)]
+
+
+def slices(n: int) -> Iterator[slice]:
+    """Slices of n rows, `BATCH` rows each; the last may have fewer.
+
+    >>> [(rows.start, rows.stop) for rows in slices(100)]
+    [(0, 64), (64, 100)]
+    """
+    return (slice(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
+
+
+def join(parts: Sequence[Any]) -> Any:
+    """Batches of one modality, tensors or lists of captions, one after the other."""
+    return torch.cat(list(parts)) if isinstance(parts[0], Tensor) else [item for part in parts for item in part]
+
+
+def batch_of(shape: Sequence[int]) -> str:
+    """The shape of a batch of such items, for error messages.
+
+    >>> batch_of((4, 8, 8))
+    '(b, 4, 8, 8)'
+    """
+    return f"({', '.join(['b', *map(str, shape)])})"

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from codi_minimal import CoDi, arguments, batches, cli, demo, media
+from codi_minimal import CoDi, arguments, cli, demo, inputs, media
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.device import sample_seed
@@ -212,7 +212,7 @@ def test_many_samples_are_made_and_written_in_batches(fake, capsys, tmp_path, mo
 
 
 def test_another_run_in_the_same_folder_takes_other_numbers(fake, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "BATCH", 2)
+    monkeypatch.setattr(inputs, "BATCH", 2)
     inner, made = fake.generate, []
 
     def generate(*args, **options):

@@ -10,8 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "codi_minimal"
 
 # plain helpers that know no model
 BASE = {
-    "batches", "config", "device", "inputs", "layers", "shapes", "spectrogram", "tokenizer", "checkpoint",
-    "lock",
+    "checkpoint", "config", "device", "inputs", "layers", "lock", "spectrogram", "tokenizer",
 }  # fmt: skip
 DATA = {"data"}  # the world
 FILES = {"fitting", "media", "sheet"}  # people's files, and the page of results

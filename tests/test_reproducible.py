@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from codi_minimal import CoDi, batches
+from codi_minimal import CoDi, inputs
 from codi_minimal.config import preset
 from codi_minimal.data import VOCABULARY
 from codi_minimal.device import sample_seed
@@ -59,7 +59,7 @@ def test_seeds_that_follow_one_another_share_no_sample():
 def test_work_of_any_size_goes_in_batches_with_the_same_result(monkeypatch):
     model, prompts = random_codi(), {"text": ["seven", "a red two", "eight"], "audio": torch.rand(3, 8192) - 0.5}
     whole = model.generate(prompts, NAMES, num_samples=2, steps=2, guidance=1.5)
-    monkeypatch.setattr(batches, "BATCH", 2)
+    monkeypatch.setattr(inputs, "BATCH", 2)
     sizes = []
     handle = model.modalities["image"].denoiser.register_forward_hook(lambda _m, args, _o: sizes.append(len(args[0])))
     parts = model.generate(prompts, NAMES, num_samples=2, steps=2, guidance=1.5)
@@ -73,7 +73,7 @@ def test_work_of_any_size_goes_in_batches_with_the_same_result(monkeypatch):
 def test_given_noise_goes_to_its_own_sample_in_every_batch(monkeypatch):
     noise = {"image": torch.randn(5, 4, 8, 8)}
     whole = random_codi().generate_latents({}, ("image",), num_samples=5, noise=noise, **FAST)["image"]
-    monkeypatch.setattr(batches, "BATCH", 2)
+    monkeypatch.setattr(inputs, "BATCH", 2)
     parts = random_codi().generate_latents({}, ("image",), num_samples=5, noise=noise, **FAST)["image"]
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)
 

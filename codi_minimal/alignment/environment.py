@@ -12,8 +12,8 @@ from einops import rearrange, repeat
 from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 
+from codi_minimal.inputs import batch_of
 from codi_minimal.layers import ResBlock, conv, time_embedding
-from codi_minimal.shapes import batch_of
 
 CLOCK = 16  # components of a clock's code
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from codi_minimal.shapes import batch_of
+from codi_minimal.inputs import batch_of
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:

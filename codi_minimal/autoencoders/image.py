@@ -6,7 +6,7 @@ from torch import Tensor
 
 from codi_minimal.autoencoders.base import Autoencoder
 from codi_minimal.autoencoders.conv import ConvDecoder, ConvEncoder
-from codi_minimal.shapes import batch_of
+from codi_minimal.inputs import batch_of
 
 
 class ImageVAE(Autoencoder):

@@ -4,7 +4,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from codi_minimal.autoencoders.image import ImageVAE
-from codi_minimal.shapes import batch_of
+from codi_minimal.inputs import batch_of
 
 
 class VideoAutoencoder(nn.Module):

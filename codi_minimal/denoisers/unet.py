@@ -8,8 +8,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from codi_minimal.denoisers.blocks import Env, UNetBlock
+from codi_minimal.inputs import batch_of
 from codi_minimal.layers import conv, time_embedding, zero
-from codi_minimal.shapes import batch_of
 
 
 class UNet(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from codi_minimal.batches import join
+from codi_minimal.inputs import join
 
 
 def part(data: Any, start: int, stop: int) -> Any:

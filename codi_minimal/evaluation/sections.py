@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from codi_minimal.batches import join
 from codi_minimal.data import WRITTEN, Scene
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance
@@ -21,6 +20,7 @@ from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
 from codi_minimal.evaluation.readers import CHANCE, LEGAL, items_of, read
 from codi_minimal.evaluation.similarity import similarity
 from codi_minimal.evaluation.statistics import Estimate, jackknife
+from codi_minimal.inputs import join
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codi_minimal.shapes import batch_of
+from codi_minimal.inputs import batch_of
 
 TOLERANCE = 1e-3  # how far values may overshoot their range: resampling and decoders ring a little
 
