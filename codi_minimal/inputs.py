@@ -42,7 +42,10 @@ class TensorData:
 
     def prompts(self, value: Any) -> list[Tensor]:
         """A list of batches: a list or tuple is several prompts of this modality, anything else is one."""
-        return _batches(self, value if isinstance(value, (list, tuple)) else [value])
+        prompts = value if isinstance(value, (list, tuple)) else [value]
+        if not prompts:
+            raise ValueError(f"{self.name}: expected at least one prompt, got none")
+        return [self.batch(prompt) for prompt in prompts]
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,7 @@ class TextData:
     def prompts(self, value: Any) -> list[list[str]]:
         """A list of batches: a list of lists is several prompts, a string or a list of strings is one."""
         several = isinstance(value, (list, tuple)) and any(isinstance(v, (list, tuple)) for v in value)
-        return _batches(self, value if several else [value])
-
-
-def _batches(data: TensorData | TextData, prompts: Sequence) -> list:
-    if not prompts:
-        raise ValueError(f"{data.name}: expected at least one prompt, got none")
-    return [data.batch(prompt) for prompt in prompts]
+        return [self.batch(prompt) for prompt in (value if several else [value])]
 
 
 def check_tensor(name: str, value: Any, shape: tuple, low: float = -math.inf, high: float = math.inf) -> Tensor:
