@@ -33,10 +33,9 @@ from codi_minimal.inputs import (
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 from codi_minimal.recipe import Recipe, find_recipe
-from codi_minimal.sample import Joint, Stream, guided_by, joint_sample
+from codi_minimal.sample import Joint, Stream, denoise, guided_by
 
 WEIGHTS = Path(__file__).parent / "weights" / "small"
-LARGEST = 10_000  # standard deviations of a latent: what no decoder can make sense of any more
 EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
 P, R = ParamSpec("P"), TypeVar("R")
 
@@ -45,8 +44,7 @@ def with_arguments_of(f: Callable[P, Any]) -> Callable[[Callable[..., R]], Calla
     """For a function that passes its arguments on to f: readers, `help` and type checkers see those of f."""
 
     def signed(g: Callable[..., R]) -> Callable[P, R]:
-        made = inspect.signature(g).return_annotation
-        g.__signature__ = inspect.signature(f).replace(return_annotation=made)
+        g.__signature__ = inspect.signature(f).replace(return_annotation=inspect.signature(g).return_annotation)
         return g
 
     return signed
@@ -99,10 +97,7 @@ class CoDi(nn.Module):
 
     @torch.no_grad()
     def condition(
-        self,
-        prompts: Mapping[str, Any],
-        weights: Mapping[str, float] | None = None,
-        recipe: str | Recipe | None = None,
+        self, prompts: Mapping[str, Any], weights: Mapping[str, float] | None = None, recipe: str | Recipe | None = None
     ) -> Tensor | None:
         """C = Σ_i w_i C_i(y_i) (b, d) over all prompts; None where there are none. CoDi sect. 3.2.
 
@@ -114,9 +109,7 @@ class CoDi(nn.Module):
         for name, weight in weights.items():
             check_number(f"weights: {name}", weight, 0)
         if unknown := set(weights) - set(prompts):
-            raise ValueError(
-                f"expected weights only for prompts that are given ({', '.join(prompts)}), got {sorted(unknown)}"
-            )
+            raise ValueError(f"expected weights only for prompts ({', '.join(prompts)}), got {sorted(unknown)}")
         embeddings, w = [], []
         for name in sorted(prompts):
             batches = self.modality(name).data.prompts(prompts[name])
@@ -140,12 +133,10 @@ class CoDi(nn.Module):
         recipe: str | Recipe | None = None,
         progress: bool = False,
     ) -> dict[str, Tensor]:
-        """The latents z_0 (b, *latent_shape) that `generate` decodes. It describes the arguments, which are the same."""
+        """The latents z_0 (b, *latent_shape) that `generate` decodes; the arguments are described there."""
         asked = check_names("outputs", outputs, self.modalities, unique=True)
         if other := {p.dtype for p in self.parameters()} - {torch.float32}:
-            raise ValueError(
-                f"expected a model with weights of float32, got {other}; a recipe with autocast='bf16' is the fast way"
-            )
+            raise ValueError(f"expected weights of float32, got {other}; a recipe with autocast='bf16' is the fast way")
         num_samples, prompts = check_whole("num_samples", num_samples, 1), check_mapping("prompts", prompts)
         weights, noise = check_mapping("weights", weights), check_mapping("noise", noise)
         check_flag("joint", joint)
@@ -166,35 +157,25 @@ class CoDi(nn.Module):
         seen = {n: self.modalities[n].data.prompts(v) for n, v in prompts.items() if weights.get(n, 1.0) != 0}
         tokens = [tokens for addition in recipe.additions for tokens in addition.tokens(self, seen)]
         guidance = per_output("guidance", guidance, asked, names)
-        steps = per_output("steps", steps, asked, names)
         nets = {name: guided_by(recipe, m, self.schedule.T, guidance[name]) for name, m in records.items()}
         solver, prediction = recipe.sampler if sampler is None else sampler, self.config.model.prediction
         clip = EPSILON_CLIP if prediction == "epsilon" else None
-        samplers = {
-            name: make_sampler(solver, self.schedule, number or recipe.steps_of(name), prediction, clip=clip)
-            for name, number in steps.items()
-        }
+        steps = per_output("steps", steps, asked, names)
+        steps = {name: recipe.steps_of(name) if n is None else n for name, n in steps.items()}
+        samplers = {name: make_sampler(solver, self.schedule, n, prediction, clip=clip) for name, n in steps.items()}
         made: dict[str, list[Tensor]] = {name: [] for name in asked}
         for rows in slices(b):
             of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of the prompts
+            z = {name: noise[name][rows] if name in noise else m.noise_of(seeds[rows]) for name, m in records.items()}
             streams = {
-                name: Stream(
-                    m,
-                    (noise[name][rows] if name in noise else m.noise_of(seeds[rows])).to(self.device),
-                    nets[name],
-                    samplers[name],
-                    m.generators(seeds[rows], " steps"),
-                )
+                name: Stream(m, z[name].to(self.device), nets[name], samplers[name], m.generators(seeds[rows], "steps"))
                 for name, m in records.items()
             }
             env = [x[of] if len(x) > 1 else x.expand(len(of), -1, -1) for x in tokens]
             shared = Joint(self, recipe, None if cond is None else cond[of], env, progress)
             for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
-                if not any(addition.loop(shared, group) for addition in recipe.additions):
-                    joint_sample(shared, group)
+                denoise(shared, group)
             for name in asked:
-                if not (streams[name].z.abs() < LARGEST).all():  # NaN is not, either
-                    raise ValueError(f"{name}: expected latents within ±{LARGEST:,}; is guidance too large?")
                 made[name].append(streams[name].z)
         return {name: torch.cat(parts) for name, parts in made.items()}
 
@@ -206,14 +187,12 @@ class CoDi(nn.Module):
             prompts: for any subset of the modalities one item, a batch, or (a list of batches) several prompts.
             outputs: any non-empty subset of the modalities.
             weights: of the prompts' modalities; normalised.
-            guidance, steps: one number, or one for each output. sampler: "ddim", "dpm-solver++" or "ddpm". None: the
-                recipe's.
+            guidance, steps: a number, or one an output. sampler: "ddim", "dpm-solver++", "ddpm". None: the recipe's.
             joint: False generates each output by itself.
-            num_samples: samples a prompt (next to each other in the batch); without prompts, the batch. Any number that
-                2 GiB of outputs can hold; the networks take them in batches.
+            num_samples: samples a prompt, next to each other in the batch; without prompts, the batch. Any number that
+                2 GiB of outputs can hold.
             seed: sample k has the seed `device.sample_seed(seed, k)`; or a list of one seed a sample. All noise of a
-                sample comes from its seed and the modality's name, so that it depends neither on the other samples nor
-                on the other outputs.
+                sample comes from its seed and the modality's name, whatever else is generated beside it.
             noise: initial latents z_T of some outputs, (b, *latent_shape); `noise_of` has those that a seed gives.
             recipe: "paper", "shipped", "cascade", or a `Recipe` of your own. None: the checkpoint's.
             progress: show a bar.
@@ -222,8 +201,7 @@ class CoDi(nn.Module):
             A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; b texts.
 
         Raises:
-            ValueError: on an argument of the wrong kind, shape or range; on weights that are not float32; on latents
-                that leave all bounds.
+            ValueError: on a wrong argument, on weights that are not float32, and on latents that leave all bounds.
         """
         latents = self.generate_latents(*args, **options)
         return {name: self.decode(name, z) for name, z in latents.items()}

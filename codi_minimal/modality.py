@@ -1,5 +1,6 @@
 """A modality is a record: one piece from each room. All that CoDi does, it does by going through such records."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -60,6 +61,15 @@ class Modality(nn.Module):
     def noise(self, b: int, generator: torch.Generator) -> Tensor:
         """ε (b, *latent_shape), drawn on the CPU: the same on every device."""
         return torch.randn(b, *self.latent_shape, generator=generator, dtype=torch.float32)
+
+    def generators(self, seeds: Sequence[int], use: str = "") -> list[torch.Generator]:
+        """One for each sample and use. The name is part of it: one output more leaves the noise of the others alone."""
+        code = zlib.crc32(f"{self.name} {use}".strip().encode())
+        return [torch.Generator().manual_seed((seed * 1_000_003 + code) % 2**63) for seed in seeds]
+
+    def noise_of(self, seeds: Sequence[int]) -> Tensor:
+        """z_T (b, *latent_shape) of samples with these seeds."""
+        return torch.cat([self.noise(1, generator) for generator in self.generators(seeds)])
 
 
 def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Modality]:

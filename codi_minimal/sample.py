@@ -11,12 +11,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from codi_minimal.alignment import wire
-from codi_minimal.diffusion import Sampler
+from codi_minimal.diffusion import Sampler, guided
+from codi_minimal.inputs import check_number
 from codi_minimal.modality import Modality
 from codi_minimal.recipe import Recipe
 
 if TYPE_CHECKING:
     from codi_minimal.codi import CoDi
+
+LARGEST = 10_000  # standard deviations of a latent: what no decoder can make sense of any more
 
 
 @dataclass
@@ -102,3 +105,32 @@ def joint_sample(joint: Joint, streams: Mapping[str, Stream]) -> None:
         env = wire(tokens, joint.recipe.wiring, joint.tokens)
         for name, stream in streams.items():
             stream.step(joint.cond, env[name], joint.recipe.autocast)
+
+
+def denoise(joint: Joint, streams: Mapping[str, Stream]) -> None:
+    """Takes all streams from z_T to z_0, in place: as an addition of the recipe does it, or as the paper does.
+
+    Raises:
+        ValueError: on latents that leave all bounds.
+    """
+    if not any(addition.loop(joint, streams) for addition in joint.recipe.additions):
+        joint_sample(joint, streams)
+    for name, stream in streams.items():
+        if not (stream.z.abs() < LARGEST).all():  # NaN is not, either
+            raise ValueError(f"{name}: expected latents within ±{LARGEST:,}; is guidance too large?")
+
+
+def guided_by(recipe: Recipe, modality: Modality, T: int, asked: float | None = None) -> Callable[..., Tensor]:
+    """ε_m with guidance inside: at the scale asked for, or the recipe's, as its additions change it."""
+    base = recipe.guidance_of(modality.name) if asked is None else asked
+    check_number("guidance", base)
+    changes = [a.scale for a in recipe.additions if asked is None or not a.replaceable]
+
+    def scale(t: Tensor, env: Tensor | None) -> float:
+        g, share = base, float(t[0]) / T  # all samples of a stream are at the same t
+        for change in changes:
+            g = change(modality.name, g, share, env)
+        return g
+
+    keep_env = any(addition.keeps_environment(modality.name) for addition in recipe.additions)
+    return guided(modality.denoiser, scale, keep_env)

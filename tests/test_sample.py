@@ -126,7 +126,7 @@ def test_autocast_runs_the_network_in_bfloat16_and_the_sampler_in_float32():
 def test_the_paper_uses_no_addition_and_generate_runs_its_loop(monkeypatch):
     assert PAPER.additions == () and PAPER.wiring == "others" and PAPER.sampler == "ddpm"
     groups = []
-    monkeypatch.setattr("codi_minimal.codi.joint_sample", lambda joint, group: groups.append(list(group)))
+    monkeypatch.setattr("codi_minimal.sample.joint_sample", lambda joint, group: groups.append(list(group)))
     for joint in (True, False):
         random_codi().generate_latents({}, ("image", "audio"), steps=1, recipe="paper", joint=joint)
     assert groups == [["image", "audio"], ["image"], ["audio"]]

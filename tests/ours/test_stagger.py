@@ -57,7 +57,7 @@ def test_each_starts_a_share_of_the_way_later_than_the_one_before():
 
 def test_generate_takes_its_place_of_the_papers_loop_and_without_it_the_paper_s_is_back(monkeypatch):
     ran = []
-    monkeypatch.setattr("codi_minimal.codi.joint_sample", lambda *_: ran.append("paper"))
+    monkeypatch.setattr("codi_minimal.sample.joint_sample", lambda *_: ran.append("paper"))
     monkeypatch.setattr(Stagger, "loop", lambda self, *_: ran.append(self.share) or True)
     for recipe in (SHIPPED, SHIPPED.without("stagger")):
         random_codi().generate_latents({}, ("image", "audio"), steps=1, recipe=recipe)
