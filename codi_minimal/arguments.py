@@ -1,7 +1,9 @@
 """The verbs of the command line, with their options, defaults and help."""
 
 import argparse
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 PROMPTS = {
@@ -48,6 +50,14 @@ def weight(value: str) -> tuple[str, float]:
     return name, within(0, 1_000_000, float)(amount)
 
 
+def folder(value: str) -> str:
+    """A type for argparse: a folder that can be made or written, before any work is done. It makes nothing."""
+    there = next(path for path in (Path(value), *Path(value).parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"expected a folder that can be written, got {value!r}: see {str(there)!r}")
+    return value
+
+
 seed = within(0, 2**62 - 1)  # so that a seed and some number of samples added to it fit in 64 bits
 steps, samples, workers = within(1, MOST_STEPS), within(1, MOST_SAMPLES), within(1, MOST_WORKERS)
 SHARED: dict[str, dict[str, Any]] = {  # options that several verbs have
@@ -81,7 +91,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
         for option in shared.split():
             sub.add_argument(f"--{option}", **SHARED[option])
         if out:
-            sub.add_argument("--out", default=out, help="folder for what is written (default: %(default)s)")
+            sub.add_argument("--out", type=folder, default=out, help="folder for results (default: %(default)s)")
         return sub.add_argument
 
     add = verb("generate", "device checkpoint recipe autocast seed", out="out")
@@ -97,7 +107,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--mp4", action="store_true", help="write MP4 rather than GIF; needs the extra `video`")
 
     add = verb("train", "device data")
-    add("--out", help="folder for what is written (default: runs/small; runs/further with --further)")
+    add("--out", type=folder, help="folder for results (default: runs/small; runs/further with --further)")
     add("--preset", default="small", help="tiny, small or base (default: small)")
     add("--stages", nargs="+", help="stop after these (default: all); with --further, only these")
     further = "go on from a finished checkpoint's weights (default: the one that ships)"

@@ -32,7 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             args = parser(generate, train, evaluate, judges, experiment, check, demo).parse_args(argv)
-            _check_out(getattr(args, "out", None))
             args.verb(args)
         finally:
             sys.stdout.flush()
@@ -44,7 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("CODI_DEBUG") == "1":
             traceback.print_exc()
-        return _fail(error)
+        message = str(error)
+        if not isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
+            message = f"unexpected {type(error).__name__}: {message} (CODI_DEBUG=1 shows where)"
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -53,26 +56,25 @@ def generate(args: argparse.Namespace) -> None:
     from filelock import FileLock
 
     from codi_minimal import media
-    from codi_minimal.device import sample_seed
-    from codi_minimal.inputs import slices
+    from codi_minimal.inputs import check_seeds, slices
     from codi_minimal.sheet import ROWS, contact_sheet
 
     read = media.READERS | {"text": _caption}
-    given = {name: [read[name](value) for value in getattr(args, name)] for name in PROMPTS}
-    given = {name: items for name, items in given.items() if items}
-    options = _given(args, "guidance", "steps", "sampler")
+    given = {name: [read[name](value) for value in getattr(args, name)] for name in PROMPTS if getattr(args, name)}
+    # a list of strings would be one prompt for each sample
+    prompts = {name: [[item] if isinstance(item, str) else item for item in items] for name, items in given.items()}
     model, out, rows, sheet = _model(args), Path(args.out), [], None
     for batch in slices(args.num):  # so that memory is bounded, and what is done is on disk
-        seeds = [sample_seed(args.seed, k) for k in range(args.num)[batch]]
+        seeds = check_seeds(args.seed, args.num)[batch]
         results = model.generate(
-            {name: [_batch(item) for item in items] for name, items in given.items()},
+            prompts,
             tuple(dict.fromkeys(args.to)),
             weights=dict(args.weights) or None,
             joint=args.joint,
             num_samples=len(seeds),
             seed=seeds,
             progress=sys.stderr.isatty(),
-            **options,
+            **_given(args, "guidance", "steps", "sampler"),
         )
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock"):  # another `generate` that writes here takes other numbers
@@ -90,10 +92,8 @@ def generate(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     """All stages of a preset in order, or some of a checkpoint further; each skipped if done and resumed if begun."""
     if args.estimate:
-        if args.stages:
-            raise ValueError(f"--stages: expected none with --estimate, which times all of them, got {args.stages}")
-        if args.further is not None:
-            raise ValueError("--further: expected none with --estimate, which times a preset from nothing")
+        for name, value in _given(args, "stages", "further").items():
+            raise ValueError(f"--{name}: expected none with --estimate, which times a whole preset, got {value!r}")
         from codi_minimal.training.estimate import estimate
 
         minutes = estimate(args.preset, args.data, args.device, progress=sys.stderr.isatty())
@@ -102,14 +102,12 @@ def train(args: argparse.Namespace) -> None:
         return
     from codi_minimal.training.stages import train, train_further
 
-    seed = {} if args.seed is None else {"seed": args.seed}
+    seed, out = _given(args, "seed"), args.out or ("runs/small" if args.further is None else "runs/further")
     if args.further is not None:
-        out = args.out or "runs/further"
         train_further(args.stages or (), args.further or None, args.data, out, args.device, args.steps, **seed)
     elif args.steps is not None:
         raise ValueError(f"--steps: expected only with --further, for a preset has its own, got {args.steps}")
     else:
-        out = args.out or "runs/small"
         train(args.preset, args.data, out, device=args.device, stages=args.stages, **seed)
     print(out)
 
@@ -120,13 +118,19 @@ def evaluate(args: argparse.Namespace) -> None:
     from codi_minimal.device import best_device
     from codi_minimal.evaluation.evaluate import evaluate
 
-    options = {"quick": args.quick, "samples": args.samples, "cells": args.cells, "seed": args.seed}
-    on_cpu = best_device(args.device).type == "cpu"
-    options["workers"] = args.workers or (min(4, os.cpu_count() or 1) if on_cpu else 1)
-    options["chosen"] = _given(args, "checkpoint", "recipe", "autocast")
-    model = _model(args)
-    source = load(args.data, args.split, model.config.train.split_seed)
-    evaluate(model, source, args.out, **options, progress=sys.stderr.isatty())
+    model, cores = _model(args), os.cpu_count() if best_device(args.device).type == "cpu" else 1
+    evaluate(
+        model,
+        load(args.data, args.split, model.config.train.split_seed),
+        args.out,
+        quick=args.quick,
+        samples=args.samples,
+        cells=args.cells,
+        seed=args.seed,
+        workers=args.workers or min(4, cores or 1),
+        chosen=_given(args, "checkpoint", "recipe", "autocast"),
+        progress=sys.stderr.isatty(),
+    )
     print(Path(args.out) / "report.md")
 
 
@@ -159,11 +163,17 @@ def check(args: argparse.Namespace) -> None:
     """What is installed, which device, where the data is; and a sample, as proof."""
     from time import perf_counter
 
+    from codi_minimal.data import load
+    from codi_minimal.data.sources import HUB
     from codi_minimal.device import best_device
 
     print(f"python {sys.version.split()[0]}, " + ", ".join(f"{p} {metadata.version(p)}" for p in PACKAGES))
     print(f"device: {best_device(args.device)}")
-    print(f"data: {_where_data_is(args.data)}")
+    found = f"none given: the hub ({', '.join(HUB.values())}), or without a network the built-in sample"
+    if folder := args.data or os.environ.get("CODI_DATA"):
+        source = load(folder, "test")
+        found = f"{folder}: {len(source.digits)} digits and {len(source.spoken)} recordings for testing"
+    print(f"data: {found}")
     model, start = _model(args), perf_counter()
     print(f"checkpoint: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} million parameters")
     sample = model.generate({"text": CAPTION}, tuple(PROMPTS))
@@ -183,9 +193,8 @@ def _model(args: argparse.Namespace) -> Any:
     from codi_minimal.recipe import find_recipe
 
     model = CoDi.from_pretrained(args.checkpoint, device=args.device)
-    given = vars(args)
-    recipe = find_recipe(given.get("recipe") or model.recipe)
-    model.recipe = replace(recipe, autocast=given.get("autocast") or recipe.autocast)
+    recipe = find_recipe(getattr(args, "recipe", None) or model.recipe)
+    model.recipe = replace(recipe, autocast=getattr(args, "autocast", None) or recipe.autocast)
     return model
 
 
@@ -194,50 +203,17 @@ def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-def _fail(error: Exception) -> int:
-    message = str(error)
-    if not isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
-        message = f"unexpected {type(error).__name__}: {message} (CODI_DEBUG=1 shows where)"
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
-
-
-def _check_out(out: str | None) -> None:
-    """Refuses a folder that cannot be made or written, before any work is done, and makes nothing."""
-    if out is None:
-        return
-    there = next(path for path in (Path(out), *Path(out).parents) if os.path.lexists(path))
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"--out: expected a folder that can be written, got {out!r}: see {str(there)!r}")
-
-
 def _caption(value: str) -> str:
     from codi_minimal.media import read_text
 
     if value.lower().endswith(".txt"):
         return read_text(value)
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError(f"--text: expected a caption in UTF-8, got {value!r}") from None
+    if value != value.encode("utf-8", "ignore").decode("utf-8"):
+        raise ValueError(f"--text: expected a caption in UTF-8, got {value!r}")
     return value
-
-
-def _batch(item: Any) -> Any:
-    return [item] if isinstance(item, str) else item[None]
 
 
 def _next_number(out: Path) -> int:
     """One more than the highest number that a file in the folder starts with."""
     numbers = (path.name.partition("-")[0] for path in out.iterdir())
     return max((int(n) for n in numbers if n.isdecimal()), default=0) + 1
-
-
-def _where_data_is(folder: str | None) -> str:
-    from codi_minimal.data import load
-    from codi_minimal.data.sources import HUB
-
-    if folder := folder or os.environ.get("CODI_DATA"):
-        source = load(folder, "test")
-        return f"{folder}: {len(source.digits)} digits and {len(source.spoken)} recordings for testing"
-    return f"none given: the hub ({', '.join(HUB.values())}), or without a network the built-in sample"

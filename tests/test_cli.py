@@ -69,8 +69,8 @@ def test_generate_reads_files_asks_the_model_and_writes_files(fake, capsys, tmp_
     assert code == 0
     call = fake.calls[0]
     assert call["prompts"]["text"] == [["a red seven"]]
-    assert (call["prompts"]["image"][0] - picture[None]).abs().max() < 0.01
-    assert call["prompts"]["audio"][0].shape == (1, 8192) and "video" not in call["prompts"]
+    assert (call["prompts"]["image"][0] - picture).abs().max() < 0.01
+    assert call["prompts"]["audio"][0].shape == (8192,) and "video" not in call["prompts"]
     assert call["outputs"] == ("image", "video") and call["weights"] == {"text": 1.0, "audio": 0.5}
     assert (call["seed"], call["steps"], call["joint"]) == ([3], 7, False) and "guidance" not in call
     assert [Path(line).name for line in lines] == ["001-image.png", "001-video.gif", "001-sheet.png"]
