@@ -4,11 +4,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from einops import rearrange, repeat
 from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor, to_tensor
 
 from codi_minimal.fitting import fit_image
 
@@ -47,15 +46,13 @@ def _decode(data: bytes) -> Image.Image:
 
 def check_size(size: tuple[int, int], most: int) -> None:
     """ValueError if a picture of this width and height has more than `most` pixels or too long a side."""
-    width, height = size
-    if width * height > most or max(size) > MAX_SIDE:
-        raise ValueError(f"{width} x {height} is more than {most:,} pixels or {MAX_SIDE:,} on a side")
+    if math.prod(size) > most or max(size) > MAX_SIDE:
+        raise ValueError(f"{size[0]} x {size[1]} is more than {most:,} pixels or {MAX_SIDE:,} on a side")
 
 
 def shrink(image: Image.Image, area: int) -> Image.Image:
     """The picture, averaged over squares of pixels so that it has at most `area` pixels; a small one as it is."""
-    factor = _excess(image.size, area)
-    if factor == 1:
+    if (factor := _excess(image.size, area)) == 1:
         return image
     if image.mode.startswith("I"):
         image = image.convert("I")
@@ -77,9 +74,9 @@ def _rgba(image: Image.Image) -> Tensor:
     """One picture, upright, as "4 h w" in [0, 1]."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip
-        grey = torch.from_numpy(np.asarray(image).astype(np.float32) / 65535).clamp(0, 1)
-        return torch.cat([repeat(grey, "h w -> c h w", c=3), torch.ones_like(grey)[None]])
-    return rearrange(torch.from_numpy(np.asarray(image.convert("RGBA")).astype(np.float32) / 255), "h w c -> c h w")
+        grey = (pil_to_tensor(image).float() / 65535).clamp(0, 1)
+        return torch.cat([grey, grey, grey, torch.ones_like(grey)])
+    return to_tensor(image.convert("RGBA"))
 
 
 def _excess(size: tuple[int, int], area: int) -> int:

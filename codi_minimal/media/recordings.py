@@ -1,7 +1,6 @@
 """Reads recordings."""
 
 import io
-import struct
 from pathlib import Path
 
 import soundfile
@@ -27,11 +26,11 @@ def read_audio(path: str | Path) -> Tensor:
     return read(path, "a recording", ENDINGS, _decode, lambda decoded: fit_audio(*decoded))
 
 
-def _decode(data: bytes) -> tuple[Tensor, int]:
+def _decode(data: bytes, closed: bool = False) -> tuple[Tensor, int]:
     """All samples of a recording, as one channel, and its rate."""
     if not data.startswith(MAGIC):
         raise ValueError("Format not recognised.")
-    with soundfile.SoundFile(io.BytesIO(_closed(data))) as sound:
+    with soundfile.SoundFile(io.BytesIO(data)) as sound:
         if sound.format not in VOICES:
             raise ValueError(f"{sound.format} is none of {', '.join(VOICES)}")
         if sound.channels > MAX_CHANNELS:
@@ -41,6 +40,8 @@ def _decode(data: bytes) -> tuple[Tensor, int]:
         most = min(MAX_SECONDS * sound.samplerate, MAX_SAMPLES // sound.channels)
         wave = torch.from_numpy(sound.read(most + 1, dtype="float32", always_2d=True))
         if not len(wave):
+            if not closed:
+                return _decode(_closed(data), closed=True)
             raise ValueError("it holds no sound")
         if len(wave) > most:
             raise ValueError(f"it holds more than {MAX_SECONDS} s or {MAX_SAMPLES:,} samples")
@@ -48,25 +49,12 @@ def _decode(data: bytes) -> tuple[Tensor, int]:
 
 
 def _closed(data: bytes) -> bytes:
-    """Corrects the data size 0 that a killed recorder leaves in the header of a WAV file."""
-    order = {b"RIFF": "<", b"RIFX": ">"}.get(data[:4])
-    at = 12
-    while order and at + 8 <= len(data):
-        name, size = struct.unpack_from(order + "4sI", data, at)
-        at += 8
-        if name == b"data":
-            empty = size == 0 and not _is_chunk(data, at, order)
-            return data[: at - 4] + struct.pack(order + "I", len(data) - at) + data[at:] if empty else data
-        at += size + size % 2
-    return data
-
-
-def _is_chunk(data: bytes, at: int, order: str) -> bool:
-    """Whether a chunk starts here, and no samples: a name of four characters, and a size that fits into the file."""
-    if at + 8 > len(data):
-        return False
-    name, size = struct.unpack_from(order + "4sI", data, at)
-    return name.isascii() and name.decode().isprintable() and at + 8 + size <= len(data)
+    """A WAV file with the largest size in its header, where a killed recorder left the size 0 before its samples."""
+    at, order = data.find(b"data" + bytes(4)) + 8, "little" if data.startswith(b"RIFF") else "big"
+    name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], order)
+    # what follows is samples, unless it is a chunk: a name of four characters, and a size that fits into the file
+    is_chunk = name.isascii() and name.decode().isprintable() and at + 8 + size <= len(data)
+    return data if at < 8 or is_chunk else data[: at - 4] + b"\xff" * 4 + data[at:]
 
 
 def _mono(wave: Tensor) -> Tensor:
