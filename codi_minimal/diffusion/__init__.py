@@ -2,7 +2,7 @@
 
 from codi_minimal.diffusion.guidance import classifier_free_guidance, guided
 from codi_minimal.diffusion.loss import diffusion_loss, target
-from codi_minimal.diffusion.process import posterior, q_sample, to_eps, to_z0, velocity
+from codi_minimal.diffusion.process import q_sample, to_z0, velocity
 from codi_minimal.diffusion.samplers import (
     DDIM,
     DDPM,
@@ -17,6 +17,6 @@ from codi_minimal.diffusion.schedule import Schedule, cosine, linear, posterior_
 
 __all__ = [
     "DDIM", "DDPM", "SAMPLERS", "DPMSolverPP", "Sampler", "Schedule", "classifier_free_guidance", "cosine",
-    "diffusion_loss", "guided", "linear", "make_sampler", "posterior", "posterior_coefficients", "q_sample", "sample",
-    "scaled_linear", "shifted", "target", "to_eps", "to_z0", "trailing_timesteps", "velocity",
+    "diffusion_loss", "guided", "linear", "make_sampler", "posterior_coefficients", "q_sample", "sample",
+    "scaled_linear", "shifted", "target", "to_z0", "trailing_timesteps", "velocity",
 ]  # fmt: skip

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from einops import repeat
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from codi_minimal.diffusion.process import check_same_shape
 
 
-def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float | Tensor) -> Tensor:
+def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float) -> Tensor:
     """uncond + g (cond - uncond) (Ho & Salimans 2022, eq. 6, with g = 1 + w).
 
     It is linear, hence the same whether the outputs are eps, v or z0.
 
     Args:
         uncond, cond: the network's outputs, "b ...".
-        g: 0 is unconditional, 1 conditional, more is guided; a number, or "b", one a sample.
-
-    Returns:
-        "b ...".
+        g: 0 is unconditional, 1 conditional, more is guided.
 
     Raises:
         ValueError: on shapes that differ.
@@ -31,18 +27,11 @@ def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float | Tensor) ->
     tensor([[3., 3.]])
     """
     check_same_shape(uncond=uncond, cond=cond)
-    if isinstance(g, Tensor) and g.ndim:
-        if g.shape != cond.shape[:1]:
-            raise ValueError(f"g: expected a number or shape ({len(cond)},), got shape {tuple(g.shape)}")
-        ones = " ".join(["1"] * (cond.ndim - 1))
-        g = repeat(g.to(cond), f"b -> b {ones}")
     return uncond + g * (cond - uncond)
 
 
 def guided(
-    net: Callable[..., Tensor],
-    g: float | Tensor | Callable[[Tensor, Tensor | None], float],
-    keep_env: bool = False,
+    net: Callable[..., Tensor], g: float | Callable[[Tensor, Tensor | None], float], keep_env: bool = False
 ) -> Callable[..., Tensor]:
     """The network with guidance inside: the same signature, one forward of twice the batch.
 
@@ -52,20 +41,13 @@ def guided(
 
     Args:
         net: callable net(z_t, t, cond, env).
-        g: guidance scale: a number; or "b", one a sample; or a callable (t, env) -> number.
+        g: guidance scale, a number, or a callable (t, env) -> number.
         keep_env: the unguided branch sees the environment, so that guidance amplifies the prompt alone.
-
-    Returns:
-        callable (z_t, t, cond, env) -> "b ...".
-
-    Raises:
-        ValueError: when called, on g of another batch size.
     """
 
     def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:
         scale = g(t, env) if callable(g) else g
-        unconditional = cond is None and (env is None or keep_env)
-        if unconditional or (not isinstance(scale, Tensor) and scale == 1):
+        if scale == 1 or (cond is None and (env is None or keep_env)):
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])
         envs = None if env is None else tree_map(lambda x: torch.cat([x if keep_env else torch.zeros_like(x), x]), env)

@@ -13,16 +13,7 @@ from codi_minimal.diffusion.schedule import Schedule
 def target(schedule: Schedule, z0: Tensor, t: Tensor, eps: Tensor, prediction: str = "v") -> Tensor:
     """The target of the network: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z0.
 
-    Args:
-        z0, eps: "b ...".
-        t: "b", zero-based.
-        prediction: "v" or "epsilon".
-
-    Returns:
-        "b ...".
-
-    Raises:
-        ValueError: on an unknown prediction, shapes that differ, or t out of range.
+    Arguments and errors as of `diffusion_loss`.
     """
     check_prediction(prediction)
     check_same_shape(z0=z0, eps=eps)
@@ -47,11 +38,9 @@ def diffusion_loss(
 
     Args:
         net: callable net(z_t, t, cond, env) -> "b ...".
-        z0: clean latents, "b ...".
+        z0, eps: clean latents and unit Gaussian noise, "b ...".
         t: "b", zero-based, 0 … T-1.
-        eps: unit Gaussian noise, "b ...".
-        cond: prompt embeddings "b d", or None.
-        env: the other streams' tokens "b n d_env", or None.
+        cond, env: prompt embeddings "b d" and the environment, or None.
         prediction: what the network outputs, "v" or "epsilon".
 
     Returns:

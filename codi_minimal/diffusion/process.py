@@ -1,4 +1,4 @@
-"""The forward process, its posterior, and the three names for one prediction: z0, eps, v.
+"""The forward process, and the three names for one prediction: z0, eps, v.
 
 In conversions alpha = sqrt(alpha_bar) and sigma = sqrt(1 - alpha_bar): numbers, or tensors that broadcast
 over z_t (`Schedule.alpha_sigma`).
@@ -32,12 +32,8 @@ def q_sample(schedule: Schedule, z0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     Elsewhere: diffusers `scheduler.add_noise`.
 
     Args:
-        z0: clean latents, "b ...".
+        z0, eps: clean latents and unit Gaussian noise, "b ...", as is the result.
         t: "b", zero-based, 0 … T-1.
-        eps: unit Gaussian noise, "b ...".
-
-    Returns:
-        z_t, "b ...".
 
     Raises:
         ValueError: on shapes that differ, integer latents, or t out of range.
@@ -52,33 +48,10 @@ def q_sample(schedule: Schedule, z0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     return alpha * z0 + sigma * eps
 
 
-def posterior(schedule: Schedule, z0: Tensor, z_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of q(z_{t-1} | z_t, z0) (DDPM, eq. 6–7); at t = 0 they are z0 and 0.
-
-    Elsewhere: improved-diffusion `q_posterior_mean_variance`.
-
-    Args:
-        z0, z_t: "b ...".
-        t: "b", zero-based.
-
-    Returns:
-        mean "b ...", variance "b 1 …".
-
-    Raises:
-        ValueError: on shapes that differ, or t out of range.
-    """
-    check_same_shape(z0=z0, z_t=z_t)
-    mean = schedule.at("posterior_z0", t, z0) * z0 + schedule.at("posterior_zt", t, z0) * z_t
-    return mean, schedule.at("posterior_variance", t, z0)
-
-
 def velocity(z0: Tensor, eps: Tensor, alpha, sigma) -> Tensor:
-    """v = alpha eps - sigma z0 (Salimans & Ho 2022, sect. 4).
+    """v = alpha eps - sigma z0 (Salimans & Ho 2022, sect. 4).  ValueError: on shapes that differ.
 
     Elsewhere: diffusers `scheduler.get_velocity`.
-
-    Raises:
-        ValueError: on shapes of z0 and eps that differ.
     """
     check_same_shape(z0=z0, eps=eps)
     return alpha * eps - sigma * z0
@@ -91,8 +64,7 @@ def to_z0(prediction: str, output: Tensor, z_t: Tensor, alpha, sigma) -> Tensor:
 
     Args:
         prediction: what `output` is, "v" or "epsilon".
-        output: the network's, "b ...".
-        z_t: what the network saw, "b ...".
+        output, z_t: of the network, and what it saw, "b ...".
 
     Raises:
         ValueError: on an unknown prediction or shapes that differ.
@@ -100,10 +72,3 @@ def to_z0(prediction: str, output: Tensor, z_t: Tensor, alpha, sigma) -> Tensor:
     check_prediction(prediction)
     check_same_shape(output=output, z_t=z_t)
     return alpha * z_t - sigma * output if prediction == "v" else (z_t - sigma * output) / alpha
-
-
-def to_eps(prediction: str, output: Tensor, z_t: Tensor, alpha, sigma) -> Tensor:
-    """eps = alpha v + sigma z_t, or the output itself.  Arguments and errors as `to_z0`."""
-    check_prediction(prediction)
-    check_same_shape(output=output, z_t=z_t)
-    return alpha * output + sigma * z_t if prediction == "v" else output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from numbers import Integral
 
 import torch
@@ -36,15 +36,13 @@ def trailing_timesteps(T: int, steps: int) -> list[int]:
 class Sampler(ABC):
     """One way from z_T to z0. It holds only constants; what changes goes in and out of `step`.
 
-    Attributes:
-        timesteps: descending, zero-based; the first is T-1.
-        alpha_bars: alpha_bar at each of them, then 1.0: the last step lands on z0. They are Python floats, hence
-            float64 and independent of devices.
-        stochastic: whether `step` needs noise (on all but the last step).
+    `timesteps` are descending and zero-based, from T-1. `alpha_bars` has alpha_bar at each of them, and then 1.0: the
+    last step lands on z0. They are Python floats, hence float64 and independent of devices. `stochastic` says whether
+    `step` needs noise, on all but the last step.
 
     Args:
         schedule: the one the network was trained with.
-        steps: how many times the network is called, 1 … T.
+        steps: how many times the network is called, 1 … T. DDPM needs hundreds, DDIM 25 to 50, DPM-Solver++ 10 to 20.
         prediction: what the network outputs, "v" or "epsilon".
         clip: the predicted z0 is clamped to [-clip, clip]; None for not at all. Give one with "epsilon" and a schedule
             that ends in almost pure noise, such as "cosine": there z0 = (z - sigma eps) / alpha divides every error of
@@ -69,8 +67,7 @@ class Sampler(ABC):
 
         Args:
             i: which step, 0 … steps-1.
-            z: "b ...".
-            output: the network's, at (z, timesteps[i]), "b ...".
+            z, output: "b ...", and the network's output at (z, timesteps[i]).
             noise: unit Gaussian "b ...", if the sampler is stochastic.
             state: what the step before returned; None at the start.
 
@@ -122,9 +119,6 @@ class DDIM(Sampler):
     eta = 1 has DDPM's mean and variance. eps is taken from z and z0, after z0 was clipped, so that the two stay
     consistent. Elsewhere: diffusers `DDIMScheduler(set_alpha_to_one=True)`.
 
-    Args:
-        schedule, steps, prediction, clip: as in `Sampler`.
-        eta: in [0, 1].
     """
 
     def __init__(
@@ -176,12 +170,7 @@ SAMPLERS = {"ddpm": DDPM, "ddim": DDIM, "dpm-solver++": DPMSolverPP}
 def make_sampler(
     name: str, schedule: Schedule, steps: int, prediction: str = "v", eta: float = 0.0, clip: float | None = None
 ) -> Sampler:
-    """A sampler by its name: "ddpm" (ancestral), "ddim" (takes eta) or "dpm-solver++" (second-order ODE).
-
-    Args:
-        schedule, prediction, clip: as in `Sampler`.
-        steps: network calls, 1 … T. DDPM needs hundreds, DDIM 25 to 50, DPM-Solver++ 10 to 20.
-        eta: DDIM's share of DDPM's noise, in [0, 1].
+    """A sampler by its name, "ddpm", "ddim" (which alone takes an eta) or "dpm-solver++"; arguments as of the classes.
 
     Raises:
         ValueError: on an unknown name or prediction, steps or eta out of range, or eta without DDIM.
@@ -205,40 +194,29 @@ def sample(
     sampler: Sampler,
     cond: Tensor | None = None,
     env: Tensor | None = None,
-    noises: Sequence[Tensor] | Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """From z_T to z0, one stream by itself. Wrap `net` in `guided` for guidance.
+    """From z_T to z0, "b ...", one stream by itself. Wrap `net` in `guided` for guidance.
 
     Args:
         net: callable net(z_t, t, cond, env) -> "b ...".
         z_T: unit Gaussian noise, "b ...".
-        cond: prompt embeddings "b d", or None.
-        env: tokens "b n d_env", or None; the same at every step.
-        noises: for a stochastic sampler, one for each step but the last: "steps-1 b ..." (more are ignored).
-        generator: draws them instead, on its own device.
-
-    Returns:
-        z0, "b ...".
+        cond, env: prompt embeddings "b d" and the environment, or None; the same at every step.
+        generator: draws the noise of a stochastic sampler, on its own device.
 
     Raises:
-        ValueError: if a stochastic sampler is given neither noises nor a generator, or too few.
+        ValueError: if a stochastic sampler has no generator.
 
     >>> zero_is_all_there_is = lambda z_t, t, cond, env: z_t  # eps = z_t, hence z0 = 0 at pure noise
     >>> sampler = make_sampler("ddim", Schedule("cosine", 1000), 1, prediction="epsilon")
     >>> sample(zero_is_all_there_is, torch.ones(1, 2), sampler).abs().max() < 1e-4
     tensor(True)
     """
-    needed = len(sampler.timesteps) - 1 if sampler.stochastic else 0
-    if needed and noises is None and generator is None:
-        raise ValueError(f"{type(sampler).__name__}: expected noises or a generator, got neither")
-    if noises is not None and len(noises) < needed:
-        raise ValueError(f"noises: expected at least {needed}, one a step but the last, got {len(noises)}")
     z, state = z_T, None
     for i, t in enumerate(sampler.timesteps):
         output = net(z, torch.full((z.shape[0],), t, dtype=torch.long, device=z.device), cond, env)
-        noise = noises[i] if noises is not None and i < needed else None
-        if noise is None and i < needed:
+        noise = None
+        if sampler.stochastic and generator is not None:
             noise = torch.randn(z.shape, generator=generator, device=generator.device, dtype=z.dtype).to(z.device)
         z, state = sampler.step(i, z, output, noise, state)
     return z

@@ -14,10 +14,7 @@ BETA_MAX = 0.999  # Nichol & Dhariwal's cap keeps alpha_bar[T-1] above zero, so 
 def linear(T: int) -> Tensor:
     """Betas linear in t: 1e-4 … 0.02 at T = 1000, times 1000 / T elsewhere (DDPM, sect. 4).
 
-    Elsewhere: diffusers `beta_schedule="linear"`.
-
-    Returns:
-        "T", float64, in (0, 0.999].
+    As of every schedule, "T", float64, in (0, 0.999]. Elsewhere: diffusers `beta_schedule="linear"`.
     """
     return _betas(T, 1e-4, 0.02, power=1)
 
@@ -26,39 +23,21 @@ def scaled_linear(T: int) -> Tensor:
     """Betas whose square root is linear in t: 0.00085 … 0.012 at T = 1000 (Stable Diffusion's).
 
     Elsewhere: diffusers `beta_schedule="scaled_linear"`; the public CoDi code names it "linear".
-
-    Returns:
-        "T", float64, in (0, 0.999].
     """
     return _betas(T, 0.00085, 0.012, power=2)
 
 
 def _betas(T: int, first: float, last: float, power: int) -> Tensor:
-    _check_length(T)
     roots = torch.linspace(first ** (1 / power), last ** (1 / power), T, dtype=torch.float64, device="cpu")
     return (roots**power * (1000 / T)).clamp(max=BETA_MAX)  # the same total noise whatever T
 
 
-def _check_length(T: int) -> None:
-    if not isinstance(T, int) or isinstance(T, bool) or T < 2:
-        raise ValueError(f"T: expected an integer of at least 2, got {T!r}")
-
-
-def cosine(T: int, s: float = 0.008) -> Tensor:
+def cosine(T: int) -> Tensor:
     """alpha_bar(u) = cos²(((u + s) / (1 + s)) π / 2), u = t / T (Nichol & Dhariwal 2021, eq. 17).
 
     Elsewhere: diffusers `beta_schedule="squaredcos_cap_v2"`.
-
-    Args:
-        T: number of noising steps.
-        s: offset that keeps the first betas above zero; in [0, 1].
-
-    Returns:
-        "T", float64, in (0, 0.999].
     """
-    _check_length(T)
-    if not 0 <= s <= 1:
-        raise ValueError(f"s: expected a number in [0, 1], got {s!r}")
+    s = 0.008  # keeps the first betas above zero
     u = torch.arange(T + 1, dtype=torch.float64, device="cpu") / T
     alpha_bar = torch.cos((u + s) / (1 + s) * math.pi / 2).square()
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=BETA_MAX)
@@ -130,22 +109,14 @@ class Schedule(nn.Module):
         super().__init__()
         if name not in SCHEDULES:
             raise ValueError(f"schedule: expected one of {sorted(SCHEDULES)}, got {name!r}")
+        if not isinstance(T, int) or isinstance(T, bool) or T < 2:
+            raise ValueError(f"T: expected an integer of at least 2, got {T!r}")
         if not dtype.is_floating_point:
             raise ValueError(f"dtype: expected a floating point type, got {dtype}")
         self.name, self.T = name, T
-        beta = SCHEDULES[name](T)
         alpha_bar = self.exact_alpha_bar()
-        alpha_bar_prev = torch.cat([torch.ones_like(alpha_bar[:1]), alpha_bar[:-1]])
-        posterior_z0, posterior_zt, posterior_variance = posterior_coefficients(alpha_bar, alpha_bar_prev)
-        tables = {
-            "beta": beta,
-            "alpha_bar": alpha_bar,
-            "sqrt_alpha_bar": alpha_bar.sqrt(),
-            "sqrt_one_minus_alpha_bar": (1 - alpha_bar).sqrt(),
-            "posterior_z0": posterior_z0,
-            "posterior_zt": posterior_zt,
-            "posterior_variance": posterior_variance,
-        }
+        tables = {"beta": SCHEDULES[name](T), "alpha_bar": alpha_bar}
+        tables |= {"sqrt_alpha_bar": alpha_bar.sqrt(), "sqrt_one_minus_alpha_bar": (1 - alpha_bar).sqrt()}
         for key, table in tables.items():
             self.register_buffer(key, table.to(dtype), persistent=False)
 
@@ -153,8 +124,8 @@ class Schedule(nn.Module):
         """alpha_bar[t] = Π_{s <= t} (1 - beta[s]): "T", float64, on the CPU, wherever the buffers are."""
         return torch.cumprod(1 - SCHEDULES[self.name](self.T), dim=0)
 
-    def at(self, table: str, t: Tensor, like: Tensor) -> Tensor:
-        """table[t], shaped "b 1 1 …" to broadcast over `like`, in its dtype.
+    def alpha_sigma(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(alpha_bar[t]) and sqrt(1 - alpha_bar[t]), shaped "b 1 1 …" to broadcast over `like`, in its dtype.
 
         Raises:
             ValueError: if t is not an integer tensor "b" of like's batch, within 0 … T-1, or if `like` is not of
@@ -171,8 +142,5 @@ class Schedule(nn.Module):
         if t.device.type == "cpu" and t.numel() and (int(t.min()) < 0 or int(t.max()) >= self.T):
             raise ValueError(f"t: expected values in 0 … {self.T - 1}, got {int(t.min())} … {int(t.max())}")
         ones = " ".join(["1"] * (like.ndim - 1))
-        return repeat(getattr(self, table)[t].to(like.dtype), f"b -> b {ones}")
-
-    def alpha_sigma(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """sqrt(alpha_bar[t]) and sqrt(1 - alpha_bar[t]), shaped to broadcast over `like`."""
-        return self.at("sqrt_alpha_bar", t, like), self.at("sqrt_one_minus_alpha_bar", t, like)
+        alpha, sigma = self.sqrt_alpha_bar[t], self.sqrt_one_minus_alpha_bar[t]
+        return repeat(alpha.to(like.dtype), f"b -> b {ones}"), repeat(sigma.to(like.dtype), f"b -> b {ones}")

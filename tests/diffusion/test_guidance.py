@@ -80,15 +80,6 @@ def test_the_scale_may_depend_on_the_time_and_the_environment(env):
     assert net.batches == [B if env is None else 2 * B]
 
 
-def test_one_scale_a_sample():
-    g = torch.tensor([0.0, 1.0, 2.5])
-    out = guided(Net(), g)(Z, T, COND, ENV)
-    for b in range(B):
-        torch.testing.assert_close(out[b], guided(Net(), g[b].item())(Z, T, COND, ENV)[b])
-
-
 def test_bad_input():
-    with pytest.raises(ValueError, match=r"g: expected a number or shape \(3,\)"):
-        guided(Net(), torch.ones(2))(Z, T, COND, None)
     with pytest.raises(ValueError, match="one shape"):
         classifier_free_guidance(Z, Z[:1], 2.0)

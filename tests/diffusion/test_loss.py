@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from codi_minimal.diffusion import Schedule, diffusion_loss, q_sample, target, to_eps
+from codi_minimal.diffusion import Schedule, diffusion_loss, q_sample, target
 
 T = 1000
 SCHEDULE = Schedule("cosine", T, dtype=torch.float64)
@@ -35,7 +35,8 @@ def test_the_network_sees_z_t_and_its_conditions():
 
 def test_epsilon_loss_is_v_loss_times_alpha_bar():
     def as_eps(z_t, t, cond, env):
-        return to_eps("v", net(z_t, t, cond, env), z_t, *SCHEDULE.alpha_sigma(t, z_t))
+        alpha, sigma = SCHEDULE.alpha_sigma(t, z_t)
+        return alpha * net(z_t, t, cond, env) + sigma * z_t
 
     for i in range(4):
         one = Z0[i : i + 1], TIMES[i : i + 1], EPS[i : i + 1], SCHEDULE

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from codi_minimal.diffusion import Schedule, make_sampler, posterior, sample, trailing_timesteps, velocity
+from codi_minimal.diffusion import (
+    Schedule,
+    make_sampler,
+    posterior_coefficients,
+    sample,
+    trailing_timesteps,
+    velocity,
+)
 
 NAMES = ["linear", "scaled_linear", "cosine"]
 MU, S = 1.5, 0.5
@@ -138,8 +145,9 @@ def test_ddpm_with_all_steps_samples_the_posterior(t):
     z0, noise = Z_T.sin(), (3 * Z_T).sin()
     alpha, sigma = schedule.alpha_sigma(times, z0)
     output = velocity(z0, (Z_T - alpha * z0) / sigma, alpha, sigma)
-    mean, variance = posterior(schedule, z0, Z_T, times)
-    torch.testing.assert_close(sampler.step(999 - t, Z_T, output, noise)[0], mean + variance.sqrt() * noise)
+    c_z0, c_zt, variance = posterior_coefficients(schedule.alpha_bar[t], schedule.alpha_bar[t - 1])
+    z = c_z0 * z0 + c_zt * Z_T + variance.sqrt() * noise
+    torch.testing.assert_close(sampler.step(999 - t, Z_T, output, noise)[0], z)
 
 
 @pytest.mark.parametrize("name, eta", [("ddpm", 0.0), ("ddim", 0.0), ("ddim", 1.0), ("dpm-solver++", 0.0)])
@@ -179,13 +187,14 @@ def test_ancestral_sampling_of_a_gaussian_mixture(steps):
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "dpm-solver++"])
 def test_v_prediction_with_cosine_is_stable_in_float32(name):
     schedule = Schedule("cosine", 1000)
-    steps, generator = 50, torch.Generator().manual_seed(0)
-    z_T = torch.randn(64, 4, generator=generator)
-    noises = torch.randn(steps - 1, 64, 4, generator=generator)
-    sampler = make_sampler(name, schedule, steps)
-    double = Schedule("cosine", 1000, dtype=torch.float64)
-    single = sample(gaussian_net(schedule), z_T, sampler, noises=noises)
-    exact = sample(gaussian_net(double), z_T.double(), sampler, noises=noises.double())
+    generator, sampler = torch.Generator().manual_seed(0), make_sampler(name, schedule, 50)
+    nets = gaussian_net(schedule), gaussian_net(Schedule("cosine", 1000, dtype=torch.float64))
+    single = torch.randn(64, 4, generator=generator)
+    exact, states = single.double(), [None, None]
+    for i, t in enumerate(sampler.timesteps):
+        noise, t = torch.randn(64, 4, generator=generator), torch.full((64,), t)
+        single, states[0] = sampler.step(i, single, nets[0](single, t, None, None), noise, states[0])
+        exact, states[1] = sampler.step(i, exact, nets[1](exact, t, None, None), noise.double(), states[1])
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), exact, rtol=0, atol=1e-4)
 
@@ -234,12 +243,13 @@ def test_sample_is_deterministic_and_passes_its_conditions():
     assert all(c is cond and e is env for _, c, e in seen)
 
 
-def test_a_generator_gives_the_same_as_its_noises():
+def test_a_generator_draws_the_noise_of_one_step_after_the_other():
     schedule, sampler = Schedule("cosine", 1000), make_sampler("ddpm", Schedule("cosine", 1000), 5)
-    generator = torch.Generator().manual_seed(3)
-    noises = [torch.randn(4, 1, generator=generator, dtype=torch.float64) for _ in range(4)]
-    drawn = sample(gaussian_net(schedule), Z_T, sampler, generator=torch.Generator().manual_seed(3))
-    assert torch.equal(drawn, sample(gaussian_net(schedule), Z_T, sampler, noises=noises))
+    net, z, generator = gaussian_net(schedule), Z_T, torch.Generator().manual_seed(3)
+    for i, t in enumerate(sampler.timesteps):
+        noise = torch.randn(4, 1, generator=generator, dtype=torch.float64)
+        z, _ = sampler.step(i, z, net(z, torch.full((4,), t), None, None), noise)
+    assert torch.equal(sample(net, Z_T, sampler, generator=torch.Generator().manual_seed(3)), z)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +288,5 @@ def test_bad_step():
 
 def test_bad_sample():
     schedule, sampler = Schedule("linear"), make_sampler("ddim", Schedule("linear"), 10, eta=1.0)
-    with pytest.raises(ValueError, match="expected noises or a generator"):
+    with pytest.raises(ValueError, match="noise: DDIM expected shape"):
         sample(gaussian_net(schedule), Z_T, sampler)
-    with pytest.raises(ValueError, match="noises: expected at least 9"):
-        sample(gaussian_net(schedule), Z_T, sampler, noises=[Z_T] * 8)
