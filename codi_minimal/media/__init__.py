@@ -9,11 +9,11 @@ from .clips import read_video
 from .files import MAX_BYTES, read_text
 from .pictures import read_image
 from .recordings import read_audio
-from .writers import FPS, WRITERS, write_gif, write_mp4, write_png, write_sample, write_text, write_wav
+from .writers import write_gif, write_mp4, write_png, write_sample, write_text, write_wav
 
 READERS = {"text": read_text, "image": read_image, "audio": read_audio, "video": read_video}
 
 __all__ = [
-    "FPS", "MAX_BYTES", "READERS", "WRITERS", "read_audio", "read_image", "read_text", "read_video", "write_gif",
-    "write_mp4", "write_png", "write_sample", "write_text", "write_wav",
+    "MAX_BYTES", "READERS", "read_audio", "read_image", "read_text", "read_video", "write_gif", "write_mp4",
+    "write_png", "write_sample", "write_text", "write_wav",
 ]  # fmt: skip

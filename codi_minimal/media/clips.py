@@ -31,18 +31,12 @@ def read_video(path: str | Path) -> Tensor:
     shorter. A frame has at most 9 million pixels; those of the first second have at most 256 million together in an
     MP4, and 64 million in a GIF. An MP4 without PyAV, the extra `video`, is an ImportError.
     """
-
-    def decode(data: bytes) -> Tensor:
-        frames, most = CONTAINERS[Path(path).suffix.lower()]
-        shown, starts, end = _first_second(frames(data), most)
-        moments = (np.arange(FRAMES) + 0.5) / FRAMES * min(end, 1.0)
-        return as_pixels([shown[i] for i in np.searchsorted(starts, moments, side="right") - 1])
-
-    return read(path, "a clip", tuple(CONTAINERS), decode, fit_video)
+    frames, most = CONTAINERS.get(Path(path).suffix.lower(), (None, 0))
+    return read(path, "a clip", tuple(CONTAINERS), lambda data: _eight_moments(frames(data), most), fit_video)
 
 
-def _first_second(frames: Timed, most: int) -> tuple[list[Image.Image], list[float], float]:
-    """The frames of the first second, of `most` pixels together; when each starts; when the last one ends."""
+def _eight_moments(frames: Timed, most: int) -> Tensor:
+    """Eight of the frames of the first second, which have at most `most` pixels together, as "8 3 h w"."""
     shown, starts, end, size = [], [], 0.0, None
     for frame, start, end in frames:
         size = size or frame.size
@@ -56,7 +50,8 @@ def _first_second(frames: Timed, most: int) -> tuple[list[Image.Image], list[flo
             break
     if not shown:
         raise ValueError("it has no frames")
-    return shown, starts, end
+    moments = (np.arange(FRAMES) + 0.5) / FRAMES * min(end, 1.0)
+    return as_pixels([shown[i] for i in np.searchsorted(starts, moments, side="right") - 1])
 
 
 def _gif_frames(data: bytes) -> Timed:
@@ -102,10 +97,6 @@ def _upright(image: Image.Image, matrix: Any) -> Image.Image:
     return ImageOps.flip(image) if d < 0 else image
 
 
-# how frames are read, and how many pixels those of the first second may have: one of a GIF takes longer
-CONTAINERS = {".gif": (_gif_frames, 64_000_000), ".mp4": (_mp4_frames, 256_000_000)}
-
-
 def pyav() -> Any:
     """The module of PyAV, or an ImportError that says what to install."""
     try:
@@ -113,3 +104,7 @@ def pyav() -> Any:
     except ImportError:
         raise ImportError("MP4 needs PyAV: pip install 'codi-minimal[video]', or use GIF") from None
     return av
+
+
+# how frames are read, and how many pixels those of the first second may have: one of a GIF takes longer
+CONTAINERS = {".gif": (_gif_frames, 64_000_000), ".mp4": (_mp4_frames, 256_000_000)}

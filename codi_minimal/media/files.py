@@ -23,10 +23,10 @@ def read(path: str | Path, kind: str, endings: tuple[str, ...], decode: Callable
         fit: content → result. It raises a ValueError if the content is not usable.
     """
     path = Path(path)
-    ending, expected = path.suffix.lower(), f"{path}: expected {kind} ({', '.join(endings)})"
+    expected = f"{path}: expected {kind} ({', '.join(endings)})"
     if not path.is_file():
         raise ValueError(f"{expected}, got {'a folder' if path.is_dir() else 'no such file'}")
-    if ending not in endings:
+    if (ending := path.suffix.lower()) not in endings:
         raise ValueError(f"{expected}, got the ending {ending!r}")
     if not 0 < (size := path.stat().st_size) <= MAX_BYTES:
         raise ValueError(f"{expected} of 1 to {MAX_BYTES:,} bytes, got {size:,}")
@@ -64,11 +64,10 @@ class Content(io.BytesIO):
 
 def read_text(path: str | Path) -> str:
     """The caption in a UTF-8 text file: its words, one space apart."""
-    # Windows writes a mark before the first word
-    return read(path, "a UTF-8 text file", (".txt",), lambda data: data.decode("utf-8-sig"), _words)
 
+    def decode(data: bytes) -> str:
+        if not (words := data.decode("utf-8-sig").split()):  # sig: Windows writes a mark before the first word
+            raise ValueError("only white space")
+        return " ".join(words)
 
-def _words(text: str) -> str:
-    if not text.split():
-        raise ValueError("expected a caption, got only white space")
-    return " ".join(text.split())
+    return read(path, "a UTF-8 text file", (".txt",), decode, str)

@@ -62,17 +62,14 @@ def write_mp4(path: str | Path, video: Tensor, upscale: int = 8) -> Path:
     return Path(path)
 
 
-WRITERS = {
-    "text": ("txt", write_text),
-    "image": ("png", partial(write_png, upscale=8)),
-    "audio": ("wav", write_wav),
-    "video": ("gif", write_gif),
-}
-
-
 def write_sample(folder: str | Path, stem: str, sample: Mapping[str, Any], mp4: bool = False) -> list[Path]:
     """Writes one sample, {modality: item}, each to <folder>/<stem>-<modality>.<ending>."""
-    writers = WRITERS | ({"video": ("mp4", write_mp4)} if mp4 else {})
+    writers = {
+        "text": ("txt", write_text),
+        "image": ("png", partial(write_png, upscale=8)),
+        "audio": ("wav", write_wav),
+        "video": ("mp4", write_mp4) if mp4 else ("gif", write_gif),
+    }
     chosen = [(name, item, *writers[name]) for name, item in sample.items()]
     return [write(Path(folder) / f"{stem}-{name}.{ending}", item) for name, item, ending, write in chosen]
 
