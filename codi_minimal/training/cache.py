@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from codi_minimal.checkpoint import check_named, digest, read_tensors, write_tensors
+from codi_minimal.checkpoint import copy_named, digest, read_tensors, write_tensors
 from codi_minimal.codi import CoDi
 from codi_minimal.config import TrainConfig
 from codi_minimal.data import Drawn, Pairs
 from codi_minimal.data.captions import sentences
 from codi_minimal.training.run import Run
+from codi_minimal.training.state import ADVICE
 
 CHUNK = 128
 
@@ -57,24 +58,19 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
     encoders = nn.ModuleList(part for m in encoded.values() for part in (m.autoencoder, m.prompt))
     made_of = {"seed": str(run.seed), "n": str(n), "source": run.source.identity}
     made_of["encoders"] = digest(dict(encoders.named_parameters()))
+    tensors = {f"latent.{m}": torch.empty(n, *modality.latent_shape) for m, modality in encoded.items()}
+    tensors |= {f"prompt.{m}": torch.empty(n, run.config.model.d) for m in encoded}
     if path.exists():
-        tensors, metadata = read_tensors(path)
+        kept, metadata = read_tensors(path)
         for key, value in made_of.items():
             if (came := metadata.get(key)) != value:
-                wanted = f"expected {path} to be of {key} {value}, got {came}"
-                raise ValueError(f"{wanted}: remove it, or choose another folder")
-        shapes = {f"latent.{m}": modality.latent_shape for m, modality in encoded.items()}
-        shapes |= {f"prompt.{m}": (run.config.model.d,) for m in encoded}
-        check_named({k: torch.empty(n, *s, device="meta") for k, s in shapes.items()}, tensors, f"the cache {path}")
-        tensors = {key: tensor.float() for key, tensor in tensors.items()}
+                raise ValueError(f"expected {path} to be of {key} {value}, got {came}: {ADVICE}")
+        copy_named(tensors, kept, f"the cache {path}")
     else:
-        chunks: dict[str, list[Tensor]] = {}
-        for start in range(0, n, CHUNK):
+        for rows in (slice(start, start + CHUNK) for start in range(0, n, CHUNK)):
             for m, modality in encoded.items():
-                x = drawn.render(m, slice(start, start + CHUNK), generator).to(run.device)
-                chunks.setdefault(f"latent.{m}", []).append(modality.encode(x).cpu())
-                chunks.setdefault(f"prompt.{m}", []).append(modality.prompt(x).cpu())
-        tensors = {key: torch.cat(several).contiguous() for key, several in chunks.items()}
+                x = drawn.render(m, rows, generator).to(run.device)
+                tensors[f"latent.{m}"][rows], tensors[f"prompt.{m}"][rows] = modality.encode(x), modality.prompt(x)
         path.parent.mkdir(parents=True, exist_ok=True)  # it may be the first file of a run
         write_tensors(path, tensors, made_of)
     return Cache(drawn, *({m: tensors[f"{kind}.{m}"] for m in encoded} for kind in ("latent", "prompt")))

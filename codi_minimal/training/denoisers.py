@@ -1,7 +1,7 @@
 """Stage 3: each denoiser by itself on L_D, conditioned on text and on its own modality (CoDi sect. 3.3)."""
 
 import random
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,16 +18,6 @@ from codi_minimal.training.run import Run
 TURNS = {"text": ("image", "video", "audio", "video")}
 
 
-def loss_at_random_t(
-    run: Run, stage: str, name: str, net: Callable[..., Tensor], z0: Tensor, cond: Tensor, generator: torch.Generator
-) -> Tensor:
-    """L_D of modality `name` at t in 0 … T−1, uniform except for the stage's shift."""
-    u = shifted(torch.rand(len(z0), generator=generator), run.stage(stage).shift)
-    t = (run.config.model.T * u).long().to(run.device)
-    eps = run.model.modalities[name].noise(len(z0), generator).to(run.device)
-    return diffusion_loss(net, z0, t, eps, run.model.schedule, cond=cond, prediction=run.config.model.prediction)
-
-
 def denoiser_step(run: Run, stage: str, name: str) -> Step:
     """A step of ε_name on L_D, on pairs with text, without any environment.
 
@@ -37,7 +27,9 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
     caches = {other: build_cache(run, ("text", other)) for other in sorted(set(turns))}
     c_text, net = tabulated(modalities["text"].prompt), modalities[name].denoiser
     encode = None if name in caches else tabulated(modalities[name].encode)
-    net, batch = torch.compile(net) if cfg.compile and run.device.type == "cuda" else net, run.stage(stage).batch
+    net = torch.compile(net) if cfg.compile and run.device.type == "cuda" else net
+    loss = partial(diffusion_loss, net, schedule=run.model.schedule, prediction=run.config.model.prediction)
+    batch, shift = run.stage(stage).batch, run.stage(stage).shift
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng, other = random.Random(generator.initial_seed()), turns[i % len(turns)]
@@ -50,7 +42,9 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
         foreign = distractors(name, batch, rng)
         extra = None if foreign is None else c_text(foreign)
         cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
-        return {"loss": loss_at_random_t(run, stage, name, net, z0, cond, generator)}
+        u = shifted(torch.rand(batch, generator=generator), shift)  # uniform except for the shift
+        t, eps = (run.config.model.T * u).long(), modalities[name].noise(batch, generator)
+        return {"loss": loss(z0, t.to(run.device), eps.to(run.device), cond=cond)}
 
     return step
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -87,7 +87,12 @@ def fit(
     if name in ("", "..") or Path(name).name != name:
         raise ValueError(f"expected a name that can be a file's; got {name!r}")
     settings = {**(depends or {}), "steps": steps, "seed": seed, "lr": lr, "ema": ema, "autocast": autocast, **FIXED}
-    weights, buffers = _trained(modules)
+    weights = {key: p for key, p in modules.named_parameters() if p.requires_grad}
+    if not weights:
+        raise ValueError("expected modules with a parameter that requires a gradient; all are frozen")
+    # matrices first: the order decides how norms are rounded
+    weights, persistent = dict(sorted(weights.items(), key=lambda item: item[1].ndim < 2)), modules.state_dict()
+    buffers = {key: b for key, b in modules.named_buffers() if key in persistent}
     trained, folder = {**weights, **buffers}, Path(folder)
     finished, summary, state = (folder / f"{name}.{end}" for end in ("safetensors", "json", "state.safetensors"))
     stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr  # a notebook shows stderr as if it were a warning
@@ -105,11 +110,11 @@ def fit(
         fused = device.type in ("cpu", "cuda")  # on the CPU three times as fast as foreach
         optimizer = torch.optim.AdamW(weights.values(), lr, FIXED["betas"], weight_decay=0.0, fused=fused)
         parts = {"weights": weights, "buffers": buffers, "ema": average.shadow}
-        result, totals = FitResult(0, 0.0, {}), {}
+        result, totals = FitResult(0, 0.0, {}, run=settings), {}
         if state.exists():
             result, totals = load_state(state, settings, parts, optimizer)
-        start, before = result.steps, result.seconds
-        began = saved_at = time.monotonic()
+        start, saved_at = result.steps, time.monotonic()
+        began = saved_at - result.seconds
         first_bad = torch.tensor(steps, device=device)  # it is read only now and then: reading waits for the device
 
         def check(after: int | None = None) -> None:
@@ -147,7 +152,7 @@ def fit(
                 bar.update()
 
                 done, now = i + 1, time.monotonic()
-                result = replace(result, steps=done, seconds=before + now - began)
+                result = replace(result, steps=done, seconds=now - began)
                 if done % log_every == 0 or done == steps:
                     check()
                     result = replace(result, losses=log.write(done, lr=rate, seconds=round(result.seconds, 3)))
@@ -156,7 +161,7 @@ def fit(
                     _sample(samples, done, modules, average)
                 if caught or now - saved_at >= save_seconds:
                     check(i)
-                    save_state(state, result.record(settings), parts, optimizer, log.totals)
+                    save_state(state, result, parts, optimizer, log.totals)
                     saved_at = time.monotonic()
                 if caught:
                     break
@@ -168,7 +173,7 @@ def fit(
         average.swap()
         result = replace(result, weights=digest(trained))
         write_tensors(finished, trained)
-        atomic_write(summary, f"{json.dumps(result.record(settings), indent=2)}\n".encode())
+        atomic_write(summary, f"{json.dumps(asdict(result), indent=2)}\n".encode())
         state.unlink(missing_ok=True)
         return result
 
@@ -195,16 +200,6 @@ def deferred_signals() -> Iterator[list[int]]:
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)
-
-
-def _trained(modules: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Parameters that require a gradient, matrices first, and persistent buffers."""
-    weights = [(name, p) for name, p in modules.named_parameters() if p.requires_grad]
-    if not weights:
-        raise ValueError("expected modules with a parameter that requires a gradient; all are frozen")
-    persistent = modules.state_dict().keys()
-    buffers = {name: b for name, b in modules.named_buffers() if name in persistent}
-    return dict(sorted(weights, key=lambda item: item[1].ndim < 2)), buffers  # the order decides how norms are rounded
 
 
 def _sample(samples: Callable[[int], None], done: int, modules: nn.Module, average: EMA) -> None:

@@ -31,7 +31,16 @@ class Log:
             kept = b"".join(line + b"\n" for line in had.splitlines() if _stays(line, stage, start))
             if kept != had:
                 atomic_write(self.path, kept)
-        self.tensorboard = _tensorboard(folder / "tb" / stage, start)
+        self.tensorboard, place = None, folder / "tb" / stage
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            place.mkdir(parents=True, exist_ok=True)
+            self.tensorboard = SummaryWriter(place, purge_step=start or None)
+        except ImportError:
+            pass
+        except (FileExistsError, NotADirectoryError):
+            raise ValueError(f"expected a folder in a folder, or nothing, at {place}: remove the file there") from None
 
     def add(self, losses: dict[str, Tensor]) -> None:
         """Adds one step's scalars."""
@@ -67,15 +76,3 @@ def _stays(line: bytes, stage: str, start: int) -> bool:
         return isinstance(found, str) and isinstance(step, int) and (found != stage or step <= start)
     except (ValueError, RecursionError, TypeError, KeyError):
         return False
-
-
-def _tensorboard(folder: Path, start: int):
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-
-        folder.mkdir(parents=True, exist_ok=True)
-        return SummaryWriter(folder, purge_step=start or None)
-    except ImportError:
-        return None
-    except (FileExistsError, NotADirectoryError):
-        raise ValueError(f"expected a folder in a folder, or nothing, at {folder}: remove the file there") from None

@@ -80,10 +80,11 @@ class Run:
         for module in frozen:
             module.requires_grad_(False).eval()
         try:
-            how = {"steps": stage.steps, "lr": stage.lr, "ema": train.ema, "autocast": train.autocast}
-            how |= {"folder": self.folder, "seed": self.seed, "progress": self.progress, "depends": self.depends(name)}
-            how |= {"samples": self.watch and partial(self.watch, name), "sample_every": stage.steps // self.looks or 1}
-            self.done[name] = fit(modules, step, name=name, **how)
+            self.done[name] = fit(
+                modules, step, name=name, steps=stage.steps, lr=stage.lr, ema=train.ema, autocast=train.autocast,
+                folder=self.folder, seed=self.seed, progress=self.progress, depends=self.depends(name),
+                samples=self.watch and partial(self.watch, name), sample_every=stage.steps // self.looks or 1,
+            )  # fmt: skip
             return self.done[name]
         finally:
             self.model.requires_grad_(False).eval()

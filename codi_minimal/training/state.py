@@ -25,41 +25,34 @@ Parts: TypeAlias = Mapping[str, Mapping[str, Tensor]]
 class FitResult:
     """What a run came to: steps done, the seconds that they took in all, and the losses of the last log line.
 
-    `weights`: the fingerprint of the finished weights and buffers; empty while the run is in progress.
+    `weights`: the fingerprint of the finished weights and buffers; empty while the run is in progress. `run`: settings.
     """
 
     steps: Annotated[int, Field(ge=0)]
     seconds: Annotated[float, Field(ge=0)]
     losses: dict[str, Annotated[float, Field(allow_inf_nan=True)]]  # only "loss" itself must be finite
     weights: str = field(default="", repr=False)
-
-    def record(self, run: Mapping[str, Any]) -> dict[str, Any]:
-        """The result, and the settings of its run, as one JSON object."""
-        return {"run": dict(run), **asdict(self)}
+    run: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def from_record(record: Mapping[str, Any], run: Mapping[str, Any], path: Path) -> FitResult:
     """The result in a record read from `path`; ValueError if it is damaged, or of a run with other settings."""
-    run, had = json.loads(json.dumps(run)), record.get("run")  # JSON turns tuples into lists
-    if not isinstance(had, dict):
-        raise ValueError(f"expected the settings of its run in {path}, got none: it is of an older version; {ADVICE}")
-    for key in {**run, **had}:
-        if had.get(key) != run.get(key):
-            came = f"{run.get(key)!r}; got {had.get(key)!r}"
-            raise ValueError(f"expected {path} to be of a run with {key} {came}: {ADVICE}")
-    result = from_plain(FitResult, {key: value for key, value in record.items() if key != "run"}, str(path))
+    result, run = from_plain(FitResult, record, str(path)), json.loads(json.dumps(run))  # JSON turns tuples into lists
+    for key in {**run, **result.run}:
+        if (had := result.run.get(key)) != (wanted := run.get(key)):
+            raise ValueError(f"expected {path} to be of a run with {key} {wanted!r}; got {had!r}: {ADVICE}")
     whole = result.steps == run["steps"] and math.isfinite(result.losses.get("loss", math.nan))
     if result.steps > run["steps"] or (result.weights and not whole):
         raise ValueError(f"expected a result of {run['steps']} steps in {path}; got {result}: {ADVICE}")
     return result
 
 
-def save_state(path: Path, record: dict[str, Any], parts: Parts, optimizer: AdamW, totals: dict[str, Tensor]) -> None:
+def save_state(path: Path, result: FitResult, parts: Parts, optimizer: AdamW, totals: dict[str, Tensor]) -> None:
     """Writes a run in progress as one safetensors file, atomically, with a digest of all that is in it.
 
     `parts`: "weights", "buffers", "ema" -> name -> tensor; the optimizer holds "weights". `totals`: the log's sums.
     """
-    tensors, text = _tensors({**parts, "totals": totals}, optimizer), json.dumps(record)
+    tensors, text = _tensors({**parts, "totals": totals}, optimizer), json.dumps(asdict(result))
     write_tensors(path, tensors, {"meta": text, "digest": _digest(tensors, text)})
 
 

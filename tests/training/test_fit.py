@@ -263,7 +263,7 @@ def edited(values, **changes):
     ("damage", "message"),
     [
         (lambda saved: [saved], "expected a JSON object"),
-        (lambda saved: edited(saved, run=None), "expected the settings of its run .*older version"),
+        (lambda saved: edited(saved, run=None), "toy.json.run: expected an object, got None"),
         *(
             (partial(edited, **changes), "toy.json.*: expected .*, got|expected a result of 30 steps .*; got")
             for changes in (

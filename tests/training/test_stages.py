@@ -570,15 +570,12 @@ def test_an_environment_is_shown_whole_as_clocks_alone_as_the_own_or_not_at_all(
 
 
 @pytest.mark.parametrize(("shift", "past_half"), [(1.0, 1 / 2), (2.0, 2 / 3)])
-def test_a_stage_says_how_dense_its_times_are_where_noise_is_strong(monkeypatch, shift, past_half):
+def test_a_stage_says_how_dense_its_times_are_where_noise_is_strong(run, monkeypatch, shift, past_half):
     seen = []
     monkeypatch.setattr(denoiser_room, "diffusion_loss", lambda _net, _z0, t, *_args, **_more: seen.append(t))
-    config = preset("tiny")
-    run = SimpleNamespace(
-        model=CoDi(config, VOCABULARY), config=config, device="cpu", stage=lambda _name: Stage(1, 1, shift=shift)
-    )
-    z0 = torch.zeros(4000, *run.model.modalities["text"].latent_shape)
-    denoiser_room.loss_at_random_t(run, "denoiser-text", "text", None, z0, None, torch.Generator().manual_seed(0))
-    (t,) = seen
-    assert t.dtype == torch.int64 and t.min() >= 0 and t.max() < config.model.T
-    assert (t >= config.model.T // 2).double().mean() == pytest.approx(past_half, abs=0.03)
+    variant, stages = replace(run, model=copy.copy(run.model)), {"denoiser-image": Stage(1, 4000, shift=shift)}
+    variant.model.config = replace(run.config, train=replace(run.config.train, stages=stages))
+    denoiser_room.denoiser_step(variant, "denoiser-image", "image")(0, torch.Generator().manual_seed(0))
+    (t,), T = seen, run.config.model.T
+    assert t.dtype == torch.int64 and t.min() >= 0 and t.max() < T
+    assert (t >= T // 2).double().mean() == pytest.approx(past_half, abs=0.03)
