@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from codi_minimal import CoDi
+from codi_minimal.config import preset
 from codi_minimal.recipe import PAPER, find_recipe
 from codi_minimal.recipes import SHIPPED
 from tests.models import AUDIO, IMAGE, NAMES, PROMPTS, VIDEO, random_codi
@@ -200,6 +201,16 @@ def test_in_bfloat16_it_is_nearly_the_same():
     for name, z in near.items():
         error = (z - exact[name]).std() / exact[name].std()
         assert z.dtype == torch.float32 and 0 < error < 0.05
+
+
+@pytest.mark.parametrize("vocoder", ["network", "griffin-lim"])
+def test_everything_is_generated_under_the_callers_own_autocast(vocoder):
+    config = preset("tiny")
+    model = CoDi(replace(config, model=replace(config.model, vocoder=vocoder)), random_codi().vocabulary).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = model.generate({"text": "seven"}, NAMES, **FAST)
+    assert out["audio"].dtype == torch.float32
+    assert all(out[name].isfinite().all() for name in NAMES if name != "text")
 
 
 def test_saved_and_loaded_it_is_the_same_model(tmp_path):

@@ -43,11 +43,9 @@ class Autoencoder(nn.Module):
         """The reconstruction term of the loss, a scalar, for data x and an unscaled latent z drawn from q(z | x)."""
         raise NotImplementedError
 
-    def encode(self, x, noise: Tensor | None = None) -> Tensor:
-        """z_0 (b, *latent_shape): the posterior's mean, or with `noise` (N(0, 1), same shape) a draw; scaled."""
-        mean, logvar = self.posterior(x)
-        z = mean if noise is None else mean + (0.5 * logvar).exp() * noise
-        return z * self.scale_factor
+    def encode(self, x) -> Tensor:
+        """z_0 (b, *latent_shape): the posterior's mean, scaled."""
+        return self.posterior(x)[0] * self.scale_factor
 
     def decode(self, z: Tensor):
         """The data that a scaled latent z_0 (b, *latent_shape) stands for."""

@@ -10,23 +10,15 @@ from codi_minimal.layers import PRE_NORM, transformer
 from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
 
 
-class WordDropout(nn.Module):
-    """Replaces a share of the words "b n" by UNK in training, so that the decoder must rely on the latent.
+def hide_words(ids: Tensor, share: float = 0.3) -> Tensor:
+    """Replaces a share of the words "b n" by UNK, so that the decoder must rely on the latent.
 
     Bowman et al. 2016, section 3.1. The hidden places of a batch are a fixed quasi-random lattice. It needs no
     generator, because the captions of a batch are drawn at random.
     """
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, ids: Tensor) -> Tensor:
-        if not self.training:
-            return ids
-        row, column = torch.meshgrid(*(torch.arange(n, device=ids.device) for n in ids.shape), indexing="ij")
-        hidden = (row * 0.7548776662 + column * 0.5698402910) % 1 < self.share  # b n
-        return ids.masked_fill(hidden & (ids > UNK), UNK)
+    row, column = torch.meshgrid(*(torch.arange(n, device=ids.device) for n in ids.shape), indexing="ij")
+    hidden = (row * 0.7548776662 + column * 0.5698402910) % 1 < share  # b n
+    return ids.masked_fill(hidden & (ids > UNK), UNK)
 
 
 class TextVAE(Autoencoder):
@@ -39,12 +31,9 @@ class TextVAE(Autoencoder):
 
     Args:
         tokenizer: captions to word ids "b n" and back.
-        width: channels inside both transformers.
-        layers: blocks in each of them.
-        heads: attention heads.
+        width, layers, heads: of both transformers.
         latent: (c, l): channels and positions of the latent.
         kl_weight: weight of the KL term, which is averaged over latent components.
-        word_dropout: share of the words that the decoder does not see in training.
     """
 
     def __init__(
@@ -55,14 +44,12 @@ class TextVAE(Autoencoder):
         heads: int = 4,
         latent: tuple[int, int] = (8, 8),
         kl_weight: float = 0.1,
-        word_dropout: float = 0.3,
     ) -> None:
         super().__init__(latent, kl_weight)
         if width % heads:
             raise ValueError(f"expected width to be a multiple of heads = {heads}, got {width}")
         channels, positions = latent
         self.tokenizer = tokenizer
-        self.word_dropout = WordDropout(word_dropout)
 
         def vectors(n: int) -> nn.Embedding:
             table = nn.Embedding(n, width)
@@ -96,9 +83,9 @@ class TextVAE(Autoencoder):
     def reconstruction(self, captions: list[str], z: Tensor) -> Tensor:
         """Negative log-likelihood of captions under unscaled latents z "b c l": nats a caption, a scalar."""
         ids = self._ids(captions)
-        seen, target = self.word_dropout(ids[:, :-1]), ids[:, 1:]
+        seen = hide_words(ids[:, :-1]) if self.training else ids[:, :-1]
         logits = rearrange(self.logits(z, seen), "b n v -> b v n")
-        return F.cross_entropy(logits, target, ignore_index=PAD, reduction="sum") / len(ids)
+        return F.cross_entropy(logits, ids[:, 1:], ignore_index=PAD, reduction="sum") / len(ids)
 
     def logits(self, z: Tensor, ids: Tensor) -> Tensor:
         """Scores of the word that follows each prefix of `ids`.

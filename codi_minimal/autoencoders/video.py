@@ -26,12 +26,11 @@ class VideoAutoencoder(nn.Module):
         """The image VAE that the frames go through."""
         return self._shared[0]
 
-    def encode(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor) -> Tensor:
         """z_0 "b f c h w" of clips x "b f 3 h w" in [0, 1]; see `Autoencoder.encode`."""
         if x.ndim != 5 or x.shape[1] != self.frames:
             raise ValueError(f"expected videos (b, {self.frames}, 3, h, w), got {tuple(x.shape)}")
-        noise = None if noise is None else rearrange(noise, "b f c h w -> (b f) c h w")
-        z = self.image.encode(rearrange(x, "b f c h w -> (b f) c h w"), noise)
+        z = self.image.encode(rearrange(x, "b f c h w -> (b f) c h w"))
         return rearrange(z, "(b f) c h w -> b f c h w", f=self.frames)
 
     def decode(self, z: Tensor) -> Tensor:

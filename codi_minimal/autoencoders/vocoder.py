@@ -34,19 +34,21 @@ class GriffinLim(nn.Module):
         Raises:
             ValueError: if the log-mel is not of shape (b, 1, 64, 64).
         """
-        magnitude = repeat_last(self.spectrogram(LogMel.magnitude(log_mel)))  # b k n+1
         options = {"power": 1.0, "n_iter": self.iterations, "momentum": self.momentum, "rand_init": False}
-        waveform = griffinlim(magnitude, self.window, N_FFT, HOP_LENGTH, WIN_LENGTH, length=SAMPLES, **options)
+        with torch.autocast(log_mel.device.type, enabled=False):  # there are no complex numbers of bfloat16
+            mel = LogMel.magnitude(log_mel.to(self.window.dtype))  # b m n
+            magnitude = repeat_last(self.spectrogram(mel))  # b k n+1
+            waveform = griffinlim(magnitude, self.window, N_FFT, HOP_LENGTH, WIN_LENGTH, length=SAMPLES, **options)
         return waveform.clamp(-1, 1)
 
-    def spectrogram(self, mel: Tensor, steps: int = 20) -> Tensor:
+    def spectrogram(self, mel: Tensor) -> Tensor:
         """Mel magnitudes "b m n" to linear ones "b k n": non-negative S with filters @ S close to `mel`.
 
         Multiplicative updates from the clamped pseudo-inverse (Lee & Seung 2001): S <- S * F^T mel / F^T F S.
         """
         spectrum = (self.inverse @ mel).clamp_min(1e-6)
         target = self.filters.T @ mel
-        for _ in range(steps):
+        for _ in range(20):
             spectrum = spectrum * target / (self.filters.T @ (self.filters @ spectrum)).clamp_min(1e-12)
         return spectrum
 
@@ -54,12 +56,11 @@ class GriffinLim(nn.Module):
 class ConvNeXtBlock(nn.Module):
     """x + gamma * MLP(LayerNorm(depthwise(x))) along time, "b c n" (Liu et al. 2022, section 2)."""
 
-    def __init__(self, width: int, expansion: int, kernel: int = 7) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.depthwise = nn.Conv1d(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width)
-        hidden = expansion * width
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         self.gamma = nn.Parameter(torch.full((width,), 0.1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,20 +73,15 @@ class Vocoder(nn.Module):
 
     waveform = iSTFT(exp(m) * (cos p + i sin p)), with m and (cos p, sin p) at 257 bins by 65 frames.
 
-    Siuzdak 2023 ("Vocos"), section 3, without the adversarial losses: `vocoder_loss` instead. The whole
-    network runs at the mel's frame rate, so it is fast.
-
-    Args:
-        width: channels.
-        blocks: ConvNeXt blocks.
-        expansion: hidden channels of a block, in widths.
+    Siuzdak 2023 ("Vocos"), section 3, without the adversarial losses; see `training.autoencoders.vocoder_loss`. The
+    whole network, of so many channels and ConvNeXt blocks, runs at the mel's frame rate, so it is fast.
     """
 
-    def __init__(self, width: int = 160, blocks: int = 5, expansion: int = 2) -> None:
+    def __init__(self, width: int = 160, blocks: int = 5) -> None:
         super().__init__()
         self.stem = nn.Conv1d(N_MELS, width, 7, padding=3)
         self.stem_norm = nn.LayerNorm(width)
-        self.blocks = nn.Sequential(*(ConvNeXtBlock(width, expansion) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(ConvNeXtBlock(width) for _ in range(blocks)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 3 * (N_FFT // 2 + 1))
         nn.init.constant_(self.head.bias[: N_FFT // 2 + 1], -3.0)  # starts quiet: most of a sound is silence
@@ -121,47 +117,3 @@ class Vocoder(nn.Module):
 def repeat_last(x: Tensor) -> Tensor:
     """Appends the 65th frame, which LogMel leaves out, as a copy of the 64th: "b k n" to "b k n+1"."""
     return torch.cat([x, x[..., -1:]], dim=-1)
-
-
-RESOLUTIONS = (128, 256, 512)  # samples a window: 16, 32 and 64 ms
-
-
-def stft_distance(x: Tensor, x_hat: Tensor, resolutions: tuple[int, ...] = RESOLUTIONS) -> Tensor:
-    """Multi-resolution STFT distance of waveforms "b s", a scalar; 0 if and only if all magnitudes agree.
-
-    Mean over resolutions of ||S - S_hat||_F / ||S||_F + mean |log S - log S_hat|: spectral convergence and
-    log magnitude, Yamamoto et al. 2020 (Parallel WaveGAN), section 2.2. S is clamped to 0.05 before the
-    logarithm: noise of sigma 0.002, the world's silence, lies below it and need not be matched bin by bin.
-    """
-    total = x.new_zeros(())
-    for n_fft in resolutions:
-        window = torch.hann_window(n_fft, device=x.device)
-        true, fake = (
-            torch.stft(w, n_fft, n_fft // 4, window=window, return_complex=True).abs() for w in (x, x_hat)
-        )  # b k n
-        convergence = torch.linalg.norm(true - fake) / torch.linalg.norm(true).clamp_min(1e-8)
-        log_magnitude = (true.clamp_min(0.05).log() - fake.clamp_min(0.05).log()).abs().mean()
-        total = total + convergence + log_magnitude
-    return total / len(resolutions)
-
-
-def vocoder_loss(x: Tensor, x_hat: Tensor, mel_weight: float = 2.0) -> dict[str, Tensor]:
-    """mel_weight * | LogMel(x) - LogMel(x_hat) |_1 + the multi-resolution STFT distance.
-
-    Args:
-        x: true waveforms, "b s".
-        x_hat: the vocoder's, of the same shape.
-        mel_weight: weight of the first term.
-
-    Returns:
-        Scalars: "loss", "mel", "stft".
-
-    Raises:
-        ValueError: if the two shapes differ.
-    """
-    if x.shape != x_hat.shape:
-        raise ValueError(f"expected two waveforms of one shape, got {tuple(x.shape)} and {tuple(x_hat.shape)}")
-    mel = LogMel().to(x.device)
-    mel_error = (mel(x) - mel(x_hat)).abs().mean()
-    stft_error = stft_distance(x, x_hat)
-    return {"loss": mel_weight * mel_error + stft_error, "mel": mel_error, "stft": stft_error}
