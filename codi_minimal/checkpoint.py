@@ -154,9 +154,8 @@ def check_named(shapes: Mapping[str, Tensor], tensors: Mapping[str, Tensor], wha
     Floating point numbers may have more or fewer bits than the module's. All others must have its type. A ValueError
     lists the names that are missing, unexpected, of another shape or kind, or not finite.
     """
-    missing, unexpected = ([k for k in a if k not in b] for a, b in ((shapes, tensors), (tensors, shapes)))
-    problems = [f"missing: {', '.join(missing)}"] if missing else []
-    problems += [f"unexpected: {', '.join(unexpected)}"] if unexpected else []
+    odd = {"missing": shapes.keys() - tensors.keys(), "unexpected": tensors.keys() - shapes.keys()}
+    problems = [f"{how}: {', '.join(sorted(names))}" for how, names in odd.items() if names]
     for k, a, b in ((k, shapes[k], tensors[k]) for k in shapes if k in tensors):
         if a.shape != b.shape:
             problems.append(f"of another shape: {k} (expected {tuple(a.shape)}, got {tuple(b.shape)})")
@@ -170,10 +169,7 @@ def check_named(shapes: Mapping[str, Tensor], tensors: Mapping[str, Tensor], wha
 
 @torch.no_grad()
 def copy_named(target: Mapping[str, Tensor], source: Mapping[str, Tensor], what: str = "the module") -> None:
-    """Copies tensors by name, in place, if `check_named` finds nothing wrong; errors as there.
-
-    The target keeps its device, dtype and memory layout.
-    """
+    """Copies tensors by name, if `check_named` finds nothing wrong; targets keep device, dtype and memory layout."""
     check_named(target, source, what)
     for name, tensor in source.items():
         target[name].copy_(tensor)
@@ -204,7 +200,7 @@ def local_folder(folder: str | Path) -> Path:
     If the first part is an existing folder, the name is a folder's, so that a mistyped name never asks the hub.
     """
     path = Path(folder)
-    if path.exists() or str(folder).count("/") != 1 or str(folder).startswith((".", "/")) or path.parent.is_dir():
+    if path.exists() or path.parent.is_dir():
         return path
     from huggingface_hub import snapshot_download
 
