@@ -23,32 +23,21 @@ CAPTION = "something green sliding left"
 OTHER_CAPTION = "a blue digit that grows"
 
 
-def handwritten(index: int = PEN, colour: str = INK) -> tuple[Tensor, str]:
-    """One of `load_digits`, 8 x 8 pixels of real handwriting, in the world's format, and the digit's name.
-
-    Returns:
-        image "3 32 32" in [0, 1], and "zero" … "nine".
-    """
+def handwritten(colour: str = INK) -> tuple[Tensor, str]:
+    """One of `load_digits`, real handwriting, as an image "3 32 32" in [0, 1]; and its name, "zero" … "nine"."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    strokes = torch.from_numpy(digits.images[index]).float() / 16
+    strokes = torch.from_numpy(digits.images[PEN]).float() / 16  # 8 8
     ink = torch.tensor(COLOURS[colour])[:, None, None]
-    return fit_image(ink * pad(strokes, (2, 2, 2, 2))), DIGITS[digits.target[index]]
+    return fit_image(ink * pad(strokes, (2, 2, 2, 2))), DIGITS[digits.target[PEN]]
 
 
 def run(model: Any, out: str | Path = "demo", seed: int = 0, progress: bool = False) -> Path:
-    """Five sets of prompts, each to all four modalities: prints the results, writes files and a contact sheet.
+    """Five sets of prompts, each to all four modalities, by `model.generate`: prints the results, and writes them.
 
-    The voice in the fourth set is the model's own output for the handwritten digit in the second.
-
-    Args:
-        model: a `CoDi`.
-        out: folder for the files; those of an earlier demo are replaced.
-        seed: of the initial noise.
-        progress: show progress bars.
-    Returns:
-        The contact sheet's path.
+    The voice in the fourth set is the model's own output for the handwritten digit in the second. `out` is the folder
+    for the files, and those of an earlier demo are replaced. Returns the path of the contact sheet.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -84,18 +73,16 @@ def read_sample(sample: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found = {}
     for name, item in sample.items():
         values = read(name, [item] if isinstance(item, str) else item[None])
-        known = {attribute: int(value) for attribute, value in values.items() if value >= 0}
-        found[name] = {a: v if a == "onset" else VALUES[a][v] for a, v in known.items()}
+        found[name] = {a: int(v) if a == "onset" else VALUES[a][v] for a, v in values.items() if v >= 0}
     return found
 
 
 def _report(sample: Mapping[str, Any], asked: Mapping[str, str]) -> str:
-    answers, lines = [], []
+    answers, lines = [], [f'   "{sample["text"]}"']
     for name, words in read_sample(sample).items():
         formed = READERS[name].formed
         # a text need not say all that it could, but it must make sense
         due = words if formed is not None and formed([sample[name]]).all() else ATTRIBUTES_OF[name]
         answers += [words.get(a) == word for a, word in asked.items() if a in due]
         lines.append(f"   {name}: {', '.join(f'{a} {word}' for a, word in words.items()) or 'nothing'}")
-    score = f"\n   as asked: {sum(answers)} of {len(answers)}" if answers else ""
-    return f'   "{sample["text"]}"\n' + "\n".join(lines) + score
+    return "\n".join(lines + ([f"   as asked: {sum(answers)} of {len(answers)}"] if answers else []))
