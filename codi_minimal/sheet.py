@@ -76,12 +76,11 @@ def draw_sheet(rows: Sequence[Mapping[str, Any]], count: int | None = None) -> F
     height, inner = HEAD + len(rows) * (TITLE + ROW) + MARGIN, WIDTH - 2 * MARGIN
     figure, box = new_page(WIDTH, height, dpi=130)
     for name, head in HEADS.items():
-        x, _, w, _ = PLACES[name]
-        _label(box(x, 0.2, w, 0.25), head, color=GREY, size=10)
+        _label(box(PLACES[name][0], 0.2, 1, 0.25), head, color=GREY, size=10)
     for i, row in enumerate(rows):
         top = HEAD + i * (TITLE + ROW)
         box(MARGIN, top, inner, 0.02).axhline(0.5, color="#d5d9de", lw=0.8)
-        _label(box(MARGIN, top + 0.06, inner, 0.24), row["title"], weight="bold", size=11)
+        _label(box(MARGIN, top + 0.06, inner, 0.24), row["title"], weight="bold")
         top += TITLE
         _prompts(box, top, [(name, item) for name, items in row["prompts"].items() for item in items])
         mel = {"mel": row["outputs"]["audio"]} if "audio" in row["outputs"] else {}
@@ -89,14 +88,14 @@ def draw_sheet(rows: Sequence[Mapping[str, Any]], count: int | None = None) -> F
             x, y, w, h = PLACES[name]
             DRAW.get(name, _mel)(box(x, top + y, w, h), item)
     if count > len(rows):
-        _label(box(MARGIN, height - 0.3, inner, 0.25), f"the first {len(rows)} of {count} samples", color=GREY, size=10)
+        _label(box(MARGIN, height - 0.3, 1, 0.25), f"the first {len(rows)} of {count} samples", color=GREY, size=10)
     return figure
 
 
 def _prompts(box: Callable[..., Axes], top: float, given: Sequence[tuple[str, Any]]) -> None:
     x, _, w, h = PLACES["given"]
-    cell = h / min(max(len(given), 1), GIVEN)
     drawn = given if len(given) <= GIVEN else given[: GIVEN - 1]
+    cell = h / GIVEN if len(drawn) < len(given) else h / max(len(given), 1)
     for i, (name, item) in enumerate(drawn):
         DRAW[name](box(x, top + i * cell, w, min(cell - 0.1, GIVEN_HEIGHT[name])), item, anchor="W")
     if len(drawn) < len(given) or not given:
@@ -104,11 +103,10 @@ def _prompts(box: Callable[..., Axes], top: float, given: Sequence[tuple[str, An
         _label(box(x, top + len(drawn) * cell, w, 0.3), rest, color=GREY, style="italic")
 
 
-def _label(axes: Axes, text: str, **style: Any) -> None:
+def _label(axes: Axes, text: str, color: str = INK, size: float = 11, **style: Any) -> None:
     plain = text.encode("utf-8", "replace").decode("utf-8")  # fonts have no lone surrogates, which are broken bytes
-    style = {"color": INK, "size": 11} | style
     # parse_math: a dollar sign does not start a formula
-    axes.text(0, 1, plain, va="top", ha="left", transform=axes.transAxes, parse_math=False, **style)
+    axes.text(0, 1, plain, va="top", transform=axes.transAxes, parse_math=False, color=color, size=size, **style)
 
 
 def _text(axes: Axes, caption: str, anchor: str = "C") -> None:
@@ -128,12 +126,10 @@ def _video(axes: Axes, video: Tensor, anchor: str = "C") -> None:
 
 def _audio(axes: Axes, wave: Tensor, anchor: str = "C") -> None:
     n = len(wave)
-    for frame in range(1, FRAMES):
-        axes.axvline(frame * n / FRAMES, color="#e3e6ea", lw=0.7, zorder=0)
+    axes.vlines([frame * n / FRAMES for frame in range(1, FRAMES)], -1, 1, color="#e3e6ea", lw=0.7, zorder=0)
     # an envelope of the loudest and the quietest sample a bin draws crisper than 8192 points
-    bins = wave.detach().cpu().float()[: n // 16 * 16].reshape(-1, 16)
-    at = torch.arange(len(bins)) * 16 + 8
-    axes.fill_between(at.numpy(), bins.amin(1).numpy(), bins.amax(1).numpy(), color=ACCENT, lw=0.6)
+    low, high = wave.detach().cpu().float()[: n // 16 * 16].reshape(-1, 16).aminmax(dim=1)
+    axes.fill_between(torch.arange(8, 16 * len(low), 16).numpy(), low.numpy(), high.numpy(), color=ACCENT, lw=0.6)
     axes.set(xlim=(0, n), ylim=(-1, 1))
 
 
