@@ -14,9 +14,10 @@ from codi_minimal.autoencoders.image import ImageVAE
 from codi_minimal.autoencoders.text import TextVAE
 from codi_minimal.diffusion import Schedule, diffusion_loss
 from codi_minimal.ours.reading import reading_loss
-from codi_minimal.prompts import clip_loss, composition_loss
+from codi_minimal.prompts import clip_loss
 from codi_minimal.tokenizer import BOS, EOS, WordTokenizer
 from codi_minimal.training.autoencoders import RESOLUTIONS, stft_distance
+from codi_minimal.training.prompts import composition_loss
 
 B = 4
 SCHEDULE = Schedule("cosine", 1000, dtype=torch.float64)

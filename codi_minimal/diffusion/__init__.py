@@ -13,10 +13,10 @@ from codi_minimal.diffusion.samplers import (
     sample,
     trailing_timesteps,
 )
-from codi_minimal.diffusion.schedule import Schedule, cosine, linear, posterior_coefficients, scaled_linear, shifted
+from codi_minimal.diffusion.schedule import Schedule, cosine, linear, posterior_coefficients, scaled_linear
 
 __all__ = [
     "DDIM", "DDPM", "SAMPLERS", "DPMSolverPP", "Sampler", "Schedule", "classifier_free_guidance", "cosine",
     "diffusion_loss", "guided", "linear", "make_sampler", "posterior_coefficients", "q_sample", "sample",
-    "scaled_linear", "shifted", "target", "to_z0", "trailing_timesteps", "velocity",
+    "scaled_linear", "target", "to_z0", "trailing_timesteps", "velocity",
 ]  # fmt: skip

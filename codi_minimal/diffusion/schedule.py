@@ -43,26 +43,6 @@ def cosine(T: int) -> Tensor:
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=BETA_MAX)
 
 
-def shifted(u: Tensor, s: float) -> Tensor:
-    """s u / (1 + (s - 1) u): times u in [0, 1], moved towards 1, where noise is strong (Esser et al. 2024, eq. 23).
-
-    What many positions share can be read under strong noise. The colour of a clip, which all its frames share, is
-    decided at times that few uniform draws would reach.
-
-    Args:
-        u: "...", uniform in [0, 1]. s: above 0; 1 leaves u as it is, at 2 two thirds are past one half.
-
-    Raises:
-        ValueError: unless s > 0.
-
-    >>> shifted(torch.tensor([0.0, 0.5, 1.0]), 3.0)
-    tensor([0.0000, 0.7500, 1.0000])
-    """
-    if not s > 0:
-        raise ValueError(f"s: expected a positive number, got {s!r}")
-    return s * u / (1 + (s - 1) * u)
-
-
 SCHEDULES = {"linear": linear, "scaled_linear": scaled_linear, "cosine": cosine}
 
 

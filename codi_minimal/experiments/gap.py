@@ -9,24 +9,22 @@ import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Stage
-from codi_minimal.data import ATTRIBUTES_OF, PAIRINGS, Pairs, Source, load
+from codi_minimal.data import ATTRIBUTES_OF, RENDERERS, Pairs, Source, load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import coherence, said_by
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.evaluation.readers import items_of, shipped_judges
-from codi_minimal.evaluation.report import table
-from codi_minimal.experiments.base import command, save, share_cache, validation
-from codi_minimal.prompts import modality_gap
+from codi_minimal.evaluation.report import command, save, table
+from codi_minimal.experiments.base import share_cache, untrained, validation
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.run import Run
 
@@ -49,20 +47,15 @@ def gap(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train the image denoiser under each regime; write gap.json and gap.md.
-
-    Args:
-        model: its encoders and autoencoders are used, and not changed. data: see `data.load`.
-        out: folder; the runs are there, too, and resume.
-        steps: of training, for each regime. samples: for each prompt modality and regime. seed: of everything.
+    """Train the image denoiser under each regime, for so many steps.
 
     Returns:
-        The distances of the clouds, and coherence by regime and prompt modality; of plain JSON types.
+        "clouds": the distances of embeddings. "coherence": regime → modality of the prompt → attribute → share.
     """
-    out, model, config = Path(out), copy.deepcopy(model), model.config
-    source, held_out = load(data, split_seed=config.train.split_seed), validation(model, data)
+    out, trained, model = Path(out), model, copy.deepcopy(model)
+    source, held_out = load(data, split_seed=model.config.train.split_seed), validation(model, data)
     report: dict[str, Any] = {
-        "command": command("gap", steps=steps, samples=samples, seed=seed),
+        "command": command("experiment gap", data="DATA", steps=steps, samples=samples, seed=seed),
         "source": held_out.name,
         "clouds": {"centred": clouds(model, held_out, samples, seed)},
         "coherence": {},
@@ -71,10 +64,7 @@ def gap(
         report["clouds"]["not centred"] = clouds(model, held_out, samples, seed)
     runs = out / f"{fingerprint(model)}-{seed}"
     for name, changes in REGIMES.items():
-        train = replace(config.train, stages={f"denoiser-{OUTPUT}": Stage(steps, 64, 1e-3)}, **changes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            fresh = CoDi(replace(config, train=train), model.vocabulary, model.recipe)
+        fresh = untrained(trained, seed, stages={f"denoiser-{OUTPUT}": Stage(steps, 64, 1e-3)}, **changes)
         model.config = fresh.config
         model.modalities[OUTPUT].denoiser.load_state_dict(fresh.modalities[OUTPUT].denoiser.state_dict())
         run = Run(model, source, runs / name.replace(", ", "-").replace(" ", "-"), seed, progress)
@@ -104,16 +94,28 @@ def uncentred(model: CoDi) -> Iterator[None]:
 def clouds(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict[str, float]]:
     """The distance of the centres of C_text and C_m, and the mean cosine, over n pairs."""
     result = {}
-    for pairing in PAIRINGS:
-        if "text" not in pairing:
-            continue
-        (name,) = set(pairing) - {"text"}
+    for name in RENDERERS:
         generator = torch.Generator().manual_seed(seed)
-        drawn = Pairs(source, pairing).draw(n, generator)
+        drawn = Pairs(source, ("text", name)).draw(n, generator)
         text = model.encode_prompt("text", drawn.captions(random.Random(seed)))
         other = model.encode_prompt(name, drawn.render(name, generator=generator))
-        result[name] = modality_gap(text, other)._asdict()
+        distance, cosine = modality_gap(text, other)
+        result[name] = {"distance": distance, "cosine": cosine}
     return result
+
+
+def modality_gap(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """The gap Δ = ‖mean_i x_i − mean_i y_i‖ in [0, 2] (Liang et al. 2022), and the mean of x_i·y_i in [-1, 1].
+
+    Args:
+        x, y: (b, d), unit norm, row i of one belongs to row i of the other.
+
+    Raises:
+        ValueError: if shapes differ or rows are not of unit norm.
+    """
+    if x.shape != y.shape or not ((torch.stack([x, y]).norm(dim=-1) - 1).abs() < 1e-3).all():
+        raise ValueError(f"expected two (b, d) of unit norm, got {tuple(x.shape)} and {tuple(y.shape)}")
+    return (x.mean(dim=0) - y.mean(dim=0)).norm().item(), (x * y).sum(dim=-1).mean().item()
 
 
 def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:

@@ -2,7 +2,7 @@
 
 from codi_minimal.prompts.audio import AudioPromptEncoder
 from codi_minimal.prompts.base import PromptEncoder
-from codi_minimal.prompts.bridging import Temperature, clip_loss, composition_loss, modality_gap, repeated
+from codi_minimal.prompts.bridging import Temperature, clip_loss, repeated
 from codi_minimal.prompts.image import ImagePromptEncoder
 from codi_minimal.prompts.mixing import mix
 from codi_minimal.prompts.openclip import OpenClipImage, OpenClipText
@@ -11,6 +11,5 @@ from codi_minimal.prompts.video import VideoPromptEncoder
 
 __all__ = [
     "AudioPromptEncoder", "ImagePromptEncoder", "OpenClipImage", "OpenClipText", "PromptEncoder",
-    "Temperature", "TextPromptEncoder", "VideoPromptEncoder", "clip_loss", "composition_loss", "mix", "modality_gap",
-    "repeated",
+    "Temperature", "TextPromptEncoder", "VideoPromptEncoder", "clip_loss", "mix", "repeated",
 ]  # fmt: skip

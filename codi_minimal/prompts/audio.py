@@ -28,7 +28,7 @@ class AudioPromptEncoder(PromptEncoder):
     torch.Size([2, 16])
     """
 
-    shape, axes, low, high = (8192,), "b samples", -1.0, 1.0
+    shape, low, high = (8192,), -1.0, 1.0
 
     def __init__(self, d: int = 128, width: int = 32, dropout: float = 0.3):
         super().__init__()

@@ -1,8 +1,7 @@
-"""Bridging alignment: contrastive losses that bring the prompt encoders into one space, and a measure of the rest."""
+"""Bridging alignment: the contrastive loss that brings all prompt encoders into one space."""
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +63,9 @@ def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tens
     Raises:
         ValueError: if shapes differ, or `positives` is not such a matrix.
     """
-    _check_pairs("clip_loss", x, y)
     b = len(x)
+    if x.ndim != 2 or x.shape != y.shape or not b:
+        raise ValueError(f"clip_loss expected two (b, d) alike, got {tuple(x.shape)} and {tuple(y.shape)}")
     if positives is None:
         positives = torch.eye(b, dtype=torch.bool)
     elif positives.dtype != torch.bool or positives.shape != (b, b) or not positives.diagonal().all():
@@ -79,58 +79,3 @@ def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tens
     xy = F.cross_entropy(logits, match / match.sum(dim=1, keepdim=True))
     yx = F.cross_entropy(logits.T, match.T / match.T.sum(dim=1, keepdim=True))
     return (xy + yx) / 2
-
-
-def composition_loss(
-    whole: Tensor, parts: Sequence[Tensor], logit_scale: Tensor | float, positives: Tensor | None = None
-) -> Tensor:
-    """The sum of captions that each give a part must find the caption that gives the whole.
-
-    L = clip_loss(c / ‖c‖, whole),  c = mean_i parts_i
-
-    Not in the paper. Composable conditioning (section 3.2) adds embeddings, and relies on CLIP's space, which was
-    learned from a large corpus, so that the sum means what its parts mean. Ours is learned from the captions of one
-    small world's pictures. There C("red") + C("seven") need not point where C("a red seven") does, and the verbs of
-    motion, which no picture shows, have no meaning when C_text is frozen. This loss teaches both from text alone.
-
-    Args:
-        whole: (b, d), unit norm, embeddings of captions such as "a red seven sliding left".
-        parts: a list of (b, d), unit norm, of captions such as "something red", "seven", "sliding left".
-        logit_scale, positives: as for `clip_loss`.
-
-    Raises:
-        ValueError: if there are no parts, or shapes differ.
-    """
-    if len(parts) == 0 or any(part.shape != whole.shape for part in parts):
-        got = [tuple(part.shape) for part in parts]
-        raise ValueError(f"parts expected a non-empty list of {tuple(whole.shape)}, got {got}")
-    return clip_loss(F.normalize(torch.stack(list(parts)).mean(dim=0), dim=-1), whole, logit_scale, positives)
-
-
-class ModalityGap(NamedTuple):
-    """Distance between two clouds' centroids, in [0, 2], and mean cosine of matched pairs, in [-1, 1]."""
-
-    distance: float
-    cosine: float
-
-
-def modality_gap(x: Tensor, y: Tensor) -> ModalityGap:
-    """The gap Δ = ‖mean_i x_i − mean_i y_i‖ (Liang et al. 2022, arXiv 2203.02053), and the mean of x_i·y_i.
-
-    Args:
-        x, y: (b, d), unit norm, row i of one belongs to row i of the other.
-
-    Raises:
-        ValueError: if shapes differ or rows are not of unit norm.
-    """
-    _check_pairs("modality_gap", x, y)
-    for cloud in (x, y):
-        if not ((cloud.norm(dim=-1) - 1).abs() < 1e-3).all():
-            raise ValueError(f"modality_gap expected unit norm, got {cloud.norm(dim=-1).tolist()[:8]}")
-    distance = (x.mean(dim=0) - y.mean(dim=0)).norm()
-    return ModalityGap(distance.item(), (x * y).sum(dim=-1).mean().item())
-
-
-def _check_pairs(what: str, x: Tensor, y: Tensor) -> None:
-    if x.ndim != 2 or x.shape != y.shape or len(x) == 0:
-        raise ValueError(f"{what} expected two (b, d) alike, got {tuple(x.shape)} and {tuple(y.shape)}")

@@ -44,7 +44,7 @@ class ImagePromptEncoder(PromptEncoder):
     torch.Size([2, 16])
     """
 
-    shape, axes, low, high = (3, 32, 32), "b c h w", 0.0, 1.0
+    shape, low, high = (3, 32, 32), 0.0, 1.0
 
     def __init__(self, d: int = 128, width: int = 32):
         super().__init__()

@@ -7,7 +7,7 @@ from einops import einsum
 from torch import Tensor
 
 
-def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None = None) -> Tensor:
+def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
     """The weighted mean of several prompts: C = Σ_i w_i C_i, Σ_i w_i = 1.
 
     Section 3.2 of the paper, equation for C(x_t, x_i, x_v, x_a). The result is not scaled to unit norm: a short C
@@ -15,7 +15,7 @@ def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None =
 
     Args:
         embeddings: k tensors (b, d), or (1, d) to be shared by the batch.
-        weights: k non-negative numbers, or a tensor (k,) or (k, b), of any scale; None weighs all alike.
+        weights: k non-negative numbers of any scale; None weighs all alike.
 
     Returns:
         (b, d), with norm ≤ 1.
@@ -34,12 +34,11 @@ def mix(embeddings: Sequence[Tensor], weights: Sequence[float] | Tensor | None =
         raise ValueError(f"mix expected batches of {b} or 1, got shapes {shapes}")
     stacked = torch.stack([e.expand(b, -1) for e in embeddings])  # k b d
     w = torch.as_tensor([1.0] * k if weights is None else weights, dtype=torch.float64).to(stacked.device)
-    if w.shape not in ((k,), (k, b)):
-        raise ValueError(f"mix expected {k} weights, ({k},) or ({k}, {b}), got {tuple(w.shape)}")
+    if w.shape != (k,):
+        raise ValueError(f"mix expected {k} weights, got {tuple(w.shape)}")
     if not (w >= 0).all() or not w.isfinite().all():
         raise ValueError(f"mix expected finite weights >= 0, got {w.tolist()}")
-    largest = w.amax(dim=0)
-    if not (largest > 0).all():
+    if not w.any():
         raise ValueError("mix expected at least one weight above 0, got only zeros")
-    w = w / largest  # else the sum of very large weights would be infinite
-    return einsum((w / w.sum(dim=0)).to(stacked).reshape(k, -1).expand(k, b), stacked, "k b, k b d -> b d")
+    w = w / w.max()  # else the sum of very large weights would be infinite
+    return einsum((w / w.sum()).to(stacked), stacked, "k, k b d -> b d")

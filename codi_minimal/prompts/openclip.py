@@ -80,7 +80,7 @@ class OpenClipText(OpenClipTower):
 class OpenClipImage(OpenClipTower):
     """An open_clip image tower as C_image. It resizes and normalises pictures of any size as in its training."""
 
-    shape, axes, low, high = (3, "any", "any"), "b c h w", 0.0, 1.0
+    shape, low, high = (3, "h", "w"), 0.0, 1.0
 
     def __init__(self, model: nn.Module, d: int | None = None):
         super().__init__(model, d)

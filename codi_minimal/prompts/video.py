@@ -25,7 +25,7 @@ class VideoPromptEncoder(PromptEncoder):
     torch.Size([2, 16])
     """
 
-    axes, low, high = "b f c h w", 0.0, 1.0
+    low, high = 0.0, 1.0
 
     def __init__(self, d: int = 128, width: int = 32, frames: int = 8, layers: int = 2, heads: int = 4):
         super().__init__()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from codi_minimal.alignment import environment_modules
 from codi_minimal.data import WRITTEN
-from codi_minimal.diffusion import diffusion_loss, shifted
+from codi_minimal.diffusion import diffusion_loss
 from codi_minimal.training.cache import build_cache, tabulated
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.fit import Step
@@ -16,6 +16,17 @@ from codi_minimal.training.run import Run
 
 # ε_text learns the captions of these modalities in turn; those of clips state the most. Others are paired with text
 TURNS = {"text": ("image", "video", "audio", "video")}
+
+
+def shifted(u: Tensor, s: float) -> Tensor:
+    """s u / (1 + (s − 1) u): times u in [0, 1], moved towards 1, where noise is strong (Esser et al. 2024, eq. 23).
+
+    What many positions share, such as the colour of a clip, is decided at times that few uniform draws would reach.
+
+    >>> shifted(torch.tensor([0.0, 0.5, 1.0]), 3.0)
+    tensor([0.0000, 0.7500, 1.0000])
+    """
+    return s * u / (1 + (s - 1) * u)
 
 
 def denoiser_step(run: Run, stage: str, name: str) -> Step:

@@ -4,10 +4,11 @@ import random
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codi_minimal.data import WORDS, Pairs, caption, meaning, paraphrases, sample_subset
-from codi_minimal.prompts import Temperature, clip_loss, composition_loss, repeated
+from codi_minimal.prompts import Temperature, clip_loss, repeated
 from codi_minimal.training.run import Run
 
 
@@ -31,6 +32,24 @@ def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[s
 def same_meaning(captions: Sequence[str]) -> Tensor:
     """Which captions of a batch mean the same, in whatever words: positives (b, b) of a contrastive loss."""
     return repeated([meaning(text) for text in captions])
+
+
+def composition_loss(
+    whole: Tensor, parts: Sequence[Tensor], logit_scale: Tensor | float, positives: Tensor | None = None
+) -> Tensor:
+    """Ours: clip_loss(c / ‖c‖, whole), c = mean_i parts_i: the captions of the parts find the caption of the whole.
+
+    Composable conditioning (CoDi sect. 3.2) adds embeddings, and relies on the space of CLIP, whose large corpus makes
+    the sum mean what its parts mean. In a space that is learned from one small world, C("red") + C("seven") need not
+    point where C("a red seven") does, and the verbs of motion, which no picture shows, have no meaning when C_text is
+    frozen. This loss teaches both from text alone.
+
+    Args:
+        whole, parts: (b, d), unit norm, of captions such as "a red seven sliding left", and a list of such batches, of
+            captions such as "something red", "seven", "sliding left".
+        logit_scale, positives: as for `clip_loss`.
+    """
+    return clip_loss(F.normalize(torch.stack(list(parts)).mean(dim=0), dim=-1), whole, logit_scale, positives)
 
 
 def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from codi_minimal.data import load
-from codi_minimal.experiments.gap import REGIMES, follow, gap, uncentred
+from codi_minimal.experiments.gap import REGIMES, follow, gap, modality_gap, uncentred
 from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
 
@@ -59,3 +59,15 @@ def test_prompts_act_through_the_condition_alone_and_as_their_encoders_give_them
     follow(random_codi(), load(hub=False), 4, 0)
     plain = SHIPPED.without("caption_memory", "prompt_clocks")
     assert [batched.options for batched in asked] == [{"recipe": plain}] * 4
+
+
+def test_modality_gap_of_known_clouds():
+    x = torch.nn.functional.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+    assert modality_gap(x, x) == pytest.approx((0, 1), abs=1e-6)
+    assert modality_gap(torch.eye(2)[[0, 0, 0]], torch.eye(2)[[1, 1, 1]]) == pytest.approx((2**0.5, 0))
+    # shuffling breaks the pairs and leaves the centroids
+    distance, cosine = modality_gap(x, x.roll(1, 0))
+    assert distance == pytest.approx(0, abs=1e-6) and cosine < 0.5
+    for other in (2 * x, x[:3]):
+        with pytest.raises(ValueError, match="unit norm"):
+            modality_gap(x, other)

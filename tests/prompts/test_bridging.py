@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from codi_minimal.prompts import Temperature, clip_loss, composition_loss, modality_gap, repeated
+from codi_minimal.prompts import Temperature, clip_loss, repeated
+from codi_minimal.training.prompts import composition_loss
 
 
 def unit(*shape, seed=0, dtype=torch.float64):
@@ -139,24 +140,6 @@ def test_composition_loss_teaches_words_by_addition():
     assert ((parts[0] + parts[1]) @ whole.T).argmax(1).tolist() == list(range(9))
 
 
-def test_composition_loss_refuses_no_parts_and_parts_of_another_shape():
-    for parts in ([], [unit(2, 4)]):
-        with pytest.raises(ValueError, match="parts expected"):
-            composition_loss(unit(3, 4), parts, 1.0)
-
-
-def test_modality_gap_of_known_clouds():
-    x = unit(50, 8)
-    same = modality_gap(x, x)
-    assert same.distance == pytest.approx(0, abs=1e-12) and same.cosine == pytest.approx(1)
-    one = torch.eye(2)[[0, 0, 0]]
-    other = torch.eye(2)[[1, 1, 1]]
-    apart = modality_gap(one, other)
-    assert apart.distance == pytest.approx(math.sqrt(2)) and apart.cosine == 0
-    # Shuffling breaks the pairs and leaves the centroids.
-    shuffled = modality_gap(x, x.roll(1, 0))
-    assert shuffled.distance == pytest.approx(0, abs=1e-12) and shuffled.cosine < 0.5
-    with pytest.raises(ValueError, match="unit norm"):
-        modality_gap(2 * x, x)
-    with pytest.raises(ValueError, match="alike"):
-        modality_gap(x, x[:3])
+def test_composition_loss_refuses_parts_of_another_shape():
+    with pytest.raises(ValueError, match="expected two"):
+        composition_loss(unit(3, 4), [unit(2, 4)], 1.0)

@@ -29,11 +29,6 @@ def test_the_condition_is_not_scaled_back_to_unit_norm():
     assert torch.allclose(mix([A, -A]), torch.zeros(2, 3))
 
 
-def test_weights_may_differ_within_the_batch():
-    w = torch.tensor([[1.0, 1.0], [0.0, 3.0]])
-    assert torch.allclose(mix([A, B], w), torch.stack([A[0], 0.25 * A[1] + 0.75 * B[1]]))
-
-
 def test_a_single_prompt_is_shared_by_the_batch():
     one = A[:1]
     assert torch.allclose(mix([one, B]), mix([one.repeat(2, 1), B]))

@@ -73,7 +73,7 @@ def test_bad_input_is_refused(model):
         with pytest.raises(ValueError, match="list of captions"):
             text(captions)
     for pictures in (2 * PICTURES, PICTURES[:, :1], PICTURES[0], PICTURES.byte()):
-        with pytest.raises(ValueError, match="OpenClipImage expected"):
+        with pytest.raises(ValueError, match="OpenClipImage: expected"):
             image(pictures)
     with pytest.raises(ValueError, match="pretrained"):
         OpenClipImage.from_pretrained("ViT-B-32")  # an architecture without weights would be noise
