@@ -8,10 +8,7 @@ import torch
 
 
 def best_device(name: str | None = None) -> torch.device:
-    """The device asked for, or the fastest there is: CUDA, then MPS, then the CPU.
-
-    Args:
-        name: "cpu", "mps", "cuda", "cuda:1", …; None chooses.
+    """The device of that name ("cpu", "mps", "cuda", "cuda:1", …), or the fastest: CUDA, then MPS, then the CPU.
 
     Raises:
         ValueError: the name is none of these, or this computer has no such device.
@@ -31,9 +28,6 @@ def seed_generator(seed: int) -> torch.Generator:
 
     Raises:
         ValueError: the seed is no integer in [0, 2**63).
-
-    >>> bool(torch.randn((), generator=seed_generator(7)) == torch.randn((), generator=seed_generator(7)))
-    True
     """
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise ValueError(f"expected a seed that is an integer in [0, 2**63); got {seed!r}")
@@ -62,10 +56,8 @@ def sample_seed(seed: int, k: int) -> int:
 
 
 def seed_global(seed: int, device: torch.device) -> None:
-    """Seeds the global generators of the CPU and of this device, which `nn.Dropout` draws from.
-
-    `torch.manual_seed` would seed every other device too, which costs more than a small step.
-    """
+    """Seeds the global generators of the CPU and of this device, which `nn.Dropout` draws from."""
+    # `torch.manual_seed` would seed every other device too, which costs more than a small step
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         getattr(torch, device.type).manual_seed(seed)

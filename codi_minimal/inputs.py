@@ -33,9 +33,8 @@ class TensorData:
 
     def batch(self, value: Any) -> Tensor:
         """(b, *shape) from one item (*shape) or a batch; anything else is a ValueError."""
-        if not isinstance(value, Tensor):
-            with suppress(TypeError, ValueError, RuntimeError):  # `check_tensor` names its type
-                value = torch.as_tensor(value)
+        with suppress(TypeError, ValueError, RuntimeError):  # `check_tensor` names its type
+            value = torch.as_tensor(value)
         if isinstance(value, Tensor) and value.shape == self.shape:
             value = value[None]
         return check_tensor(self.name, value, ("b", *self.shape), self.low, self.high).clamp(self.low, self.high)

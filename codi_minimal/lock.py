@@ -17,11 +17,8 @@ def remove_leftovers(folder: Path) -> None:
 def alone_in(folder: str | Path) -> Iterator[None]:
     """Inside the block no other process or thread can enter `alone_in` the same folder; this one may, again.
 
-    The folder is made if it is missing, and temporary files of a killed `atomic_write` are removed.
-
-    Raises:
-        ValueError: another process or thread is at work in the folder; or its .lock is a link or no ordinary file.
-        OSError: the folder cannot be written.
+    The folder is made if it is missing, and `remove_leftovers` cleans it. ValueError: another process or thread is at
+    work in it, or its .lock is a link or no ordinary file. OSError: it cannot be written.
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)

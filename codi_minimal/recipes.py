@@ -1,5 +1,7 @@
 """The three recipes: what of ours is used in which. An addition leaves by its line here and its file in `ours/`."""
 
+from dataclasses import replace
+
 from codi_minimal.ours.arrivals import Arrivals
 from codi_minimal.ours.caption_memory import CaptionMemory
 from codi_minimal.ours.centring import Centring
@@ -12,15 +14,12 @@ from codi_minimal.ours.silent_text import SilentText
 from codi_minimal.ours.stagger import Stagger
 from codi_minimal.recipe import PAPER, Recipe
 
-GUIDANCE = {"text": 2.5, "image": 1.6, "audio": 1.6, "video": 2.7}
-STEPS = {"text": 15, "image": 15, "audio": 15, "video": 8}
-
 # Streams start one after the other, and a finished one is a prompt for the next.
 SHIPPED = Recipe(
     name="shipped",
     sampler="dpm-solver++",
-    steps=STEPS,
-    guidance=GUIDANCE,
+    steps={"text": 15, "image": 15, "audio": 15, "video": 8},
+    guidance={"text": 2.5, "image": 1.6, "audio": 1.6, "video": 2.7},
     additions=(
         Centring(),
         Reading(),
@@ -35,11 +34,9 @@ SHIPPED = Recipe(
     ),
 )
 # One output after the other, each a prompt for the next, so that no stream under way is ever seen: the baseline.
-CASCADE = Recipe(
+CASCADE = replace(
+    SHIPPED,
     name="cascade",
-    sampler="dpm-solver++",
-    steps=STEPS,
-    guidance=GUIDANCE,
     additions=(
         CaptionMemory(tau=0.02),
         PromptClocks(),
