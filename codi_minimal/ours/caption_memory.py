@@ -34,7 +34,8 @@ class CaptionMemory(Addition):
     size: Size = 700
 
     def attach(self, model: Any) -> None:
-        model.additions[NAME] = Captions(model.config.model.d, self.size)
+        if NAME not in model.additions:  # else it keeps its captions
+            model.additions[NAME] = Captions(model.config.model.d, self.size).to(model.device)
 
     @torch.no_grad()
     def after_bridging(

@@ -26,17 +26,32 @@ class Centring(Addition):
     """
 
     def attach(self, model: Any) -> None:
-        model.additions[NAME] = nn.ModuleDict({name: Shift(model.config.model.d) for name in model.modalities})
+        """Call it again when an encoder is replaced or a modality added; shifts that are there stay as they are."""
+        if NAME not in model.additions:
+            model.additions[NAME] = nn.ModuleDict()
+        shifts = model.additions[NAME]
         for name, m in model.modalities.items():
-            m.prompt.register_forward_hook(model.additions[NAME][name])
+            if name not in shifts:
+                shifts[name] = Shift(model.config.model.d).to(model.device)
+            if not shifts[name].moves(m.prompt):
+                m.prompt.register_forward_hook(shifts[name])
 
     def before_bridging(self, model: Any, name: str) -> None:
+        self.attach(model)
         model.additions[NAME][name].shift.zero_()
 
     def after_bridging(
         self, model: Any, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]] | None
     ) -> None:
         model.additions[NAME][name].shift.copy_(text.mean(dim=0) - own.mean(dim=0))
+
+
+    def prompt(self, model: Any, c: Tensor) -> Tensor:
+        for name, shift in model.additions[NAME].items() if NAME in model.additions else ():
+            if not shift.moves(model.modalities[name].prompt):
+                expected = f"expected a prompt encoder of {name} that is centred, got one that was put in its place"
+                raise ValueError(f"{expected}: call Centring().attach(model)")
+        return c
 
 
 class Shift(nn.Module):
@@ -48,3 +63,7 @@ class Shift(nn.Module):
 
     def forward(self, encoder: nn.Module, data: Any, c: Tensor) -> Tensor:
         return F.normalize(c + self.shift, dim=-1)
+
+    def moves(self, encoder: nn.Module) -> bool:
+        """Whether it is a hook of this encoder."""
+        return self in encoder._forward_hooks.values()

@@ -87,3 +87,10 @@ def test_a_model_without_a_memory_says_so():
     model = CoDi(preset("tiny"), VOCABULARY, recipe="paper").eval()
     with pytest.raises(ValueError, match="expected a checkpoint with a memory of captions, or a recipe without it"):
         model.generate({"text": "seven"}, recipe="cascade", steps=1)
+
+
+def test_attached_twice_it_keeps_its_captions():
+    model = copy.deepcopy(random_codi())
+    model.additions["caption_memory"].fit(torch.eye(model.config.model.d))
+    CaptionMemory().attach(model)
+    assert model.additions["caption_memory"].captions.sum() == model.config.model.d
