@@ -78,8 +78,6 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
     image_vae = ImageVAE(c.size, c.image_latent, c.image_widths)
     clip_vae = VideoAutoencoder(image_vae, c.frames)
     vocoders = {"griffin-lim": GriffinLim, "network": lambda: Vocoder(c.vocoder_width, c.vocoder_layers)}
-    if c.vocoder not in vocoders:
-        raise ValueError(f"expected a vocoder out of {', '.join(vocoders)}, got {c.vocoder!r}")
     audio_vae = AudioVAE(LogMel(), vocoders[c.vocoder](), (64, 64), c.audio_latent, c.audio_widths)
     text_vae = TextVAE(tokenizer, c.text_width, latent=c.text_latent)
 

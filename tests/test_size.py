@@ -31,9 +31,8 @@ def test_the_papers_algorithms_are_read_in_one_sitting(function):
     assert len([line for line in source if not line.startswith("@")]) < 40
 
 
-@pytest.mark.xfail(reason="still above the goal")
-def test_the_core_is_at_most_3_000_lines():
-    assert lines(CORE) <= 3_000
+def test_the_core_is_at_most_2_900_lines():
+    assert lines(CORE) <= 2_900
 
 
 @pytest.mark.xfail(reason="still above the goal")
@@ -42,8 +41,7 @@ def test_the_package_is_at_most_9_000_lines():
 
 
 def test_no_module_has_more_than_250_lines():
-    too_long = {str(path.relative_to(PACKAGE)): n for path in FILES if (n := lines([path])) > 250}
-    assert set(too_long) <= {"codi.py"}, too_long
+    assert not {str(path.relative_to(PACKAGE)): n for path in FILES if (n := lines([path])) > 250}
 
 
 def test_generate_has_at_most_13_parameters():

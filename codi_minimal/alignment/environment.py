@@ -13,7 +13,7 @@ from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 
 from codi_minimal.inputs import batch_of
-from codi_minimal.layers import ResBlock, conv, time_embedding
+from codi_minimal.layers import PRE_NORM, ResBlock, conv, time_embedding
 
 CLOCK = 16  # components of a clock's code
 
@@ -100,9 +100,7 @@ class EnvironmentEncoder(nn.Module):
         self.to_token = nn.Linear(features, width)
         self.position = nn.Parameter(0.1 * torch.randn(times, places, width))
         self.queries = nn.Parameter(torch.randn(summary, width))
-        layer = nn.TransformerEncoderLayer(
-            width, 4, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-        )
+        layer = nn.TransformerEncoderLayer(width, 4, 2 * width, **PRE_NORM)
         self.transformer = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, d_env - CLOCK))
         times = slots(clock) if clock else torch.zeros(0)
