@@ -9,7 +9,6 @@ import torch
 
 from codi_minimal.checkpoint import copy_named, read_tensors, write_tensors
 from codi_minimal.codi import CoDi
-from codi_minimal.config import Config
 from codi_minimal.data import load
 from codi_minimal.training.run import Run
 
@@ -47,28 +46,17 @@ def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
     ({'denoiser'}, False)
     """
     kind, _, name = stage.partition("-")
-    state = model.state_dict()
+    state, m = model.state_dict(), name.removeprefix("text-")
     if kind in ("environment", "joint"):
-        return {k: v for k, v in state.items() if "environment" in k}
+        return {k: x for k, x in state.items() if "environment" in k}
     if kind == "beside":
-        return {k: v for k, v in state.items() if k.startswith(f"modalities.{name}.denoiser.")}
-    prefixes = [f"modalities.{name}.{kind}."]
-    if kind == "prompts":  # only the first stage trains C_text, and fills the caption memory
-        first = name == "text-image"
-        prefixes = ["additions.caption_memory."] if first else []
-        for m in name.split("-")[0 if first else 1 :]:
-            prefixes += [f"modalities.{m}.prompt.", f"additions.centring.{m}."]
-    return {k: v for k, v in state.items() if k.startswith(tuple(prefixes)) and "environment" not in k}
-
-
-def _scaled(config: Config, scale: Scale, stages: Mapping[str, int]) -> Config:
-    """The config at a scale, with other numbers of steps for `stages`."""
-    train, changed = config.train, dict(config.train.stages)
-    for name, wanted in stages.items():
-        steps, batch = scale.stage(wanted, changed[name].batch)
-        changed[name] = replace(changed[name], steps=steps, batch=batch)
-    train = replace(train, stages=changed, cache=scale.pairs, video_cache=scale.clips, autocast=scale.autocast)
-    return replace(config, train=train)
+        return {k: x for k, x in state.items() if k.startswith(f"modalities.{m}.denoiser.")}
+    prefixes = (f"modalities.{m}.{kind}.",)
+    if kind == "prompts":
+        prefixes = f"modalities.{m}.prompt.", f"additions.centring.{m}."
+    if stage == "prompts-text-image":  # it alone trains C_text, and fills the caption memory
+        prefixes += ("modalities.text.prompt.", "additions.centring.text.", "additions.caption_memory.")
+    return {k: x for k, x in state.items() if k.startswith(prefixes) and "environment" not in k}
 
 
 def begin(
@@ -96,7 +84,11 @@ def begin(
     if unknown := {*stages, *yours} - set(known := shipped.config.train.stages):
         raise ValueError(f"expected stages out of {', '.join(known)}, got {sorted(unknown)}")
     torch.manual_seed(seed)
-    model = CoDi(_scaled(shipped.config, SCALES[scale], stages), shipped.vocabulary)
+    size, train = SCALES[scale], shipped.config.train
+    sizes = {stage: size.stage(steps, train.stages[stage].batch) for stage, steps in stages.items()}
+    changed = {stage: replace(train.stages[stage], steps=n, batch=batch) for stage, (n, batch) in sizes.items()}
+    train = replace(train, cache=size.pairs, video_cache=size.clips, autocast=size.autocast, stages=known | changed)
+    model = CoDi(replace(shipped.config, train=train), shipped.vocabulary)
     new = {name: x for stage in stages for name, x in parts(model, stage).items()}
     model.load_state_dict(shipped.state_dict() | new)
     for stage in yours:

@@ -16,6 +16,7 @@ from codi_minimal.data.voices import RATE
 from codi_minimal.evaluation.statistics import share
 from codi_minimal.sheet import ACCENT, DRAW, GREY, INK, draw_sheet, new_page
 from codi_minimal.training.run import Run
+from codi_minimal.training.sheets import heat_figure
 
 Rows = Mapping[str, Mapping[str, Sequence[Any] | Tensor]]  # {title of a row: {its modality: samples}}
 # inches of one sample, and between rows
@@ -89,16 +90,13 @@ def line(
     ax = figure.subplots()
     for label, values in curves.items():
         points = [torch.as_tensor(of_axis).detach().cpu().numpy() for of_axis in values]
-        ax.plot(*points, label=label, lw=0 if dots else 1.6, marker=_marker(points[0], dots))
+        marker = "." if dots or len(points[0]) < 2 else None  # a single point makes no line
+        ax.plot(*points, label=label, lw=0 if dots else 1.6, marker=marker)
     ax.set(xlabel=x, ylabel=y, **axes)
     ax.spines[["top", "right"]].set_visible(False)
     if len(curves) > 1:
         ax.legend(frameon=False, fontsize=9)
     return Picture(figure)
-
-
-def _marker(x: Sequence[float], dots: bool = False) -> str | None:
-    return "." if dots or len(x) < 2 else None  # a single point makes no line
 
 
 def scatter(clouds: Mapping[str, Tensor], title: str = "") -> Picture:
@@ -107,16 +105,8 @@ def scatter(clouds: Mapping[str, Tensor], title: str = "") -> Picture:
 
 
 def heat(values: Tensor, rows: Sequence[str] = (), columns: Sequence[str] = (), title: str = "", **imshow) -> Picture:
-    """A matrix (r, c) as colours, with names at its sides."""
-    r, c = values.shape
-    figure = Figure(figsize=(min(9, 2.2 + 0.28 * c), min(7, 1.2 + 0.24 * r)), layout="constrained")
-    ax = figure.subplots()
-    drawn = ax.imshow(values.detach().cpu().float().numpy(), aspect="auto", cmap="magma", **imshow)
-    ax.set_yticks(range(len(rows)), rows, fontsize=8)
-    ax.set_xticks(range(len(columns)), columns, fontsize=8, rotation=60, ha="right")
-    ax.set_title(title, fontsize=10)
-    figure.colorbar(drawn)
-    return Picture(figure)
+    """A matrix (r, c) as colours, with names at its sides; further arguments as of `Axes.imshow`."""
+    return Picture(heat_figure(values, rows, columns, title, **imshow))
 
 
 def right(wanted: Tensor, found: Tensor) -> str:
@@ -146,11 +136,10 @@ class Live:
 
         if self.look is not None:
             self.moments[f"step {done}"] = self.look()
-        picture = self.draw(stage)
-        if picture is not None and self.handle is None:
-            self.handle = display(picture, display_id=True)
-        elif picture is not None:
-            self.handle.update(picture)
+        if self.handle is None:
+            self.handle = display(self.draw(stage), display_id=True)
+        else:
+            self.handle.update(self.draw(stage))
 
     def losses(self, stage: str) -> tuple[list[int], list[float]]:
         """Steps and losses logged so far."""
@@ -158,15 +147,13 @@ class Live:
         mine = [entry for entry in entries if entry["stage"] == stage and self.loss in entry]
         return [entry["step"] for entry in mine], [entry[self.loss] for entry in mine]
 
-    def draw(self, stage: str) -> Picture | None:
+    def draw(self, stage: str) -> Picture:
         """The loss curve, and a row of samples for each moment."""
         steps, losses = self.losses(stage)
-        if not steps and not self.moments:
-            return None
         figure, box = _page(self.moments, 2.1, least=6)
         ax = box(0.7, 0.15, 5, 1.4)
         ax.axis("on")
-        ax.plot(steps, losses, color=ACCENT, lw=1.4, marker=_marker(steps))
+        ax.plot(steps, losses, color=ACCENT, lw=1.4, marker="." if len(steps) < 2 else None)
         ax.set(xlabel=stage, ylabel=self.loss)
         ax.spines[["top", "right"]].set_visible(False)
         return Picture(figure)

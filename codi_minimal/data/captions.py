@@ -27,10 +27,10 @@ TEMPLATES = {
     ),
 }  # fmt: skip
 VOICE_TEMPLATES = ("a voice saying {digit}", "a voice says {digit}", "someone saying {digit}", "someone says {digit}")
-DOING = {way: (f"sliding {way}", f"moving {way}") for way in MOTIONS[:4]}
-DOING |= {"growing": ("growing", "getting bigger"), "shrinking": ("shrinking", "getting smaller")}
-DOES = {way: (f"slides {way}", f"moves {way}") for way in MOTIONS[:4]}
-DOES |= {"growing": ("grows", "gets bigger"), "shrinking": ("shrinks", "gets smaller")}
+# for each motion what {doing} and what {does} may be
+PHRASES = {way: ((f"sliding {way}", f"moving {way}"), (f"slides {way}", f"moves {way}")) for way in MOTIONS[:4]}
+PHRASES["growing"] = ("growing", "getting bigger"), ("grows", "gets bigger")
+PHRASES["shrinking"] = ("shrinking", "getting smaller"), ("shrinks", "gets smaller")
 # The probability that a caption states an attribute. WRITTEN: in captions that the text autoencoder and denoiser learn
 # to write, so that every output has a digit to agree on. OPEN: in prompts that leave much open. KEPT: elsewhere.
 KEPT = {"digit": 0.9, "colour": 0.7, "motion": 0.7}
@@ -41,21 +41,24 @@ OPEN = dict.fromkeys(KEPT, 0.5)
 def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.1) -> str:
     """A caption that states exactly the attributes given, for instance ``a red seven sliding left``.
 
-    `attributes` is a non-empty subset of digit, colour and motion, each a word of the world; anything else is a
-    ValueError. `voice` is the probability that a caption of a digit alone mentions a voice.
+    Args:
+        attributes: a non-empty subset of digit, colour and motion, each a word of `WORDS`; else a ValueError.
+        rng: draws the template and the phrase of a motion.
+        voice: the probability that a caption of a digit alone mentions a voice.
     """
     if not attributes or any(value not in WORDS.get(name, ()) for name, value in attributes.items()):
         raise ValueError(f"expected a non-empty subset of {WORDS}, got {dict(attributes)}")
     names = tuple(name for name in ATTRIBUTES_OF["text"] if name in attributes)
     spoken = names == ("digit",) and rng.random() < voice
     template = rng.choice(VOICE_TEMPLATES if spoken else TEMPLATES[names])
-    motion = attributes.get("motion")
-    phrases = (rng.choice(DOING[motion]), rng.choice(DOES[motion])) if motion else ("", "")
-    return _filled(template, attributes, *phrases)
+    return _filled(template, attributes, *map(rng.choice, PHRASES.get(attributes.get("motion"), ())))
 
 
 def sample_subset(names: Sequence[str], rng: random.Random, kept: Mapping[str, float] = KEPT) -> tuple[str, ...]:
-    """A random non-empty subset of attribute names; `kept` has the probability of each, and one of them is not zero."""
+    """A random non-empty subset of attribute names; `kept` has the probability of each.
+
+    ValueError: there is no name or an unknown one, or all probabilities are zero.
+    """
     if not names or not set(names) <= set(kept) or not any(kept[name] > 0 for name in names):
         raise ValueError(f"expected a non-empty subset of {dict(kept)}, some of it kept, got {tuple(names)}")
     subset = ()
@@ -68,9 +71,8 @@ def describe(
     scene: Scene, names: Sequence[str], rng: random.Random, voice: float = 0.1, kept: Mapping[str, float] = KEPT
 ) -> list[str]:
     """One caption for each scene. It states a random non-empty subset of the attributes in `names`."""
-    return [
-        caption({name: words[name] for name in sample_subset(names, rng, kept)}, rng, voice) for words in scene.words()
-    ]
+    subsets = ((words, sample_subset(names, rng, kept)) for words in scene.words())
+    return [caption({name: words[name] for name in subset}, rng, voice) for words, subset in subsets]
 
 
 def parse(text: str) -> dict[str, str] | None:
@@ -85,7 +87,7 @@ def parse(text: str) -> dict[str, str] | None:
 
 
 def meaning(text: str) -> str:
-    """The attributes of a caption of the grammar as one string: paraphrases have the same.
+    """The attributes of a caption as one string, the same for paraphrases. ValueError: it is not of the grammar.
 
     >>> meaning("a blue digit that grows") == meaning("something blue getting bigger")
     True
@@ -102,9 +104,8 @@ def sentences() -> Iterator[tuple[str, dict[str, str]]]:
         templates += VOICE_TEMPLATES if names == ("digit",) else ()
         for values in product(*(WORDS[name] for name in names)):
             attributes = dict(zip(names, values, strict=True))
-            motion = attributes.get("motion")
-            phrases = product(DOING[motion], DOES[motion]) if motion else [("", "")]
-            for pair, template in product(phrases, templates):
+            pairs = product(*PHRASES.get(attributes.get("motion"), ()))
+            for pair, template in product(pairs, templates):
                 yield _filled(template, attributes, *pair), attributes
 
 
@@ -116,7 +117,7 @@ def paraphrases() -> list[list[str]]:
     return list(groups.values())
 
 
-def _filled(template: str, attributes: Mapping[str, str], doing: str, does: str) -> str:
+def _filled(template: str, attributes: Mapping[str, str], doing: str = "", does: str = "") -> str:
     return spell_articles(template.format(**attributes, doing=doing, does=does))
 
 

@@ -1,24 +1,56 @@
 """Pairs: a training step sees two modalities. Each pairing draws from its own share of the data."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .captions import KEPT, describe
-from .scenes import ATTRIBUTES_OF, RENDERERS, Scene, draw
+from .scenes import ATTRIBUTES_OF, RENDERERS, Index, Scene, draw
 from .sources import Source, split_shares
 
 PAIRINGS = (("text", "image"), ("text", "audio"), ("text", "video"), ("audio", "video"))
 GLYPH_SHARES = {("text", "image"): 0.4, ("text", "video"): 0.4, ("audio", "video"): 0.2}
 RECORDING_SHARES = {("text", "audio"): 0.85, ("audio", "video"): 0.15}
 _VOICE = {("text", "audio"): 0.5}  # the probability that a digit's caption mentions a voice, if not 0.1
-Index: TypeAlias = slice | list[int] | Tensor
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Drawn:
+    """Scenes of which only the two modalities of a pairing can be rendered."""
+
+    pairing: tuple[str, str]
+    _source: Source
+    _scene: Scene
+
+    def __len__(self) -> int:
+        return len(self._scene)
+
+    def render(self, name: str, idx: Index = slice(None), generator: torch.Generator | None = None) -> Tensor:
+        """Image, audio or video of the scenes, or of scenes idx: shapes and ranges as in `scenes.RENDERERS`.
+
+        Raises:
+            ValueError: the pairing has no such modality, or it is text; audio without a generator.
+        """
+        expected = tuple(m for m in self.pairing if m in RENDERERS)
+        if name not in expected:
+            raise ValueError(f"expected one of {expected} of the pairing {self.pairing}, got {name!r}")
+        return RENDERERS[name](self._source, self._scene[idx], generator)
+
+    def captions(self, rng: random.Random, idx: Index = slice(None), kept: Mapping[str, float] = KEPT) -> list[str]:
+        """New captions of the scenes, or of scenes idx. Each call draws other words.
+
+        A caption states a random subset of the attributes that the other modality shows, each with the probability
+        in `kept`. ValueError: the pairing has no text.
+        """
+        if "text" not in self.pairing:
+            raise ValueError(f"expected a pairing with text, got {self.pairing}")
+        (other,) = set(self.pairing) - {"text"}
+        names = [name for name in ATTRIBUTES_OF["text"] if name in ATTRIBUTES_OF[other]]
+        return describe(self._scene[idx], names, rng, _VOICE.get(self.pairing, 0.1), kept)
 
 
 class Pairs:
@@ -33,52 +65,23 @@ class Pairs:
         known = [p for p in PAIRINGS if sorted(p) == sorted(pairing)]
         if not known:
             raise ValueError(f"expected one of the pairings {PAIRINGS}, got {tuple(pairing)}")
-        self.pairing = known[0]
-        self._source = source
+        self._source, self.pairing = source, known[0]
         self.glyphs = split_shares(source.digits, GLYPH_SHARES, source.split_seed).get(self.pairing)
         self.recordings = split_shares(source.spoken, RECORDING_SHARES, source.split_seed).get(self.pairing)
 
     def draw(self, n: int, generator: torch.Generator) -> Drawn:
-        """n pairs. Attributes that neither modality shows are -1."""
+        """n pairs; attributes that neither modality shows are -1. Errors as of `scenes.draw`."""
         scene = draw(self._source, n, generator, self.glyphs, self.recordings)
         shown = {name for m in self.pairing if m in RENDERERS for name in ATTRIBUTES_OF[m]}
         hidden = {name: torch.full_like(scene.digit, -1) for name in ATTRIBUTES_OF["video"] if name not in shown}
-        return Drawn(self._source, replace(scene, **hidden), self.pairing)
-
-
-class Drawn:
-    """Scenes of which only the two modalities of a pairing can be rendered."""
-
-    def __init__(self, source: Source, scene: Scene, pairing: tuple[str, str]) -> None:
-        self.pairing = pairing
-        self._source = source
-        self._scene = scene
-
-    def __len__(self) -> int:
-        return len(self._scene)
-
-    def render(self, name: str, idx: Index = slice(None), generator: torch.Generator | None = None) -> Tensor:
-        """Image, audio or video of the scenes, or of scenes idx. Audio needs the generator."""
-        expected = tuple(m for m in self.pairing if m in RENDERERS)
-        if name not in expected:
-            raise ValueError(f"expected one of {expected} of the pairing {self.pairing}, got {name!r}")
-        return RENDERERS[name](self._source, self._scene[idx], generator)
-
-    def captions(self, rng: random.Random, idx: Index = slice(None), kept: Mapping[str, float] = KEPT) -> list[str]:
-        """New captions of the scenes, or of scenes idx. Each call draws other words.
-
-        A caption states a random subset of the attributes that the other modality shows, each with the probability
-        in `kept`.
-        """
-        if "text" not in self.pairing:
-            raise ValueError(f"expected a pairing with text, got {self.pairing}")
-        (other,) = set(self.pairing) - {"text"}
-        names = [name for name in ATTRIBUTES_OF["text"] if name in ATTRIBUTES_OF[other]]
-        return describe(self._scene[idx], names, rng, _VOICE.get(self.pairing, 0.1), kept)
+        return Drawn(self.pairing, self._source, replace(scene, **hidden))
 
 
 def unpaired(source: Source, name: str, n: int, generator: torch.Generator) -> Any:
-    """n samples of one modality alone, from all of the source. Autoencoders are trained on them."""
+    """n samples of one modality alone, from all of the source: n captions, or a tensor (n, ...), see `scenes`.
+
+    Autoencoders are trained on them. ValueError: the modality is unknown.
+    """
     if name not in ATTRIBUTES_OF:
         raise ValueError(f"expected a modality of {tuple(ATTRIBUTES_OF)}, got {name!r}")
     scene = draw(source, n, generator, torch.arange(len(source.digits)), torch.arange(len(source.spoken)))

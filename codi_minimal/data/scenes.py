@@ -1,9 +1,8 @@
 """Scenes of the Talking Digits world: their attributes, and how each modality renders them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import TypeAlias
 
 import torch
 from einops import einsum
@@ -34,6 +33,9 @@ _STEP = 1.5 * torch.tensor([[-1.0, 0], [1, 0], [0, -1], [0, 1], [0, 0], [0, 0]])
 _GROWTH = torch.tensor([1.0, 1, 1, 1, 1.07, 1 / 1.09])  # factor on the width, a frame
 
 
+Index: TypeAlias = slice | list[int] | Tensor
+
+
 @dataclass(frozen=True)
 class Scene:
     """A batch of scenes: attributes as indices (-1: not given), and what else renders need."""
@@ -50,12 +52,11 @@ class Scene:
     def __len__(self) -> int:
         return len(self.digit)
 
-    def __getitem__(self, idx: int | slice | list[int] | Tensor) -> Scene:
-        idx = [idx] if isinstance(idx, int) else idx
+    def __getitem__(self, idx: Index) -> "Scene":
         return Scene(**{f.name: getattr(self, f.name)[idx] for f in fields(self)})
 
     def words(self) -> list[dict[str, str]]:
-        """The attributes of each scene that a text may state, in words."""
+        """The attributes of each scene that a text may state, in words: b dicts, without what is -1."""
         rows = zip(*(getattr(self, key).tolist() for key in WORDS), strict=True)
         return [{key: WORDS[key][i] for key, i in zip(WORDS, row, strict=True) if i >= 0} for row in rows]
 
@@ -65,8 +66,11 @@ def draw(
 ) -> Scene:
     """n scenes, every attribute uniform, with a glyph and a recording of the digit drawn.
 
-    `glyphs` and `recordings` are indices into the source to draw from; None draws none. ValueError: a digit has no
-    glyph or no recording among the indices.
+    Args:
+        glyphs: indices (k,) into the source to draw from; None: the scenes have no glyph. recordings: the same.
+
+    Raises:
+        ValueError: a digit has no glyph or no recording among the indices.
     """
     integers = partial(torch.randint, size=(n,), generator=generator)
     digit = integers(len(DIGITS))
@@ -96,12 +100,12 @@ def _pick(digit: Tensor, labels: Tensor, pool: Tensor | None, generator: torch.G
 
 
 def render_image(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
-    """The image of each scene, "b 3 32 32" in [0, 1]. Deterministic: the generator is not used."""
+    """The image of each scene, "b 3 32 32" in [0, 1]; no generator is used. ValueError: a scene has no glyph."""
     return _render(source, scene, scene.width[:, None], scene.centre[:, None])[:, 0]
 
 
 def render_video(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
-    """The video of each scene, "b 8 3 32 32" in [0, 1], 8 frames a second. Deterministic.
+    """The video of each scene, "b 8 3 32 32" in [0, 1], 8 frames a second. Generator and errors as of images.
 
     k = max(0, frame - onset + 1) frames moved: centre + 1.5 k px, or width 22 · 1.07^k, or 22 / 1.09^k.
     """
@@ -111,7 +115,10 @@ def render_video(source: Source, scene: Scene, generator: torch.Generator | None
 
 
 def render_audio(source: Source, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
-    """The sound of each scene, "b 8192" in [-1, 1] at 8 kHz: noise, and the recording from sample 1000 · onset."""
+    """The sound of each scene, "b 8192" in [-1, 1] at 8 kHz: noise, and the recording from sample 1000 · onset.
+
+    ValueError: there is no generator for the noise, or a scene has no recording.
+    """
     if generator is None:
         raise ValueError("expected a torch.Generator for the noise of silence, got None")
     _require(scene.recording, "recording")

@@ -1,7 +1,5 @@
 """Where handwriting and voices come from: a folder, the public hub, or a built-in sample."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os
@@ -11,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +23,6 @@ from .voices import trim
 HUB = {"mnist": "ylecun/mnist", "fsdd": "mteb/free-spoken-digit-dataset"}
 SPLITS = ("train", "validation", "test")
 VALIDATION = 0.1  # of each digit's handwriting, and of each speaker's recordings of each digit
-Key = TypeVar("Key")
 _log = logging.getLogger(__name__)
 _DECODERS = {"mnist": (decode_handwriting, "image, label"), "fsdd": (decode_voices, "audio, label, speaker")}
 _OF_GLYPHS, _OF_RECORDINGS = ("glyphs", "digits"), ("recordings", "lengths", "spoken", "speakers")
@@ -79,12 +76,15 @@ def load(data: str | Path | None = None, split: str = "train", split_seed: int =
     return replace(source, **{name: getattr(source, name)[idx] for name, idx in rows.items()})
 
 
-def split_shares(labels: Tensor, fractions: Mapping[Key, float], seed: int) -> dict[Key, Tensor]:
+def split_shares(labels: Tensor, fractions: Mapping[Any, float], seed: int) -> dict[Any, Tensor]:
     """Splits the indices of `labels` into disjoint shares. Every label is split in the same proportions.
 
-    `fractions` has the fraction of each share, by its key; they sum to 1. Each share has its indices in order. Of a
-    label that occurs at least twice, the first and the last share get one index or more. A label that occurs once falls
-    into the last share.
+    Args:
+        labels: integers (n,). fractions: the fraction of each share, by its key; they sum to 1.
+
+    Returns:
+        For each key the sorted indices of its share; together they are 0 … n - 1. Of a label that occurs at least
+        twice, the first and the last share get one index or more. A label that occurs once falls into the last share.
 
     >>> split_shares(torch.tensor([0, 0, 0, 0, 1, 1]), {"a": 0.5, "b": 0.5}, seed=0)
     {'a': tensor([0, 1, 4]), 'b': tensor([2, 3, 5])}
@@ -102,8 +102,7 @@ def split_shares(labels: Tensor, fractions: Mapping[Key, float], seed: int) -> d
 
 def _load(data: str | Path | None, split: str, hub: bool) -> Source:
     """All of a public split, "train" or "test"."""
-    folder = data or os.environ.get("CODI_DATA")
-    if folder:
+    if folder := data or os.environ.get("CODI_DATA"):
         return _from_folder(Path(folder), split)
     if hub and os.environ.get("HF_HUB_OFFLINE", "0").upper() not in ("1", "ON", "YES", "TRUE"):
         try:

@@ -5,8 +5,6 @@ killed. Step i draws all its randomness from (seed, i), and all else that it nee
 settings of their run, and a run with other settings refuses them.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import signal

@@ -1,7 +1,5 @@
 """The log of a run: a JSON line every few steps, and the same numbers for TensorBoard if it is installed."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

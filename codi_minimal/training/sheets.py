@@ -1,12 +1,11 @@
 """One picture a stage: its samples, and what the part that it trained makes of them."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -35,6 +34,19 @@ def environment(run: Run, name: str, x: Any) -> Tensor:
     return F.normalize(m.environment(q_sample(run.model.schedule, z0, t, eps), t)[:, : cfg.summary].flatten(1), dim=-1)
 
 
+def heat_figure(values: Tensor, rows: Sequence[str], columns: Sequence[str] = (), title: str = "", **imshow) -> Figure:
+    """A matrix (r, c) as colours, with names at its sides."""
+    r, c = values.shape
+    figure = Figure(figsize=(min(9, 2.2 + 0.28 * c), min(7, 1.2 + 0.24 * r)), layout="constrained")
+    ax = figure.subplots()
+    drawn = ax.imshow(values.detach().cpu().float().numpy(), aspect="auto", cmap="magma", **imshow)
+    ax.set_yticks(range(len(rows)), rows, fontsize=8)
+    ax.set_xticks(range(len(columns)), columns, fontsize=8, rotation=60, ha="right")
+    ax.set_title(title, fontsize=10)
+    figure.colorbar(drawn)
+    return figure
+
+
 @torch.no_grad()
 def similarities(run: Run, stage: str, name: str, embed: Callable[[Run, str, Any], Tensor] | None = None) -> None:
     """Cosines of twelve captions and their samples: a bright diagonal, and blocks where samples share attributes.
@@ -45,14 +57,8 @@ def similarities(run: Run, stage: str, name: str, embed: Callable[[Run, str, Any
     drawn = Pairs(run.source, ("text", name)).draw(12, run.generator("sheet"))
     captions = drawn.captions(random.Random(run.seed))
     data = drawn.render(name, generator=run.generator("sheet")).to(run.device)
-    figure = Figure(figsize=(6.5, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes, cosine = figure.subplots(), embed(run, "text", captions) @ embed(run, name, data).T
-    picture = axes.imshow(cosine.cpu().numpy(), vmin=-0.2, vmax=1, cmap="magma")
-    axes.set_yticks(range(len(captions)), captions)
-    axes.set_xticks([])
-    axes.set_xlabel(f"{stage}: {name} of the same pairs")
-    figure.colorbar(picture, label="cosine")
+    cosine = embed(run, "text", captions) @ embed(run, name, data).T
+    figure = heat_figure(cosine, captions, title=f"{stage}: cosines with {name} of the same pairs", vmin=-0.2, vmax=1)
     figure.savefig(run.folder / f"{stage}.png", dpi=110)
 
 

@@ -1,7 +1,5 @@
 """What the files of a stage hold: the settings of its run, its result so far, and all that its next step needs."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ from codi_minimal.data import (
     parse,
     sample_subset,
 )
-from codi_minimal.data.captions import DOES, DOING, TEMPLATES, VOICE_TEMPLATES, sentences
+from codi_minimal.data.captions import PHRASES, TEMPLATES, VOICE_TEMPLATES, sentences
 from codi_minimal.tokenizer import WordTokenizer
 
 NAMES = ("digit", "colour", "motion")
@@ -47,7 +47,7 @@ def test_no_sentence_means_two_things_and_every_template_is_used():
     for subset, templates in TEMPLATES.items():
         attributes = {name: {"digit": "six", "colour": "red", "motion": "growing"}[name] for name in subset}
         spoken = VOICE_TEMPLATES if subset == ("digit",) else ()
-        doing, does = DOING["growing"], DOES["growing"]
+        doing, does = PHRASES["growing"]
         expected = {
             template.format(**attributes, doing=a, does=b)
             for template in templates + spoken

@@ -173,9 +173,8 @@ def test_the_same_seed_draws_and_renders_the_same_and_another_does_not(ruler):
 
 def test_a_part_of_a_batch_renders_as_in_the_batch(ruler):
     scene = scenes(ruler, 6)
-    for idx in (2, slice(1, 4), [0, 5], torch.tensor([3, 3])):
-        rows = [idx] if isinstance(idx, int) else idx
-        assert torch.equal(render_video(ruler, scene[idx]), render_video(ruler, scene)[rows])
+    for idx in (slice(1, 4), [0, 5], torch.tensor([3, 3])):
+        assert torch.equal(render_video(ruler, scene[idx]), render_video(ruler, scene)[idx])
     assert scene[[1]].words() == [
         {
             "digit": DIGITS[scene.digit[1]],
