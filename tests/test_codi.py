@@ -188,6 +188,11 @@ def test_the_two_take_the_same_arguments_at_most_thirteen():
     assert generate == with_latents and len(generate) - 1 <= 13  # without self
 
 
+def test_an_option_that_does_not_exist_is_named():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'step'"):
+        random_codi().generate({}, step=3)
+
+
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm-solver++"])
 def test_samplers_are_repeatable_and_finite(sampler):
     z = latents(outputs=("image", "text"), sampler=sampler, steps=4)
