@@ -96,7 +96,7 @@ class ModelConfig:
 class Stage:
     """One training stage: `steps` of AdamW on batches of `batch` at a peak learning rate `lr`.
 
-    `shift`: how much denser a denoiser's times t are drawn where noise is strong, see `training.denoisers.shifted`.
+    `shift`: how much denser a denoiser's times t are drawn where noise is strong, see `training.denoisers`.
     """
 
     steps: Count

@@ -44,16 +44,15 @@ def train_autoencoder(run: Run, name: str, draw_batch=None) -> None:
 def stft_distance(x: Tensor, x_hat: Tensor) -> Tensor:
     """Multi-resolution STFT distance of waveforms "b s", a scalar; 0 if and only if all magnitudes agree.
 
-    Mean over resolutions of ||S - S_hat||_F / ||S||_F + mean |log S - log S_hat|: spectral convergence and
-    log magnitude, Yamamoto et al. 2020 (Parallel WaveGAN), section 2.2. S is clamped to 0.05 before the
-    logarithm: noise of sigma 0.002, the world's silence, lies below it and need not be matched bin by bin.
+    Mean over resolutions of ‖S − Ŝ‖_F / ‖S‖_F + mean |log S − log Ŝ| (Yamamoto et al. 2020, Parallel WaveGAN, sect.
+    2.2). S is at least 0.05 before the logarithm: the world's silence, noise of σ = 0.002, lies below, and need not
+    be matched bin by bin.
     """
     total = x.new_zeros(())
     for n_fft in RESOLUTIONS:
         window = torch.hann_window(n_fft, device=x.device)
-        true, fake = (
-            torch.stft(w, n_fft, n_fft // 4, window=window, return_complex=True).abs() for w in (x, x_hat)
-        )  # b k n
+        stft = partial(torch.stft, n_fft=n_fft, hop_length=n_fft // 4, window=window, return_complex=True)
+        true, fake = stft(x).abs(), stft(x_hat).abs()  # b k n
         convergence = torch.linalg.norm(true - fake) / torch.linalg.norm(true).clamp_min(1e-8)
         log_magnitude = (true.clamp_min(0.05).log() - fake.clamp_min(0.05).log()).abs().mean()
         total = total + convergence + log_magnitude

@@ -18,21 +18,12 @@ from codi_minimal.training.run import Run
 TURNS = {"text": ("image", "video", "audio", "video")}
 
 
-def shifted(u: Tensor, s: float) -> Tensor:
-    """s u / (1 + (s − 1) u): times u in [0, 1], moved towards 1, where noise is strong (Esser et al. 2024, eq. 23).
-
-    What many positions share, such as the colour of a clip, is decided at times that few uniform draws would reach.
-
-    >>> shifted(torch.tensor([0.0, 0.5, 1.0]), 3.0)
-    tensor([0.0000, 0.7500, 1.0000])
-    """
-    return s * u / (1 + (s - 1) * u)
-
-
 def denoiser_step(run: Run, stage: str, name: str) -> Step:
     """A step of ε_name on L_D, on pairs with text, without any environment.
 
-    The latents are those of the other modality of the pair if it is `name`, else those of new captions.
+    The latents are those of the other modality of the pair if it is `name`, else those of new captions. Times are
+    u = s v / (1 + (s − 1) v) of uniform v, with s the stage's shift (Esser et al. 2024, eq. 23): what many positions
+    share, such as the colour of a clip, is decided where noise is strong, at times that few uniform draws would reach.
     """
     cfg, turns, modalities = run.config.train, TURNS.get(name, (name,)), run.model.modalities
     caches = {other: build_cache(run, ("text", other)) for other in sorted(set(turns))}
@@ -40,7 +31,7 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
     encode = None if name in caches else tabulated(modalities[name].encode)
     net = torch.compile(net) if cfg.compile and run.device.type == "cuda" else net
     loss = partial(diffusion_loss, net, schedule=run.model.schedule, prediction=run.config.model.prediction)
-    batch, shift = run.stage(stage).batch, run.stage(stage).shift
+    batch, s = run.stage(stage).batch, run.stage(stage).shift
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng, other = random.Random(generator.initial_seed()), turns[i % len(turns)]
@@ -53,7 +44,8 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
         foreign = distractors(name, batch, rng)
         extra = None if foreign is None else c_text(foreign)
         cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
-        u = shifted(torch.rand(batch, generator=generator), shift)  # uniform except for the shift
+        v = torch.rand(batch, generator=generator)
+        u = s * v / (1 + (s - 1) * v)
         t, eps = (run.config.model.T * u).long(), modalities[name].noise(batch, generator)
         return {"loss": loss(z0, t.to(run.device), eps.to(run.device), cond=cond)}
 

@@ -1,8 +1,7 @@
 """The one training loop: every stage is a `step` function given to `fit`.
 
 A run that is killed goes on from its last save, and on the CPU it ends in the same bits as if it had never been
-killed. Step i draws all its randomness from (seed, i), and all else that it needs is on disk. The files hold the
-settings of their run, and a run with other settings refuses them.
+killed: step i draws all its randomness from (seed, i), and all else that it needs is on disk.
 """
 
 import json

@@ -31,10 +31,7 @@ class EMA:
 
     Args:
         weights: name -> the live tensor. The averages, `shadow`, have the same names, devices and memory layouts.
-        decay: in [0, 1). With 0 the average is the last weights.
-
-    Raises:
-        ValueError: decay is out of range.
+        decay: in [0, 1), else a ValueError. With 0 the average is the last weights.
     """
 
     def __init__(self, weights: Mapping[str, Tensor], decay: float = 0.999) -> None:

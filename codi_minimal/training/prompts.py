@@ -45,8 +45,7 @@ def composition_loss(
     frozen. This loss teaches both from text alone.
 
     Args:
-        whole, parts: (b, d), unit norm, of captions such as "a red seven sliding left", and a list of such batches, of
-            captions such as "something red", "seven", "sliding left".
+        whole, parts: unit vectors (b, d) of whole captions, and a list of such batches for their parts.
         logit_scale, positives: as for `clip_loss`.
     """
     return clip_loss(F.normalize(torch.stack(list(parts)).mean(dim=0), dim=-1), whole, logit_scale, positives)

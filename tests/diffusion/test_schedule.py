@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from codi_minimal.diffusion import Schedule, cosine, linear, posterior_coefficients, scaled_linear
-from codi_minimal.training.denoisers import shifted
 
 NAMES = ["linear", "scaled_linear", "cosine"]
 
@@ -116,13 +115,3 @@ def test_integers_are_refused_where_coefficients_would_all_become_zero():
         Schedule("linear", 10).alpha_sigma(torch.tensor([0, 1]), torch.zeros(2, 3, dtype=torch.int64))
     with pytest.raises(ValueError, match="dtype: expected a floating point type, got torch.int64"):
         Schedule("linear", 10, dtype=torch.int64)
-
-
-def test_shifted_times_keep_their_ends_and_order_and_move_towards_noise():
-    u = torch.linspace(0, 1, 11, dtype=torch.float64)
-    for s in (0.5, 2.0, 3.0):
-        moved = shifted(u, s)
-        assert moved[0] == 0 and moved[-1] == 1 and (moved.diff() > 0).all()
-        assert ((moved > u)[1:-1] == (s > 1)).all()
-        torch.testing.assert_close(shifted(moved, 1 / s), u)  # the inverse
-    assert torch.equal(shifted(u, 1.0), u)
