@@ -103,6 +103,5 @@ def begin(
 
 def finish(run: Run, *stages: str) -> None:
     """Keeps what the notebook has trained, for `yours` of later notebooks."""
-    run.folder.mkdir(parents=True, exist_ok=True)
     for stage in stages:
         write_tensors(run.folder.parent / f"{stage}.safetensors", parts(run.model, stage))

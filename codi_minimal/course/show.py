@@ -110,7 +110,7 @@ def heat(values: Tensor, rows: Sequence[str] = (), columns: Sequence[str] = (), 
 
 
 def right(wanted: Tensor, found: Tensor) -> str:
-    """How many of n are right, with Wilson's 95 % interval.
+    """The share of the n indices (n,) found that are those wanted, with Wilson's 95 % interval.
 
     >>> right(torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 3, 0]))
     '0.750 [0.301, 0.954] (n = 4)'

@@ -70,7 +70,7 @@ def sample_subset(names: Sequence[str], rng: random.Random, kept: Mapping[str, f
 def describe(
     scene: Scene, names: Sequence[str], rng: random.Random, voice: float = 0.1, kept: Mapping[str, float] = KEPT
 ) -> list[str]:
-    """One caption for each scene. It states a random non-empty subset of the attributes in `names`."""
+    """One caption for each scene, of a random non-empty subset of the attributes in `names`; else as `caption`."""
     subsets = ((words, sample_subset(names, rng, kept)) for words in scene.words())
     return [caption({name: words[name] for name in subset}, rng, voice) for words, subset in subsets]
 

@@ -20,7 +20,7 @@ class World:
     def sample(
         self, n: int, generator: torch.Generator, kept: Mapping[str, float] = KEPT
     ) -> tuple[Scene, dict[str, Any]]:
-        """n scenes, and their text, image, audio and video.
+        """n scenes, and their text, image, audio and video: n captions, and tensors of the shapes in `scenes`.
 
         Each text states a random non-empty subset of digit, colour and motion; `kept` has the probability of each.
         ``captions.parse`` returns the subset, and ``Scene.words`` all three.
