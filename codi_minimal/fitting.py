@@ -28,11 +28,8 @@ def fit_image(pixels: Tensor) -> Tensor:
     A light-on-black picture of 32 x 32 pixels is in the world already and is not framed. The same holds for one of
     32 x 32 squares of equal pixels, as `media.write_png` writes it: it is made smaller and nothing else.
 
-    Args:
-        pixels: "3 h w" in [0, 1]; dark ink on light paper or light ink on black, in one colour. Black or
-            grey ink becomes white, coloured ink keeps its hue at full brightness.
-    Returns:
-        "3 32 32" in [0, 1]; a ValueError if nothing is drawn.
+    `pixels`: "3 h w" in [0, 1], dark ink on light paper or light ink on black, in one colour. Black or grey ink becomes
+    white, coloured ink keeps its hue at full brightness. Returns "3 32 32" in [0, 1]. ValueError: nothing is drawn.
     """
     pixels = check_tensor("pixels", pixels, (3, "h", "w"), 0, 1).detach().cpu()
     paper = _paper(pixels[None])
@@ -73,14 +70,10 @@ def fit_audio(wave: Tensor, rate: int) -> Tensor:
 
     In a recording of 1.0 to 1.1 s the voice keeps its start time, which a video generated from it will follow. In any
     other recording the voice is moved to sample 2000 (onset 2), or to 1000 if it would not fit. It is cut at the end.
-    A click before the voice and a constant offset are removed. 8192 samples at 8 kHz without an offset stay as they
-    are.
+    A click before the voice and a constant offset are removed. 8192 samples at 8 kHz without an offset are kept.
 
-    Args:
-        wave: "n", mono; 128 samples or more.
-        rate: samples a second, 2,000 to 192,000.
-    Returns:
-        "8192" in [-1, 1]; a ValueError for silence.
+    `wave`: "n", mono, 128 samples or more. `rate`: 2,000 to 192,000 samples a second. Returns "8192" in [-1, 1].
+    ValueError: silence.
     """
     wave = check_tensor("samples", wave, ("n",)).detach().cpu()
     check_number("samples a second", rate, 2000, 192_000)

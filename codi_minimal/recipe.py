@@ -83,27 +83,17 @@ class Addition:
 class Recipe:
     """How outputs are sampled, where `generate` is not told otherwise. The defaults add nothing to the paper.
 
-    Sampler, steps and guidance are open in the paper. Those here are chosen on samples without a prompt.
-
-    Args:
-        name: for reports and files.
-        sampler: "ddpm", "ddim" or "dpm-solver++".
-        steps, guidance: one number, or one for each modality.
-        wiring: which stream sees which others, see `alignment.wire`.
-        autocast: "bf16" runs the denoisers in bfloat16.
-        additions: in the order in which they act.
-
-    Raises:
-        ValueError: on a value of another type or out of range.
+    Sampler, steps and guidance are open in the paper. Those here are chosen on samples without a prompt. Steps and
+    guidance are one number, or one for each modality. A value of another type or out of range is a ValueError.
     """
 
-    name: str = "paper"
-    sampler: str = "ddpm"
+    name: str = "paper"  # for reports and files
+    sampler: str = "ddpm"  # or "ddim", "dpm-solver++"
     steps: int | Mapping[str, int] = 30
     guidance: float | Mapping[str, float] = 4.5
-    wiring: Wiring = "others"
-    autocast: str | None = None
-    additions: tuple[Addition, ...] = ()
+    wiring: Wiring = "others"  # which stream sees which others, see `alignment.wire`
+    autocast: str | None = None  # "bf16" runs the denoisers in bfloat16
+    additions: tuple[Addition, ...] = ()  # in the order in which they act
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.sampler not in list(SAMPLERS):  # which need not be hashable

@@ -14,13 +14,10 @@ MAX_READS = 500_000
 
 
 def read(path: str | Path, kind: str, endings: tuple[str, ...], decode: Callable, fit: Callable) -> Any:
-    """`fit(decode(content))` of a file. Every fault is a ValueError of one line that names the file.
+    """`fit(decode(bytes))` of a file of 1 to `MAX_BYTES` bytes. Every fault is a ValueError that names it in one line.
 
-    Args:
-        path: a file of 1 to `MAX_BYTES` bytes.
-        kind: what the file should be, for messages; and its endings, as (".gif", ".mp4").
-        decode: bytes → content. It may raise anything; an ImportError is passed on.
-        fit: content → result. It raises a ValueError if the content is not usable.
+    `kind` is what the file should be, for messages. `decode` may raise anything, and an ImportError is passed on. `fit`
+    raises a ValueError if the content cannot be used.
     """
     path = Path(path)
     expected = f"{path}: expected {kind} ({', '.join(endings)})"
