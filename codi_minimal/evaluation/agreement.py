@@ -3,18 +3,18 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from codi_minimal.data import ATTRIBUTES_OF, DIGITS, caption
+from codi_minimal.data import DIGITS, caption
 from codi_minimal.evaluation.classifiers import Judges
+from codi_minimal.evaluation.coherence import MODALITIES
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.readers import READERS, VALUES, Reading, read
 from codi_minimal.evaluation.statistics import Estimate, mean, share
-
-ALL = tuple(ATTRIBUTES_OF)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Question:
 
 
 QUESTIONS = (
-    Question("digit", ALL, digit_said=False),
+    Question("digit", MODALITIES, digit_said=False),
     Question("colour", ("image", "video"), digit_said=True),
     Question("onset", ("audio", "video"), digit_said=True),
     # not every caption mentions a motion
@@ -59,10 +59,10 @@ def agreement(attribute: str, readings: Mapping[str, Reading], items: Sequence[T
     values = torch.stack([reading[attribute] for reading in readings.values()])
     same = (values == values[0]).all(0) & (values[0] >= 0)
     result = {"all": share(same, items=items)}
-    may_be_silent = [reading[attribute] for name, reading in readings.items() if READERS[name].formed]
-    if may_be_silent:
-        speak = (torch.stack(may_be_silent) >= 0).all(0)
-        result |= {"say it": share(speak, items=items), "among those that say it": share(same, speak, items)}
+    for name in readings:
+        if READERS[name].formed:
+            says = readings[name][attribute] >= 0
+            result |= {"say it": share(says, items=items), "among those that say it": share(same, says, items)}
     if attribute == "onset" and len(values) == 2:
         legible = (values >= 0).all(0)
         error = (values[0] - values[1]).abs()
@@ -97,3 +97,24 @@ def answer(
 ) -> dict[str, Estimate]:
     """`agreement` of a question's samples, output → n samples; further outputs may be there."""
     return agreement(question.attribute, {name: read(name, samples[name], judges) for name in question.outputs}, items)
+
+
+def similarity(model: Any, samples: Mapping[str, Any], items: Sequence[Tensor] = ()) -> dict[str, Estimate]:
+    """The paper's measure of joint generation: mean cos(C_a(x_a), C_b(x_b)) of each pair of outputs, as "cosine a–b".
+
+    Args:
+        model: has `encode_prompt` as CoDi does. A sample that it refuses, an empty caption or values that are not
+            finite, has the cosine 0.
+        samples: output → n samples; the i-th samples were generated together. items: as of `agreement`.
+    """
+    embeddings = {name: _embed(model, name, data) for name, data in samples.items()}
+    cosines = {f"cosine {a}–{b}": embeddings[a] * embeddings[b] for a, b in combinations(embeddings, 2)}
+    return {pair: mean(products.sum(1), items) for pair, products in cosines.items()}
+
+
+def _embed(model: Any, name: str, data: Any) -> Tensor:
+    good = [i for i, x in enumerate(data) if (x.isfinite().all() if isinstance(x, Tensor) else x.strip())]
+    if not good:
+        return torch.zeros(len(data), 1)
+    rows = model.encode_prompt(name, data[good] if isinstance(data, Tensor) else [data[i] for i in good]).cpu()
+    return torch.zeros(len(data), rows.shape[1]).index_copy(0, torch.tensor(good), rows)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from codi_minimal.autoencoders.mel import LogMel
 from codi_minimal.checkpoint import load_into, read_tensors, write_tensors
 
-DIGITS = 10
 WEIGHTS = "judges.safetensors"
 
 
@@ -21,28 +20,24 @@ class DigitNet(nn.Module):
     apart, for high and low bands of a spectrogram are not the same thing.
     """
 
-    def __init__(self, rows: int = 1, dropout: float = 0.2, widths: tuple[int, ...] = (1, 16, 32, 64, 64)):
+    def __init__(self, rows: int = 1):
         super().__init__()
         layers: list[nn.Module] = []
-        for c_in, c_out in zip(widths, widths[1:], strict=False):
-            layers += [
-                nn.Conv2d(c_in, c_out, 3, padding=1, bias=False),
-                nn.BatchNorm2d(c_out),
-                nn.ReLU(),
-                nn.MaxPool2d(2),
-            ]
+        for c_in, c_out in ((1, 16), (16, 32), (32, 64), (64, 64)):
+            conv = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
+            layers += [conv, nn.BatchNorm2d(c_out), nn.ReLU(), nn.MaxPool2d(2)]
         self.body = nn.Sequential(*layers[:-1], nn.AdaptiveMaxPool2d((rows, 1)), nn.Flatten())
-        self.neck = nn.Sequential(nn.Linear(widths[-1] * rows, 64), nn.ReLU())
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(64, DIGITS))
+        self.neck = nn.Sequential(nn.Linear(64 * rows, 64), nn.ReLU())
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(64, 10))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits "b k" and the features under them "b d", d = 64, of pictures x "b 1 h w"."""
+        """Logits "b 10" and the features under them "b 64" of pictures x "b 1 h w"."""
         features = self.neck(self.body(x))
         return self.head(features), features
 
 
 class Judges(nn.Module):
-    """Both classifiers with what they look at; each method gives (logits "b k", features "b d")."""
+    """Both classifiers with what they look at; each method gives (logits "b 10", features "b d")."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,27 +77,22 @@ class Judges(nn.Module):
         if name not in self.looks:
             raise ValueError(f"expected a modality with a classifier, one of {tuple(self.looks)}, got {name!r}")
         parts = [self.looks[name](part) for part in torch.nan_to_num(x, 0.0, 0.0, 0.0).split(256)]
-        return torch.cat([logits for logits, _ in parts]), torch.cat([features for _, features in parts])
+        logits, features = map(torch.cat, zip(*parts, strict=True))
+        return logits, features
 
-    def save(self, path: str) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the weights in half precision, safetensors."""
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()}
         write_tensors(Path(path), tensors)
 
     @classmethod
-    def load(cls, path: str) -> "Judges":
-        """Read what `save` wrote.
-
-        Raises:
-            ValueError: if the file is missing, truncated, not these networks', or not finite.
-        """
+    def load(cls, path: str | Path) -> "Judges":
+        """Read what `save` wrote. ValueError: the file is missing, cut short, not these networks', or not finite."""
         with torch.random.fork_rng(devices=[]):  # first weights are drawn, only to be replaced
             judges = cls()
         try:
-            tensors, _ = read_tensors(Path(path))
-            load_into(judges, {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+            load_into(judges, read_tensors(Path(path))[0])
         except ValueError as error:
-            raise ValueError(
-                f"expected the judges' weights at {path}, as `train_classifiers` writes them: {error}"
-            ) from error
+            expected = f"expected the judges' weights at {path}, as `train_classifiers` writes them"
+            raise ValueError(f"{expected}: {error}") from error
         return judges.eval()

@@ -58,8 +58,7 @@ def coherence(
     all. A caption that the grammar cannot produce is wrong in every attribute, and mentions none.
 
     Args:
-        said: attribute → (n,), of `said_by`.
-        outputs: modality → n samples; n may be 0.
+        said: attribute → (n,), of `said_by`. outputs: modality → n samples; n may be 0.
         items: the recordings and glyphs that the prompts show, of `readers.items_of`.
 
     Returns:

@@ -13,23 +13,14 @@ from tqdm import tqdm
 from codi_minimal.checkpoint import fingerprint
 from codi_minimal.data import Source, load
 from codi_minimal.data.world import World
+from codi_minimal.evaluation import sections
 from codi_minimal.evaluation.agreement import QUESTIONS, prompts_of
-from codi_minimal.evaluation.classifiers import Judges
-from codi_minimal.evaluation.coherence import SUBSETS, Scores, letters
+from codi_minimal.evaluation.coherence import SUBSETS, letters
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.parts import COMPOSITIONS
 from codi_minimal.evaluation.progress import Progress
 from codi_minimal.evaluation.readers import shipped_judges
-from codi_minimal.evaluation.report import write
-from codi_minimal.evaluation.sections import (
-    measure_agreement,
-    measure_ceilings,
-    measure_entropy,
-    measure_parts,
-    measure_row,
-    measure_single,
-    real_renders,
-)
+from codi_minimal.evaluation.report import command, write
 from codi_minimal.inputs import check_whole
 from codi_minimal.sheet import contact_sheet
 
@@ -52,7 +43,7 @@ PROGRESS = "progress.json"
 
 
 def evaluate(
-    model: Any,
+    model: nn.Module,
     data: str | Path | Source | None,
     out: str | Path,
     quick: bool = False,
@@ -60,18 +51,16 @@ def evaluate(
     samples: int | None = None,
     cells: int | None = None,
     sizes: Sizes | None = None,
-    judges: Judges | None = None,
-    options: Mapping[str, Any] | None = None,
     workers: int = 1,
     chosen: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Measure a model and write report.json, report.md, heatmap.png and samples.png.
 
-    An evaluation of a module that was stopped goes on at the section it was in, if its inputs are the same.
+    An evaluation that was stopped goes on at the section it was in, if its inputs are the same.
 
     Args:
-        model: CoDi, or what has its `generate`, `encode_prompt` and `modalities`.
+        model: CoDi, or what has its `generate`, `encode_prompt`, `modalities`, `recipe` and `device`.
         data: where the test split is read from, as `data.load` takes it; or a source, of any split.
         out: folder to write to.
         quick: small numbers of samples.
@@ -80,8 +69,6 @@ def evaluate(
             renders at least as many; of what is made by itself, as many as in a full run at most.
         cells: another number of samples for each of the 225 cells.
         sizes: other numbers of samples altogether.
-        judges: other classifiers than the shipped ones.
-        options: further arguments of `generate`: steps, guidance, sampler, recipe.
         workers: processes that generate, each with a copy of the model.
         chosen: further options of the report's command: the checkpoint, the recipe, where they are not the defaults.
         progress: whether to show bars.
@@ -90,7 +77,7 @@ def evaluate(
         The report, of plain JSON types.
 
     Raises:
-        ValueError: on a number or an option of `generate` that is out of range, before anything is measured.
+        ValueError: on a number that is out of range, before anything is measured.
     """
     sizes = sizes or (QUICK if quick else FULL)
     check_whole("seed", seed, 0)
@@ -101,22 +88,11 @@ def evaluate(
         sizes = replace(sizes, single=samples, joint=samples, apart=apart, parts=samples, real=real)
     if cells is not None:
         sizes = replace(sizes, cell=check_whole("cells", cells, 1))
-    judges = judges or shipped_judges()
+    judges, out = shipped_judges(), Path(out)
     source = data if isinstance(data, Source) else load(data, "test")
-    world, options, out = World(source), dict(options or {}), Path(out)
-    BatchedModel(model, seed, options)({}, tuple(model.modalities)[:1], 1)  # a wrong option fails here, not in an hour
-    # a model without weights has no identity, so that its evaluation starts anew each time
-    weights = fingerprint(model) if isinstance(model, nn.Module) else None
-    identity = {
-        "weights": weights,
-        "recipe": repr(getattr(model, "recipe", None)),
-        "judges": fingerprint(judges),
-        "source": source.identity,
-        "seed": seed,
-        "sizes": asdict(sizes),
-        "options": repr(options),
-    }
-    done = Progress(out / PROGRESS if weights else None, identity)
+    run = {"source": source.identity, "seed": seed, "sizes": asdict(sizes)}
+    run |= {"weights": fingerprint(model), "recipe": repr(model.recipe), "judges": fingerprint(judges)}
+    done = Progress(out / PROGRESS, run)
     bar = tqdm(total=_samples(sizes), unit="sample", disable=not progress)
 
     def section(title: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -125,40 +101,36 @@ def evaluate(
             bar.update(done.sections[title]["samples"])
         else:
             start, before = perf_counter(), bar.n
-            done.add(title, measure(), perf_counter() - start, bar.n - before)
-            done.save()
+            result = measure()
+            done.keep(title, result, perf_counter() - start, bar.n - before)
         return done.sections[title]["result"]
 
     with bar:
-        batched = BatchedModel(model, seed, options, bar=bar, workers=workers)
-        real = real_renders(model, world, sizes.real, seed)
+        batched, world = BatchedModel(model, seed, bar=bar, workers=workers), World(source)
+        real = sections.real_renders(model, world, sizes.real, seed)
 
         def together() -> dict[str, Any]:
-            answers, joint = measure_agreement(batched, real, judges, sizes.joint, sizes.apart)
+            result, joint = sections.measure_agreement(batched, real, judges, sizes.joint, sizes.apart)
             _picture(joint, out, seed)
-            return {"answers": answers, "entropy": measure_entropy(joint, judges)}
+            return result
 
-        ceilings = section("ceilings", lambda: measure_ceilings(real, judges))
-        single = section("single prompts", lambda: measure_single(batched, world, real, judges, sizes.single))
-        parts = section("parts", lambda: measure_parts(batched, world, judges, sizes.parts))
+        ceilings = section("ceilings", lambda: sections.measure_ceilings(real, judges))
+        single = section("single prompts", lambda: sections.measure_single(batched, world, real, judges, sizes.single))
+        parts = section("parts", lambda: sections.measure_parts(batched, world, judges, sizes.parts))
         agreement = section("agreement", together)
-        table: dict[str, Scores] = {}
+        table = {}
         for names in SUBSETS:
-            row = partial(measure_row, batched, world, judges, sizes.cell, names, single["cells"])
+            row = partial(sections.measure_row, batched, world, judges, sizes.cell, names, single["cells"])
             table |= section(f"cells of {letters(names)}", row)
-    command = "python -m codi_minimal evaluate" + "".join(f" --{k} {v}" for k, v in (chosen or {}).items())
-    command += " --data DATA" + f" --split {source.split}" * (source.split != "test") + " --quick" * quick
-    asked = {"samples": samples, "cells": cells, "seed": seed}
-    command += "".join(f" --{k} {v}" for k, v in asked.items() if v is not None)
-    command += "".join(f" --no-{k}" if v is False else f" --{k} {v}" for k, v in options.items())
+    asked = {"split": None if source.split == "test" else source.split, "quick": "" if quick else None}
+    asked |= {"samples": samples, "cells": cells, "seed": seed}
     report = {
         "run": {
-            "command": command,
+            "command": command("evaluate", **(chosen or {}), data="DATA", **asked),
             "source": source.name,
             "split": source.split,
             "seed": seed,
             "sizes": asdict(sizes),
-            "options": options,
             "seconds": {title: found["seconds"] for title, found in done.sections.items()},
         },
         **ceilings,
@@ -170,7 +142,7 @@ def evaluate(
         "cells": table,
     }
     report = write(report, out)
-    done.close()
+    done.path.unlink()  # the report holds everything
     return report
 
 

@@ -21,7 +21,7 @@ def exact(captions: Sequence[str], rebuilt: Sequence[str]) -> Tensor:
 
 def psnr(x: Tensor, y: Tensor) -> float:
     """Peak signal-to-noise ratio, -10 log10 mean (x - y)², of values in [0, 1]: dB, over the whole batch."""
-    return _decibels(_square_errors(x, y))
+    return -10 * log10(max((x - y).square().mean().item(), 1e-12))
 
 
 def mel_error(x: Tensor, y: Tensor) -> float:
@@ -35,21 +35,13 @@ def fidelity(
     """One measure of each modality that was reconstructed: modality → unit → value. The data are renders of `scene`."""
     result = {}
     for name in rebuilt:
-        unit, compare, estimate = MEASURES[name]
-        result[name] = {unit: estimate(compare(data[name], rebuilt[name]), items_of([name], scene))}
+        unit, estimate = MEASURES[name]
+        result[name] = {unit: estimate(data[name], rebuilt[name], items_of([name], scene))}
     return result
 
 
-def _square_errors(x: Tensor, y: Tensor) -> Tensor:
-    return reduce((x - y).square(), "b ... -> b", "mean")
-
-
-def _decibels(square_errors: Tensor) -> float:
-    return -10 * log10(max(square_errors.mean().item(), 1e-12))
-
-
-def _psnr(square_errors: Tensor, items: Sequence[Tensor]) -> Estimate:
-    return jackknife(lambda rows: _decibels(square_errors[rows]), items or [len(square_errors)], (-inf, inf))
+def _psnr(x: Tensor, y: Tensor, items: Sequence[Tensor]) -> Estimate:
+    return jackknife(lambda rows: psnr(x[rows], y[rows]), items or [len(x)], (-inf, inf))
 
 
 def _mel_errors(x: Tensor, y: Tensor) -> Tensor:
@@ -57,9 +49,9 @@ def _mel_errors(x: Tensor, y: Tensor) -> Tensor:
     return 20 * SPREAD * reduce((log_mel(x) - log_mel(y)).abs(), "b 1 m n -> b", "mean")
 
 
-MEASURES: dict[str, tuple[str, Callable[[Any, Any], Tensor], Callable[..., Estimate]]] = {
-    "text": ("exact captions", exact, lambda right, items: share(right, items=items)),
-    "image": ("PSNR, dB", _square_errors, _psnr),
-    "audio": ("log-mel error, dB", _mel_errors, mean),
-    "video": ("PSNR, dB", _square_errors, _psnr),
+MEASURES: dict[str, tuple[str, Callable[[Any, Any, Sequence[Tensor]], Estimate]]] = {
+    "text": ("exact captions", lambda x, y, items: share(exact(x, y), items=items)),
+    "image": ("PSNR, dB", _psnr),
+    "audio": ("log-mel error, dB", lambda x, y, items: mean(_mel_errors(x, y), items)),
+    "video": ("PSNR, dB", _psnr),
 }

@@ -14,9 +14,7 @@ from codi_minimal.inputs import join
 
 
 def part(data: Any, start: int, stop: int) -> Any:
-    """Samples start … stop - 1 of a tensor or list of captions, or of each in a dict or list of them."""
-    if isinstance(data, Mapping):
-        return {name: part(value, start, stop) for name, value in data.items()}
+    """Samples start … stop - 1 of a tensor or list of captions, or of each in a list of several prompts."""
     if isinstance(data, list) and data and not isinstance(data[0], str):
         return [part(value, start, stop) for value in data]
     return data[start:stop]
@@ -59,27 +57,24 @@ class BatchedModel:
     def many(
         self, requests: Sequence[tuple[Mapping[str, Any], Sequence[str]]], n: int, **options: Any
     ) -> Iterator[dict[str, Any]]:
-        """n samples for each of several (prompts, outputs), in their order."""
-        jobs = [self._jobs(prompts, outputs, n, {**self.options, **options}) for prompts, outputs in requests]
-        run = Parallel(self.workers, return_as="generator")
-        made = run(delayed(self.model.generate)(**job) for batches in jobs for job in batches)
-        for (_, outputs), batches in zip(requests, jobs, strict=True):
-            parts = list(islice(made, len(batches)))
+        """n samples for each of several (prompts, outputs), in their order, in batches of about one size."""
+        count = math.ceil(n / self.batch)
+        jobs = [
+            {
+                "prompts": {name: part(data, start, stop) for name, data in prompts.items()},
+                "outputs": tuple(outputs),
+                "num_samples": 1 if prompts else stop - start,
+                "seed": (self.seed + start) % 2**63,
+                **self.options,
+                **options,
+            }
+            for prompts, outputs in requests
+            for start, stop in pairwise(n * i // count for i in range(count + 1))
+        ]
+        made = Parallel(self.workers, return_as="generator")(delayed(self.model.generate)(**job) for job in jobs)
+        for _, outputs in requests:
+            parts = list(islice(made, count))
             if self.bar is not None:
                 self.bar.update(n * len(outputs))
             yield {name: to_device(join([part[name] for part in parts]), "cpu") for name in outputs}
         next(made, None)  # joblib ends its workers when a generator is dropped before its end
-
-    def _jobs(self, prompts: Any, outputs: Sequence[str], n: int, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Arguments of `generate` for each batch, all of about one size."""
-        count = math.ceil(n / self.batch)
-        return [
-            {
-                "prompts": part(prompts, start, stop),
-                "outputs": tuple(outputs),
-                "num_samples": 1 if prompts else stop - start,
-                "seed": (self.seed + start) % 2**63,
-                **options,
-            }
-            for start, stop in pairwise(n * i // count for i in range(count + 1))
-        ]

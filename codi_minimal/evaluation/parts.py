@@ -11,50 +11,48 @@ from torch import Tensor
 from codi_minimal.data import Scene, caption
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import letters
-from codi_minimal.evaluation.readers import read
+from codi_minimal.evaluation.readers import READERS, read
 from codi_minimal.evaluation.statistics import Estimate, share
 
 
 @dataclass(frozen=True)
 class Composition:
-    """Prompts of one scene, the attributes that each must determine, and the output that is made from all of them.
+    """Prompts of one scene, each with the attributes that it alone gives, and the output that is made from all of them.
 
-    texts: for each text the attributes that it mentions, and no others.
-    others: for each other prompt the attributes that it alone gives; both may give the digit besides.
+    A text mentions these attributes and no others; all other prompts may give the digit besides.
     """
 
-    texts: tuple[tuple[str, ...], ...]
-    others: Mapping[str, tuple[str, ...]]
+    prompts: tuple[tuple[str, tuple[str, ...]], ...]
     output: str
 
     @property
     def asked(self) -> tuple[str, ...]:
         """All attributes that the prompts must determine, each by one of them."""
-        return tuple(a for said in (*self.others.values(), *self.texts) for a in said)
+        return tuple(attribute for _, said in self.prompts for attribute in said)
 
     @property
     def title(self) -> str:
-        parts = [f"{name}: {', '.join(said)}" for name, said in self.others.items()]
-        parts += [f"text: {', '.join(said)}" for said in self.texts]
-        return f"{' + '.join(parts)} → {letters((self.output,))}"
+        prompts = " + ".join(f"{name}: {', '.join(said)}" for name, said in self.prompts)
+        return f"{prompts} → {letters((self.output,))}"
 
 
 COMPOSITIONS = (
-    Composition((("colour",),), {"audio": ("digit",)}, "image"),
-    Composition((("colour", "motion"),), {"audio": ("digit",)}, "video"),
-    Composition((("motion",),), {"image": ("digit", "colour")}, "video"),
-    Composition((), {"audio": ("onset",), "image": ("colour",)}, "video"),
-    Composition((("digit",), ("colour",)), {}, "image"),
+    Composition((("audio", ("digit",)), ("text", ("colour",))), "image"),
+    Composition((("audio", ("digit",)), ("text", ("colour", "motion"))), "video"),
+    Composition((("image", ("digit", "colour")), ("text", ("motion",))), "video"),
+    Composition((("audio", ("onset",)), ("image", ("colour",))), "video"),
+    Composition((("text", ("digit",)), ("text", ("colour",))), "image"),
 )
 
 
-def prompts_for(composition: Composition, scene: Scene, renders: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def prompts_for(composition: Composition, scene: Scene, renders: Mapping[str, Any], seed: int) -> dict[str, list]:
     """The prompts of a composition for n scenes, as `generate` takes them; `renders` are of those scenes."""
-    rng, prompts = random.Random(seed), {name: renders[name] for name in composition.others}
-    if composition.texts:
-        prompts["text"] = [
-            [caption({a: words[a] for a in said}, rng) for words in scene.words()] for said in composition.texts
-        ]
+    rng, prompts = random.Random(seed), {}
+    for name, said in composition.prompts:
+        data = renders.get(name)
+        if READERS[name].formed:  # it can leave attributes out
+            data = [caption({a: words[a] for a in said}, rng) for words in scene.words()]
+        prompts.setdefault(name, []).append(data)
     return prompts
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation has measured so far, in a file, so that one that was stopped can go on where it was."""
+"""What has been measured so far, in a file, so that a measurement that was stopped can go on where it was."""
 
 import json
 from collections.abc import Mapping
@@ -13,43 +13,34 @@ class Progress:
     """`sections`: title → {"result": …, "seconds": it took, "samples": it made}.
 
     Args:
-        path: the file, which is written anew after each section; None keeps nothing.
+        path: the file, which is written anew after each section.
         run: all that the results depend on, of plain JSON types; what another run has left is not used.
 
     Raises:
         ValueError: the file is damaged.
     """
 
-    def __init__(self, path: Path | None, run: Mapping[str, Any]):
+    def __init__(self, path: Path, run: Mapping[str, Any]):
         self.path, self.run, self.sections = path, json.loads(json.dumps(run)), {}
-        saved = read_json(path) if path is not None and path.exists() else {}
+        saved = read_json(path) if path.exists() else {}
         if saved.get("run") == self.run:
             try:
-                for title, found in saved["sections"].items():
-                    self.add(title, estimates(found["result"]), float(found["seconds"]), int(found["samples"]))
+                for title, found in estimates(saved["sections"]).items():
+                    times = {"seconds": float(found["seconds"]), "samples": int(found["samples"])}
+                    self.sections[title] = {"result": found["result"], **times}
             except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise ValueError(
-                    f"expected the sections of an evaluation in {path}; it is damaged: remove it"
-                ) from error
+                damaged = f"expected the sections of an evaluation in {path}; it is damaged: remove it"
+                raise ValueError(damaged) from error
 
-    def add(self, title: str, result: Any, seconds: float, samples: int) -> None:
-        """Keep a section that is done; `save` writes it."""
+    def keep(self, title: str, result: Any, seconds: float, samples: int) -> None:
+        """Add a section that is done, and write the file."""
         self.sections[title] = {"result": result, "seconds": seconds, "samples": samples}
-
-    def save(self) -> None:
-        """Write all sections so far."""
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            saved = {"run": self.run, "sections": self.sections}
-            atomic_write(self.path, json.dumps(saved, default=Estimate.record).encode())
-
-    def close(self) -> None:
-        """Remove the file: the report holds everything."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        saved = {"run": self.run, "sections": self.sections}
+        atomic_write(self.path, json.dumps(saved, default=Estimate.record).encode())
 
 
 def estimates(value: Any) -> Any:
-    """The inverse of `report.plain`: records become estimates again."""
+    """Plain JSON types in which the records of estimates (`Estimate.record`) become estimates again."""
     is_record = {"value", "n", "interval"}.issubset
     return json.loads(json.dumps(value), object_hook=lambda x: Estimate(**x) if is_record(x) else x)

@@ -1,8 +1,8 @@
 """Readers: the attributes that a sample of each modality shows, as numbers. They judge the world, not the model."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from codi_minimal.evaluation.rules import DIM, QUIET, read_audio_onset, read_col
 VALUES = WORDS | {"onset": ONSETS}
 LEGAL = {name: tuple(range(len(words))) for name, words in WORDS.items()} | {"onset": ONSETS}  # of what can be read
 CHANCE = {name: 1 / len(values) for name, values in VALUES.items()}
+SHIPPED = Path(__file__).parents[1] / "weights" / "judges"
 # attribute → (b,): the index into VALUES, or the frame of the onset; -1 where the sample shows none
 Reading = dict[str, Tensor]
 
@@ -24,7 +25,7 @@ Reading = dict[str, Tensor]
 class Reader:
     """How one modality is read.
 
-    read: the samples → a Reading.
+    read: the samples and the judges → a Reading.
     formed: which samples make sense at all; for a modality that need not show all its attributes.
     item: the field of `Scene` with the item that a render shows: renders of one item are not independent.
     """
@@ -34,28 +35,22 @@ class Reader:
     item: str | None = None
 
 
-SHIPPED = Path(__file__).parents[1] / "weights" / "judges"
-
-
 @cache
 def shipped_judges() -> Judges:
     """The classifiers whose weights come with the package."""
-    return Judges.load(str(SHIPPED / WEIGHTS))
+    return Judges.load(SHIPPED / WEIGHTS)
 
 
 def read(name: str, data: Tensor | Sequence[str], judges: Judges | None = None) -> Reading:
     """The attributes that a batch of one modality shows.
 
     Args:
-        name: text, image, audio or video.
+        name: text, image, audio or video; anything else is a ValueError.
         data: b captions, or the modality's tensor; a sample that is not finite shows nothing.
         judges: the classifiers; by default the shipped ones.
 
     Returns:
         For each attribute that the modality carries a LongTensor (b,), -1 where it is missing or unreadable.
-
-    Raises:
-        ValueError: on an unknown modality.
     """
     if name not in READERS:
         raise ValueError(f"expected a modality of {tuple(READERS)}, got {name!r}")
@@ -63,10 +58,9 @@ def read(name: str, data: Tensor | Sequence[str], judges: Judges | None = None) 
 
 
 def items_of(names: Iterable[str], scene: Scene | None) -> list[Tensor]:
-    """The glyphs and recordings that renders of a scene show, (n,) each, as `statistics` takes them; without one none.
+    """The glyphs and recordings, (n,) each, that renders of a scene in the modalities `names` show; without one none.
 
-    Args:
-        names: the modalities of the renders.
+    They are what `statistics` takes.
     """
     kinds = dict.fromkeys(READERS[name].item for name in names)
     return [getattr(scene, kind) for kind in kinds if kind and scene is not None]
@@ -85,18 +79,14 @@ def _read_text(captions: Sequence[str], judges: Judges) -> Reading:
     }
 
 
-def _tensor_reader(name: str, rules: dict[str, Callable[[Tensor], Tensor]], least: float) -> Callable[..., Reading]:
-    """A reader of tensors: the digit by a classifier, the rest by rules; nothing where no value reaches `least`."""
-
-    def reader(data: Tensor, judges: Judges) -> Reading:
-        data = data.detach().cpu().float()
-        flat = data.flatten(1)
-        legible = flat.isfinite().all(1) & (flat.nan_to_num(0).abs().amax(1) >= least)
-        data = data.nan_to_num(0, 0, 0)
-        values = {"digit": judges.look(name, data)[0].argmax(1)} | {key: rule(data) for key, rule in rules.items()}
-        return {key: torch.where(legible, value, -1) for key, value in values.items()}
-
-    return reader
+def _read_tensor(name: str, rules: Mapping[str, Callable], least: float, data: Tensor, judges: Judges) -> Reading:
+    """The digit by a classifier, the rest by rules; nothing where no value reaches `least`."""
+    data = data.detach().cpu().float()
+    flat = data.flatten(1)
+    legible = flat.isfinite().all(1) & (flat.nan_to_num(0).abs().amax(1) >= least)
+    data = data.nan_to_num(0, 0, 0)
+    values = {"digit": judges.look(name, data)[0].argmax(1)} | {key: rule(data) for key, rule in rules.items()}
+    return {key: torch.where(legible, value, -1) for key, value in values.items()}
 
 
 def _video_colour(video: Tensor) -> Tensor:
@@ -106,7 +96,7 @@ def _video_colour(video: Tensor) -> Tensor:
 _VIDEO = {"colour": _video_colour, "motion": read_motion, "onset": read_video_onset}
 READERS = {
     "text": Reader(_read_text, formed=well_formed),
-    "image": Reader(_tensor_reader("image", {"colour": read_colour}, DIM), item="glyph"),
-    "audio": Reader(_tensor_reader("audio", {"onset": read_audio_onset}, QUIET), item="recording"),
-    "video": Reader(_tensor_reader("video", _VIDEO, DIM), item="glyph"),
+    "image": Reader(partial(_read_tensor, "image", {"colour": read_colour}, DIM), item="glyph"),
+    "audio": Reader(partial(_read_tensor, "audio", {"onset": read_audio_onset}, QUIET), item="recording"),
+    "video": Reader(partial(_read_tensor, "video", _VIDEO, DIM), item="glyph"),
 }

@@ -5,35 +5,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from codi_minimal.evaluation.coherence import (
-    ATTRIBUTES,
-    CHANCES,
-    NEAR_ONSET,
-    RECALL,
-    SUBSETS,
-    WELL_FORMED,
-    Scores,
-    cell_name,
-    letters,
-    mean_coherence,
-)
 from codi_minimal.evaluation.heatmap import heatmap
 from codi_minimal.evaluation.statistics import Estimate, average
 
+from codi_minimal.evaluation.coherence import (  # isort: skip
+    ATTRIBUTES, CHANCES, NEAR_ONSET, RECALL, SUBSETS, WELL_FORMED, Scores, cell_name, letters, mean_coherence,
+)  # fmt: skip
+
 COLUMNS = (*ATTRIBUTES, NEAR_ONSET, WELL_FORMED)
 SETS = ("real", "reconstruction", "generated")  # whose distance to real renders is measured
+
+
+def command(verb: str, **options: Any) -> str:
+    """The command line that repeats a measurement, without the options that are None; that of a flag is ""."""
+    given = (f"--{name} {value}".strip() for name, value in options.items() if value is not None)
+    return " ".join(("python -m codi_minimal", verb, *given))
+
+
+def save(out: Path, name: str, report: Mapping[str, Any], page: str) -> dict[str, Any]:
+    """Write name.md and name.json, and return the report as plain JSON types."""
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report, default=Estimate.record, indent=1, ensure_ascii=False)
+    (out / f"{name}.md").write_text(page, encoding="utf-8")
+    (out / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+    return json.loads(text)
 
 
 def write(report: Mapping[str, Any], out: Path) -> dict[str, Any]:
     """Add a summary, write report.json, report.md and heatmap.png, and return it as plain JSON types."""
     report = {"summary": summary(report), **report}
     out.mkdir(parents=True, exist_ok=True)
-    means = [[mean_coherence(report["cells"][cell_name(a, b)]).value for b in SUBSETS] for a in SUBSETS]
-    heatmap(means, [letters(names) for names in SUBSETS], out / "heatmap.png")
-    (out / "report.md").write_text(markdown(report), encoding="utf-8")
-    report = plain(report)
-    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return report
+    heatmap(_means(report["cells"]), [letters(names) for names in SUBSETS], out / "heatmap.png")
+    return save(out, "report", report, markdown(report))
 
 
 def summary(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,31 +58,27 @@ def _mean(estimate: Estimate) -> dict[str, Any]:
     return {"mean": estimate.value, "interval": estimate.interval}
 
 
-def plain(value: Any) -> Any:
-    """Plain JSON types, with the records of estimates."""
-    return json.loads(json.dumps(value, default=Estimate.record))
+def _means(cells: Mapping[str, Scores]) -> list[list[float | None]]:
+    """The 15 × 15 table: a row for each set of prompts, a column for each set of outputs."""
+    return [[mean_coherence(cells[cell_name(a, b)]).value for b in SUBSETS] for a in SUBSETS]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A Markdown table; None is a dash, floats have three digits, and the ends of intervals two."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, Estimate):
+            return value.text(2)
+        return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join(lines + ["| " + " | ".join(map(_text, row)) + " |" for row in rows])
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, Estimate):
-        return value.text(2)
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return "\n".join(lines + ["| " + " | ".join(map(text, row)) + " |" for row in rows])
 
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as a page: a heading, a table and some lines of explanation for each measure."""
-    run = report["run"]
-    minutes = sum(run["seconds"].values()) / 60
+    run, tables, minutes = report["run"], _tables(report), sum(report["run"]["seconds"].values()) / 60
     singles, cells = report["summary"]["single"], report["summary"]["cells"]
-    ceilings = {f"{k} {m}": {m: shares} for k, scores in report["ceilings"].items() for m, shares in scores.items()}
     return f"""# Any to any, measured
 
 `{run["command"]}`: {minutes:.1f} minutes.
@@ -90,22 +89,22 @@ Brackets hold 95 % intervals. Samples that show the same recording or glyph are 
 for it: shares have Wilson's interval of the effective number of samples, other figures that of a jackknife over items.
 
 ## The judges on real renders, and what the autoencoders keep
-{_scores(ceilings)}
+{tables["ceilings"]}
 
-{_fidelity(report["fidelity"])}
+{tables["fidelity"]}
 
 ## One prompt, one output
 {_headline(singles)}; {run["sizes"]["single"]} samples a cell.
 The mean of a cell is over digit, colour, motion and exact onset, as far as the prompt gives them and the
 output carries them. Of captions, those are counted that mention the attribute.
 
-{_scores(report["single"])}
+{tables["single"]}
 
 ## What captions mention
 The recall: of the captions whose prompt gives an attribute, the share that mentions it, right or wrong. Real captions
 leave attributes out, too, and a model learns this from them.
 
-{_recall(report["ceilings"], report["single"])}
+{tables["recall"]}
 
 ## All {cells["cells"]} cells
 {_headline(cells)}; {run["sizes"]["cell"]} samples a cell, {run["sizes"]["single"]} where it is one of those above.
@@ -113,19 +112,19 @@ T, I, A, V: text, image, audio, video. `report.json` has all intervals, and the 
 
 ![mean coherence, prompts by outputs](heatmap.png)
 
-{_cells(report["cells"])}
+{tables["cells"]}
 
 ## Several prompts, each of which gives a part
 {run["sizes"]["parts"]} scenes a row; "all": every part asked for is right.
 
-{_parts(report["parts"])}
+{tables["parts"]}
 
 ## What no prompt gives: do the streams agree?
 "joint=False": each output made by itself, {run["sizes"]["apart"]} samples. "real": what the judges find in
 {run["sizes"]["real"]} real scenes, all outputs being renders of one.
 "cosine": of the outputs' prompt embeddings, which is the paper's measure of joint generation.
 
-{_agreement(report["agreement"])}
+{tables["agreement"]}
 
 ![some of these samples](samples.png)
 
@@ -135,13 +134,13 @@ what captions became. All sets have n samples. Few samples make the distance lar
 is not subtracted. Between real renders the distance is nothing but bias. The bias of generated samples is larger, as it
 also counts that the real ones show few recordings or glyphs.
 
-{_quality(report["quality"])}
+{tables["quality"]}
 
 ## What a prompt leaves open stays open
 Entropy over its maximum in joint samples (1: all values are as frequent), and the variance of features within a digit,
 over that of real renders. Few samples make the entropy smaller: the bias is what this n adds, and is not subtracted.
 
-{_diversity(report["diversity"])}
+{tables["diversity"]}
 """
 
 
@@ -150,73 +149,51 @@ def _headline(part: Mapping[str, Any]) -> str:
     return f"Mean of the cells **{mean}**, worst {part['worst']['cell']} at {worst}"
 
 
-def _fidelity(fidelity: Mapping[str, Mapping[str, Estimate]]) -> str:
-    rows = [(name, what, value) for name, row in fidelity.items() for what, value in row.items()]
-    return table(("reconstruction of", "", ""), rows)
-
-
-def _scores(cells: Mapping[str, Scores]) -> str:
-    rows = [
-        (cell, *(shares.get(name) for name in COLUMNS), mean_coherence(scores))
-        for cell, scores in cells.items()
-        for shares in scores.values()
+def _tables(report: Mapping[str, Any]) -> dict[str, str]:
+    """The tables of the page, in its order."""
+    single, ceilings, diversity = (report[part] for part in ("single", "ceilings", "diversity"))
+    mentioned = {"real captions": ceilings["real"], **single}
+    recall = [(cell, *map(of["text"].get, RECALL.values())) for cell, of in mentioned.items() if "text" in of]
+    cells = [["-" if value is None else f"{value:.2f}" for value in row] for row in _means(report["cells"])]
+    sets = [letters(names) for names in SUBSETS]
+    parts = [
+        (title, *map(of["made"].get, ("all", *ATTRIBUTES)), of["real"]["all"], of["chance"])
+        for title, of in report["parts"].items()
     ]
-    chance = ("chance", *(CHANCES.get(name) for name in COLUMNS), None)
-    return table(("prompt → output", *COLUMNS, "mean"), [*rows, chance])
-
-
-def _recall(ceilings: Mapping[str, Scores], cells: Mapping[str, Scores]) -> str:
-    found = {"real captions": ceilings["real"], **cells}
-    rows = [
-        (name, *(shares[recall] for recall in RECALL.values()))
-        for name, scores in found.items()
-        for shares in scores.values()
-        if set(RECALL.values()) <= set(shares)
+    agreement = [
+        (f"{title}: {what}", value.n, value, *(of[how].get(what) for how in ("apart", "real", "chance")))
+        for title, of in report["agreement"].items()
+        for what, value in of["joint"].items()
     ]
-    return table(("prompt → output", *RECALL.values()), rows)
-
-
-def _cells(cells: Mapping[str, Scores]) -> str:
-    names = [letters(names) for names in SUBSETS]
-    means = [[mean_coherence(cells[cell_name(a, b)]).value for b in SUBSETS] for a in SUBSETS]
-    rows = [
-        (name, *("-" if value is None else f"{value:.2f}" for value in row))
-        for name, row in zip(names, means, strict=True)
+    quality = [
+        (name, of["real"].n, *map(of.get, SETS), *(of[which].bias for which in SETS))
+        for name, of in report["quality"].items()
     ]
-    return table(("prompts \\ outputs", *names), rows)
-
-
-def _agreement(answers: Mapping[str, dict]) -> str:
-    rows = [
-        (f"{title}: {what}", value.n, value, *(answer[how].get(what) for how in ("apart", "real", "chance")))
-        for title, answer in answers.items()
-        for what, value in answer["joint"].items()
-    ]
-    return table(("", "n", "joint=True", "joint=False", "real", "chance"), rows)
-
-
-def _parts(parts: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [
-        (title, *(found["made"].get(name) for name in ("all", *ATTRIBUTES)), found["real"]["all"], found["chance"])
-        for title, found in parts.items()
-    ]
-    return table(("prompts → output", "all", *ATTRIBUTES, "real, all", "chance"), rows)
-
-
-def _quality(quality: Mapping[str, Mapping[str, Estimate]]) -> str:
-    rows = [
-        (name, row["real"].n, *(row[which] for which in SETS), *(row[which].bias for which in SETS))
-        for name, row in quality.items()
-    ]
-    return table(("", "n", *SETS, *(f"bias, {which}" for which in SETS)), rows)
-
-
-def _diversity(diversity: Mapping[str, Any]) -> str:
-    rows = [
-        (f"{title}: {output}, {attribute}", value.n, value, value.bias)
+    varied = {
+        f"{title}: {output}, {attribute}": value
         for title, outputs in diversity["entropy"].items()
         for output, attributes in outputs.items()
         for attribute, value in attributes.items()
-    ]
-    rows += [(f"within a digit: {name}", value.n, value, value.bias) for name, value in diversity["spread"].items()]
-    return table(("", "n", "of the possible, or of the real", "bias"), rows)
+    } | {f"within a digit: {name}": value for name, value in diversity["spread"].items()}
+    return {
+        "ceilings": _scores({f"{which} {name}": {name: x} for which, of in ceilings.items() for name, x in of.items()}),
+        "fidelity": table(
+            ("reconstruction of", "", ""), [(name, *x) for name, of in report["fidelity"].items() for x in of.items()]
+        ),
+        "single": _scores(single),
+        "recall": table(("prompt → output", *RECALL.values()), recall),
+        "cells": table(("prompts \\ outputs", *sets), [(name, *row) for name, row in zip(sets, cells, strict=True)]),
+        "parts": table(("prompts → output", "all", *ATTRIBUTES, "real, all", "chance"), parts),
+        "agreement": table(("", "n", "joint=True", "joint=False", "real", "chance"), agreement),
+        "quality": table(("", "n", *SETS, *(f"bias, {which}" for which in SETS)), quality),
+        "diversity": table(
+            ("", "n", "of the possible, or of the real", "bias"), [(name, x.n, x, x.bias) for name, x in varied.items()]
+        ),
+    }
+
+
+def _scores(cells: Mapping[str, Scores]) -> str:
+    """A row for each output of each cell."""
+    found = [(cell, shares, mean_coherence(of)) for cell, of in cells.items() for shares in of.values()]
+    rows = [(cell, *map(shares.get, COLUMNS), mean) for cell, shares, mean in found]
+    return table(("prompt → output", *COLUMNS, "mean"), [*rows, ("chance", *map(CHANCES.get, COLUMNS), None)])

@@ -1,7 +1,13 @@
-"""What can be read without training: colour, motion and onset, by the numbers of the rendering rules."""
+"""What can be read without training: colour, motion and onset, by the numbers of the rendering rules.
+
+Images "b 3 h w" and videos "b f 3 h w" are in [0, 1], waveforms "b s" in [-1, 1].
+"""
+
+from math import inf
 
 import torch
-from einops import rearrange, reduce
+import torch.nn.functional as F
+from einops import einsum, rearrange, reduce
 from torch import Tensor
 
 from codi_minimal.data.scenes import COLOURS, MOTIONS, SAMPLES_PER_ONSET
@@ -18,9 +24,6 @@ STILL = 0.005  # root mean square change of a still
 def read_colour(image: Tensor) -> Tensor:
     """Nearest of the eight hues to the mean colour of the bright pixels, both at full brightness.
 
-    Args:
-        image: "b 3 h w" in [0, 1].
-
     Returns:
         (b,) index into COLOURS, -1 where the image is dark.
     """
@@ -29,39 +32,26 @@ def read_colour(image: Tensor) -> Tensor:
     bright = (ink > peak / 2).to(image)  # edges are scaled copies of the colour, too faint ones mostly noise
     rgb = reduce(image * bright, "b c h w -> b c", "sum")
     palette = torch.tensor(list(COLOURS.values())).to(rgb)
-    distance = torch.cdist(_full(rgb), _full(palette))
+    distance = torch.cdist(*(F.normalize(x, p=inf, eps=1e-6) for x in (rgb, palette)))  # the largest channel is 1
     return torch.where(rearrange(peak, "b 1 1 1 -> b") < DIM, -1, distance.argmin(1))
 
 
 def read_motion(video: Tensor) -> Tensor:
     """Compare the first frame with the last: has the ink's centre moved by more steps than its size changed?
 
-    Args:
-        video: "b f 3 h w" in [0, 1].
-
     Returns:
         (b,) index into MOTIONS, -1 where there is nothing to see or it stays as it is.
     """
-    x, y, size = _moments(video)  # b f each
-    right, down = (x[:, -1] - x[:, 0]) / SHIFT, (y[:, -1] - y[:, 0]) / SHIFT
+    centre, size = _moments(video)
+    right, down = ((centre[:, -1] - centre[:, 0]) / SHIFT).unbind(1)
     growth = (size[:, -1] / size[:, 0].clamp_min(1e-6)).clamp_min(1e-6).log() / ZOOM
-    steps = {
-        "left": -right,
-        "right": right,
-        "up": -down,
-        "down": down,
-        "growing": growth,
-        "shrinking": -growth,
-    }
+    steps = {"left": -right, "right": right, "up": -down, "down": down, "growing": growth, "shrinking": -growth}
     most, motion = torch.stack([steps[name] for name in MOTIONS], 1).max(1)
     return torch.where((most < 1) | ~_shown(video), -1, motion)
 
 
 def read_video_onset(video: Tensor) -> Tensor:
     """First frame that differs from the one before it by more than a share of the largest such difference.
-
-    Args:
-        video: "b f 3 h w" in [0, 1].
 
     Returns:
         (b,) frame, 1 … f - 1; -1 where there is nothing to see or nothing moves.
@@ -77,9 +67,6 @@ def read_video_onset(video: Tensor) -> Tensor:
 def read_audio_onset(waveform: Tensor) -> Tensor:
     """First window of 128 samples whose RMS passes a tenth of the loudest one's, to the nearest frame.
 
-    Args:
-        waveform: "b s" in [-1, 1].
-
     Returns:
         (b,) frame; -1 where nothing is to be heard.
     """
@@ -93,20 +80,12 @@ def _shown(video: Tensor) -> Tensor:
     return reduce(video, "b f c h w -> b", "max") >= DIM
 
 
-def _full(rgb: Tensor) -> Tensor:
-    """A colour "k 3" at its full brightness: its largest channel is 1."""
-    return rgb / rgb.amax(1, keepdim=True).clamp_min(1e-6)
-
-
-def _moments(video: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre (x, y) and root mean square radius of the ink of every frame, in px: "b f" each."""
-    ink = reduce(video, "b f c h w -> b f h w", "max")
-    ink = (ink - DIM).clamp_min(0)
-    mass = reduce(ink, "b f h w -> b f", "sum").clamp_min(1e-6)
-    at = torch.arange(ink.shape[-1], device=ink.device, dtype=ink.dtype)
-    x = reduce(ink * at, "b f h w -> b f", "sum") / mass
-    y = reduce(ink * rearrange(at, "h -> h 1"), "b f h w -> b f", "sum") / mass
-    off_x = at - rearrange(x, "b f -> b f 1 1")
-    off_y = rearrange(at, "h -> h 1") - rearrange(y, "b f -> b f 1 1")
-    spread = reduce(ink * (off_x.square() + off_y.square()), "b f h w -> b f", "sum") / mass
-    return x, y, spread.sqrt()
+def _moments(video: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre (x, y) "b f 2" and root mean square radius "b f" of the ink of every frame, in px."""
+    ink = (reduce(video, "b f c h w -> b f h w", "max") - DIM).clamp_min(0)
+    ink = ink / reduce(ink, "b f h w -> b f 1 1", "sum").clamp_min(1e-6)
+    h, w = (torch.arange(n).to(ink) for n in ink.shape[-2:])
+    at = torch.stack(torch.meshgrid(w, h, indexing="xy"))  # xy h w
+    centre = einsum(ink, at, "b f h w, xy h w -> b f xy")
+    off = at - rearrange(centre, "b f xy -> b f xy 1 1")
+    return centre, einsum(ink, off.square(), "b f h w, b f xy h w -> b f").sqrt()

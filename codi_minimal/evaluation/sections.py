@@ -1,7 +1,6 @@
 """The sections of the report, one function each: what is generated for it, and what is counted."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -9,84 +8,82 @@ import torch
 
 from codi_minimal.data import WRITTEN, Scene
 from codi_minimal.data.world import World
-from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance
+from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance, similarity
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import MODALITIES, SUBSETS, Scores, cell_name, coherence, said_by
-from codi_minimal.evaluation.diversity import normalised_entropy, spread_ratio
+from codi_minimal.evaluation.diversity import entropy_estimate, spread_estimate
 from codi_minimal.evaluation.fidelity import fidelity
 from codi_minimal.evaluation.frechet import frechet_estimate
-from codi_minimal.evaluation.generation import BatchedModel, part, scene_generator, to_device
+from codi_minimal.evaluation.generation import BatchedModel, scene_generator, to_device
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
-from codi_minimal.evaluation.readers import CHANCE, LEGAL, items_of, read
-from codi_minimal.evaluation.similarity import similarity
-from codi_minimal.evaluation.statistics import Estimate, jackknife
-from codi_minimal.inputs import join
+from codi_minimal.evaluation.readers import CHANCE, items_of, read
+from codi_minimal.inputs import join, slices
+
+Names = tuple[str, ...]
+# by name: samples of all modalities, and the scenes that they are renders of; None where a model made them up
+Sets = dict[str, tuple[Mapping[str, Any], Scene | None]]
 
 
-@dataclass(frozen=True)
-class Real:
-    """Real renders of n scenes, the autoencoders' reconstructions of them, and renders of n other scenes."""
-
-    scene: Scene
-    renders: dict[str, Any]
-    rebuilt: dict[str, Any]
-    other_scene: Scene
-    other: dict[str, Any]
-
-
-def real_renders(model: Any, world: World, n: int, seed: int) -> Real:
-    """Draw them, with captions as a model learns to write them."""
+def real_renders(model: Any, world: World, n: int, seed: int) -> Sets:
+    """Renders of n scenes, with captions as a model learns to write them, reconstructions of them, and n other ones."""
     scene, renders = world.sample(n, scene_generator(seed, 1), WRITTEN)
     rebuilt = {name: _reconstruct(model, name, renders[name]) for name in MODALITIES}
-    return Real(scene, renders, rebuilt, *world.sample(n, scene_generator(seed, 2)))
+    other_scene, other = world.sample(n, scene_generator(seed, 2))
+    return {"real": (renders, scene), "reconstruction": (rebuilt, scene), "other": (other, other_scene)}
 
 
 @torch.no_grad()
-def _reconstruct(model: Any, name: str, data: Any, batch: int = 64) -> Any:
-    autoencoder, device = model.modalities[name].autoencoder, getattr(model, "device", "cpu")
-    batches = [to_device(part(data, i, i + batch), device) for i in range(0, len(data), batch)]
-    return to_device(join([autoencoder.decode(autoencoder.encode(x)) for x in batches]), "cpu")
+def _reconstruct(model: Any, name: str, data: Any) -> Any:
+    autoencoder, batches = model.modalities[name].autoencoder, (data[rows] for rows in slices(len(data)))
+    rebuilt = [autoencoder.decode(autoencoder.encode(to_device(x, model.device))) for x in batches]
+    return to_device(join(rebuilt), "cpu")
 
 
-def measure_ceilings(real: Real, judges: Judges) -> dict[str, Any]:
+def measure_ceilings(real: Sets, judges: Judges) -> dict[str, Any]:
     """What the judges read in real renders and in reconstructions, and the errors of the latter."""
-    said, ceilings = said_by(real.renders, real.scene), {}
-    for which, samples in {"real": real.renders, "reconstruction": real.rebuilt}.items():
+    (renders, scene), (rebuilt, _) = real["real"], real["reconstruction"]
+    said, ceilings = said_by(renders, scene), {}
+    for which, samples in {"real": renders, "reconstruction": rebuilt}.items():
         ceilings[which] = {}
         for name in MODALITIES:  # the renders of each modality share its own items
-            ceilings[which] |= coherence(said, {name: samples[name]}, judges, items_of([name], real.scene))
-    return {"ceilings": ceilings, "fidelity": fidelity(real.renders, real.rebuilt, real.scene)}
+            ceilings[which] |= coherence(said, {name: samples[name]}, judges, items_of([name], scene))
+    return {"ceilings": ceilings, "fidelity": fidelity(renders, rebuilt, scene)}
 
 
-def measure_single(model: BatchedModel, world: World, real: Real, judges: Judges, n: int) -> dict[str, Any]:
+def measure_cells(
+    model: BatchedModel, world: World, judges: Judges, n: int, stream: int, names: Names, sets: Sequence[Names]
+) -> Iterator[tuple[str, dict[str, Any], Scores]]:
+    """For each set of outputs, n samples from the prompts `names`: the name of the cell, the samples, their coherence.
+
+    The prompts are of n scenes, which `scene_generator` draws for the stream.
+    """
+    scene, renders = world.sample(n, scene_generator(model.seed, stream))
+    prompts, items = {name: renders[name] for name in names}, items_of(names, scene)
+    said = said_by(prompts, scene)
+    for outputs, made in zip(sets, model.many([(prompts, outputs) for outputs in sets], n), strict=True):
+        yield cell_name(names, outputs), made, coherence(said, made, judges, items)
+
+
+def measure_single(model: BatchedModel, world: World, real: Sets, judges: Judges, n: int) -> dict[str, Any]:
     """The 16 cells of one prompt and one output; and the quality and variety of what was made from text."""
-    cells, from_text = {}, {}
+    cells, from_text, outputs = {}, {}, [(name,) for name in MODALITIES]
     for i, prompt in enumerate(MODALITIES):
-        scene, renders = world.sample(n, scene_generator(model.seed, 3 + i))
-        prompts, items = {prompt: renders[prompt]}, items_of([prompt], scene)
-        for output, made in zip(MODALITIES, model.many([(prompts, (m,)) for m in MODALITIES], n), strict=True):
-            cells[cell_name((prompt,), (output,))] = coherence(said_by(prompts, scene), made, judges, items)
+        for cell, made, scores in measure_cells(model, world, judges, n, 3 + i, (prompt,), outputs):
+            cells[cell] = scores
             if prompt == MODALITIES[0]:
                 from_text |= made
-    return {
-        "cells": cells,
-        "quality": measure_quality(from_text, real, judges),
-        "spread": measure_spread(from_text, real, judges),
-    }
+    return {"cells": cells} | measure_quality(from_text, real, judges)
 
 
 def measure_row(
-    model: BatchedModel, world: World, judges: Judges, n: int, names: Sequence[str], known: Mapping[str, Scores]
+    model: BatchedModel, world: World, judges: Judges, n: int, names: Names, known: Mapping[str, Scores]
 ) -> dict[str, Scores]:
     """The 15 cells of one set of prompts; those that are known already are not generated again."""
-    scene, renders = world.sample(n, scene_generator(model.seed, 10 + SUBSETS.index(names)))
-    prompts, items = {name: renders[name] for name in names}, items_of(names, scene)
-    said = said_by(prompts, scene)
     row = {cell_name(names, outputs): outputs for outputs in SUBSETS}
-    new = {cell: (prompts, outputs) for cell, outputs in row.items() if cell not in known}
-    made = zip(new, model.many(list(new.values()), n), strict=True)
-    found = {cell: coherence(said, samples, judges, items) for cell, samples in made}
-    return {cell: (known | found)[cell] for cell in row}
+    new = [outputs for cell, outputs in row.items() if cell not in known]
+    measured = measure_cells(model, world, judges, n, 10 + SUBSETS.index(names), names, new)
+    found = known | {cell: scores for cell, _, scores in measured}
+    return {cell: found[cell] for cell in row}
 
 
 def measure_parts(model: BatchedModel, world: World, judges: Judges, n: int) -> dict[str, dict[str, Any]]:
@@ -95,7 +92,8 @@ def measure_parts(model: BatchedModel, world: World, judges: Judges, n: int) -> 
     for i, composition in enumerate(COMPOSITIONS):
         scene, renders = world.sample(n, scene_generator(model.seed, 40 + i))
         made = model(prompts_for(composition, scene, renders, model.seed), (composition.output,), n)
-        samples = {"made": (made, composition.others), "real": (renders, [composition.output])}
+        given = [name for name, _ in composition.prompts]
+        samples = {"made": (made, given), "real": (renders, [composition.output])}
         scores[composition.title] = {
             how: follows(composition, scene, some[composition.output], judges, items_of(names, scene))
             for how, (some, names) in samples.items()
@@ -104,70 +102,47 @@ def measure_parts(model: BatchedModel, world: World, judges: Judges, n: int) -> 
 
 
 def measure_agreement(
-    model: BatchedModel, real: Real, judges: Judges, n: int, apart: int
-) -> tuple[dict[str, dict], dict[str, dict]]:
-    """Of each question the answers of joint samples (n), of samples made apart, of real renders, and chance.
+    model: BatchedModel, real: Sets, judges: Judges, n: int, apart: int
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Do streams agree on what no prompt gives, and does it stay open?
 
     Returns:
-        The answers and the joint samples, by title.
+        "answers": of each question those of n joint samples, of samples made apart, of real renders, and chance;
+        "entropy" of the joint samples. And these samples, by the title of the question.
     """
-    answers, joint = {}, {}
+    answers, entropy, joint = {}, {}, {}
     for question in QUESTIONS:
-        made = {"joint": ask(question, model, n), "apart": ask(question, model, apart, joint=False)}
-        joint[question.title] = made["joint"]
-        samples = {how: (some, None) for how, some in made.items()} | {"real": (real.renders, real.scene)}
+        made = joint[question.title] = ask(question, model, n)
+        sets = {"joint": (made, None), "apart": (ask(question, model, apart, joint=False), None), "real": real["real"]}
         answers[question.title] = {"chance": chance(question)}
-        for how, (some, scene) in samples.items():
+        for how, (some, scene) in sets.items():
             some, items = {name: some[name] for name in question.outputs}, items_of(question.outputs, scene)
             found = answer(question, some, judges, items) | similarity(model.model, some, items)
             answers[question.title][how] = found
-    return answers, joint
-
-
-def measure_quality(made: Mapping[str, Any], real: Real, judges: Judges) -> dict[str, dict[str, Any]]:
-    """Fréchet distances to real renders, all of equal n: of other real ones, of reconstructions, of what text made."""
-    result = {}
-    for name in judges.looks:
-        n = min(len(made[name]), len(real.scene))
-        other, items = judges.look(name, real.other[name][:n])[1], items_of([name], real.other_scene[:n])
-        sets = {
-            "real": (real.renders, real.scene[:n]),
-            "reconstruction": (real.rebuilt, real.scene[:n]),
-            "generated": (made, None),
-        }
-        result[name] = {
-            which: frechet_estimate(judges.look(name, some[name][:n])[1], other, items_of([name], scene), items)
-            for which, (some, scene) in sets.items()
-        }
-    return result
-
-
-def measure_entropy(together: Mapping[str, dict], judges: Judges) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """Entropy of what prompts leave open in the joint samples of each question."""
-
-    def entropy(values: torch.Tensor, attribute: str) -> Estimate:
-        return jackknife(lambda i: normalised_entropy(values[i], LEGAL[attribute]), [len(values)], (0, 1))
-
-    return {
-        question.title: {
+        entropy[question.title] = {
             name: {
-                attribute: entropy(values, attribute)
+                attribute: entropy_estimate(values, attribute)
                 for attribute, values in read(name, samples, judges).items()
                 if not (question.digit_said and attribute == "digit")
             }
-            for name, samples in together[question.title].items()
+            for name, samples in made.items()
         }
-        for question in QUESTIONS
-    }
+    return {"answers": answers, "entropy": entropy}, joint
 
 
-def measure_spread(made: Mapping[str, Any], real: Real, judges: Judges) -> dict[str, Estimate]:
-    """Variety within a digit of what text made, over that of real renders."""
+def measure_quality(made: Mapping[str, Any], real: Sets, judges: Judges) -> dict[str, dict[str, Any]]:
+    """How samples that text made, and reconstructions, compare with real renders.
 
-    def spread(name: str) -> Estimate:
-        (logits, a), (real_logits, b) = (judges.look(name, samples[name]) for samples in (made, real.renders))
-        x, y = logits.argmax(1), real_logits.argmax(1)
-        items = [len(a), *items_of([name], real.scene)]
-        return jackknife(lambda i, j: spread_ratio(a[i], x[i], b[j], y[j]), items)
-
-    return {name: spread(name) for name in judges.looks}
+    Returns:
+        "quality": Fréchet distances, all of equal n, to other real renders. "spread": the variety within a digit.
+    """
+    sets, result = real | {"generated": (made, None)}, {"quality": {}, "spread": {}}
+    for name in judges.looks:
+        looks = {which: judges.look(name, samples[name]) for which, (samples, _) in sets.items()}
+        items = {which: items_of([name], scene) for which, (_, scene) in sets.items()}
+        n = min(len(features) for _, features in looks.values())
+        few = {which: (looks[which][1][:n], [x[:n] for x in items[which]]) for which in sets}
+        b, b_items = few.pop("other")
+        result["quality"][name] = {which: frechet_estimate(a, b, own, b_items) for which, (a, own) in few.items()}
+        result["spread"][name] = spread_estimate(*looks["generated"], *looks["real"], items["real"])
+    return result

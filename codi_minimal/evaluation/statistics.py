@@ -1,12 +1,11 @@
 """Estimates with 95 % intervals, also where several samples show the same recording or glyph.
 
 Such samples are not independent: they form a cluster. Every function takes `items`, which holds for each kind of item
-(recordings, glyphs) the index of the one that each sample shows.
+(recordings, glyphs) the index (n,) of the one that each sample shows.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import combinations
 from math import inf, sqrt
 from typing import Any
@@ -38,8 +37,8 @@ class Estimate:
     def __post_init__(self) -> None:
         if self.interval is None:
             return
-        low, high = self.interval  # JSON has lists
-        object.__setattr__(self, "interval", (low, high))
+        low, high = self.interval
+        object.__setattr__(self, "interval", (low, high))  # JSON has lists
         if self.value is None or not low <= high or self.n < 1:
             raise ValueError(f"expected a value of n >= 1 samples and an interval from low to high, got {self}")
 
@@ -55,8 +54,7 @@ class Estimate:
 
     def record(self) -> dict[str, Any]:
         """The fields as JSON has them; a bias only where there is one."""
-        fields = {"value": self.value, "n": self.n, "interval": self.interval and list(self.interval)}
-        return fields if self.bias is None else fields | {"bias": self.bias}
+        return {name: value for name, value in vars(self).items() if name != "bias" or value is not None}
 
 
 def share(right: Tensor, counted: Tensor | None = None, items: Sequence[Tensor] = ()) -> Estimate:
@@ -69,7 +67,6 @@ def share(right: Tensor, counted: Tensor | None = None, items: Sequence[Tensor] 
 
     Args:
         right, counted: bool (n,); without the second all are counted.
-        items: (n,) each.
 
     Raises:
         ValueError: if the lengths differ.
@@ -148,8 +145,8 @@ def jackknife(
     """
     sizes = [x if isinstance(x, int) else len(x) for x in items]
     value = statistic(*map(torch.arange, sizes))
-    own = max((int(x.max()) + 1 for x in items if not isinstance(x, int)), default=0)
-    ids = [own + sum(sizes[:i]) + torch.arange(x) if isinstance(x, int) else x for i, x in enumerate(items)]
+    new = max((int(x.max()) + 1 for x in items if not isinstance(x, int)), default=0)
+    ids = [new + sum(sizes[:i]) + torch.arange(x) if isinstance(x, int) else x for i, x in enumerate(items)]
     cluster = torch.cat(ids).unique(return_inverse=True)[1]
     count = int(cluster.max()) + 1
     groups = min(GROUPS, count)
@@ -171,8 +168,6 @@ def _clustered(errors: Tensor, items: Sequence[Tensor]) -> float:
     total = 0.0
     for size in range(1, len(items) + 1):
         for kinds in combinations(items, size):
-            key = reduce(lambda a, b: a * (b.max() + 1) + b, kinds)
-            cluster = key.unique(return_inverse=True)[1]
-            sums = torch.zeros(int(cluster.max()) + 1).double().index_add(0, cluster, errors)
-            total -= (-1) ** size * sums.square().sum().item()
+            cluster = torch.stack(kinds).unique(dim=1, return_inverse=True)[1]
+            total -= (-1) ** size * cluster.bincount(errors).square().sum().item()
     return max(total, errors.square().sum().item())

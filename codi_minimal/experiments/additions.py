@@ -16,27 +16,24 @@ from tqdm import tqdm
 from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.data.world import World
-from codi_minimal.evaluation.agreement import ALL, Question, answer, ask, chance, prompts_of
+from codi_minimal.evaluation.agreement import QUESTIONS, Question, answer, ask, chance, prompts_of
 from codi_minimal.evaluation.classifiers import Judges
-from codi_minimal.evaluation.coherence import cell_name, coherence, letters, said_by
-from codi_minimal.evaluation.diversity import normalised_entropy
+from codi_minimal.evaluation.coherence import MODALITIES, letters
+from codi_minimal.evaluation.diversity import entropy_estimate
 from codi_minimal.evaluation.frechet import frechet_estimate
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.evaluation.progress import Progress
-from codi_minimal.evaluation.readers import CHANCE, LEGAL, items_of, read, shipped_judges
-from codi_minimal.evaluation.report import table
-from codi_minimal.evaluation.statistics import Estimate, average, jackknife
-from codi_minimal.experiments.base import command, save, validation
+from codi_minimal.evaluation.readers import CHANCE, items_of, read, shipped_judges
+from codi_minimal.evaluation.report import command, save, table
+from codi_minimal.evaluation.sections import measure_cells
+from codi_minimal.evaluation.statistics import Estimate, average
+from codi_minimal.experiments.base import validation
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipe import PAPER, addition_name
 from codi_minimal.recipes import CASCADE, SHIPPED
 
-ASKED = (
-    Question("digit", ALL, digit_said=False),
-    Question("colour", ("image", "video"), digit_said=True),
-    Question("onset", ("audio", "video"), digit_said=True),
-)
-PAIRS = tuple(Question("digit", pair, digit_said=False) for pair in combinations(ALL, 2))
+ASKED = QUESTIONS[:3]  # digit, colour and onset
+PAIRS = tuple(Question("digit", pair, digit_said=False) for pair in combinations(MODALITIES, 2))
 WITH_PAIRS = ("paper", "shipped", "cascade", "shipped, apart")  # rows; pairs double what a row costs
 MEASURES = {"all": "", "within one frame": " ±1"}  # of `agreement.answer`, and what it adds to the name of a column
 CELLS = (("text", "image"), ("image", "audio"), ("image", "image"), ("audio", "video"))
@@ -46,9 +43,10 @@ NEEDS = {"arrivals": {"stagger"}}  # without it all streams finish at once
 
 
 def rows() -> dict[str, dict[str, Any]]:
-    """Title → arguments of `generate`. An addition that acts in training alone has no row."""
+    """Title → arguments of `generate`. An addition that acts in training or in encoders alone has no row."""
     used = {addition_name(a): a for a in SHIPPED.additions if IN_SAMPLING & vars(type(a)).keys()}
-    slowest = max(map(SHIPPED.steps_of, ALL))  # at the same t all streams take the same number of steps
+    used.pop("centring", None)  # encoders are centred under any recipe
+    slowest = max(map(SHIPPED.steps_of, MODALITIES))  # at the same t all streams take the same number of steps
     plain = replace(PAPER, sampler=SHIPPED.sampler, steps=slowest, guidance=SHIPPED.guidance)
     found = {"paper": {"recipe": PAPER}, "paper + sampler, steps, guidance": {"recipe": plain}}
     for name in used:
@@ -71,13 +69,10 @@ def additions(
     workers: int = 1,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Measure each row with the same prompts and noise. A run that was stopped goes on at the row it was in.
+    """Measure each row with the same prompts and noise, and in the precision of the model's recipe (`autocast`).
 
-    Args:
-        model: as trained; its recipe's `autocast` is that of all rows.
-        data: see `data.load`.
-        out: folder for additions.json, additions.md and a file for each row.
-        samples: for each figure. seed: of prompts and samples. workers: processes that generate.
+    A run that was stopped goes on at the row it was in: `out` has a file for each. `workers` is the number of processes
+    that generate.
 
     Returns:
         "rows": title → "agreement", "pairs" (in WITH_PAIRS alone) and "quality", each figure by its name.
@@ -93,8 +88,8 @@ def additions(
         if not done.sections:
             pairs = PAIRS if title in WITH_PAIRS else ()
             start, batched = perf_counter(), BatchedModel(model, seed, options, workers=workers)
-            done.add(title, measure(batched, world, judges, samples, pairs), perf_counter() - start, samples)
-            done.save()
+            result = measure(batched, world, judges, samples, pairs)
+            done.keep(title, result, perf_counter() - start, samples)
         found[title] = done.sections[title]["result"]
     columns = found["paper"]["quality"]
     found["chance"] = {
@@ -102,7 +97,7 @@ def additions(
         "pairs": {column(q, what): p for q in PAIRS for what, p in chance(q).items()},
         "quality": {name: CHANCE[a] for name in columns for a in FOLLOWED if name.startswith(a)},
     }
-    made_by = command("additions", samples=samples, seed=seed, autocast=autocast)
+    made_by = command("experiment additions", data="DATA", samples=samples, seed=seed, autocast=autocast)
     report = {"command": made_by, "source": world.source.name, "rows": found}
     return save(Path(out), "additions", report, markdown(report))
 
@@ -119,12 +114,8 @@ def measure(
     made: dict[Any, dict[str, Any]] = {}
     followed: dict[str, Estimate] = {}
     for i, (prompt, output) in enumerate(CELLS):
-        scene, renders = world.sample(n, scene_generator(model.seed, i))
-        given, items = {prompt: renders[prompt]}, items_of([prompt], scene)
-        made[prompt, output] = model(given, (output,), n)
-        scores = coherence(said_by(given, scene), made[prompt, output], judges, items)[output]
-        cell = cell_name([prompt], [output])
-        followed |= {f"{a} {cell}": found for a, found in scores.items() if a in FOLLOWED and found.n}
+        ((cell, made[cell], scores),) = measure_cells(model, world, judges, n, i, (prompt,), [(output,)])
+        followed |= {f"{a} {cell}": found for a, found in scores[output].items() if a in FOLLOWED and found.n}
     agreed: dict[Question, dict[str, Estimate]] = {}
     for question in (*ASKED, *pairs):
         made[question] = ask(question, model, n)
@@ -132,11 +123,11 @@ def measure(
         agreed[question] = {column(question, what): shares[what] for what in MEASURES if what in shares}
     colours = read("image", made[ASKED[0]]["image"], judges)["colour"]
     scene, renders = world.sample(n, scene_generator(model.seed, len(CELLS)))
-    looks = (judges.look("image", samples["image"])[1] for samples in (made["text", "image"], renders))
+    looks = (judges.look("image", samples["image"])[1] for samples in (made["T → I"], renders))
     distance = frechet_estimate(*looks, items_b=items_of(["image"], scene))
     quality = {
         "mean digit": average((x for name, x in followed.items() if "digit" in name), independent=True),
-        "entropy of colours": jackknife(lambda i: normalised_entropy(colours[i], LEGAL["colour"]), [n], (0, 1)),
+        "entropy of colours": entropy_estimate(colours, "colour"),
         "Fréchet distance": distance,
         "bias of the distance": distance.bias,
     }
@@ -150,7 +141,7 @@ def cost(model: CoDi, options: Mapping[str, Any], n: int = 16) -> dict[str, floa
     denoisers = [m.denoiser for m in model.modalities.values()]
     hooks = [net.register_forward_pre_hook(lambda _, given: calls.append(len(given[0]))) for net in denoisers]
     start = perf_counter()
-    model.generate(prompts_of(True, n, 0), ALL, **options)
+    model.generate(prompts_of(True, n, 0), MODALITIES, **options)
     seconds = perf_counter() - start
     for hook in hooks:
         hook.remove()

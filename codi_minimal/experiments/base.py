@@ -1,20 +1,19 @@
-"""What experiments share: their data, their files, and the cache of encoded pairs."""
+"""What experiments share: their data, models that are trained anew, and the cache of encoded pairs.
 
-import json
-from collections.abc import Mapping
+An experiment is a function. It takes the model as trained, which it does not change; the data, as `data.load` does; a
+folder for name.json, name.md and, where it trains, its runs, which resume; the number of samples for each figure; and
+the seed of everything. It returns the report, of plain JSON types.
+"""
+
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from codi_minimal.checkpoint import atomic_write
 from codi_minimal.codi import CoDi
 from codi_minimal.data import Source, load
-from codi_minimal.evaluation.report import plain
-
-
-def command(name: str, **options: Any) -> str:
-    """The command line that repeats an experiment."""
-    given = (f"--{k} {v}" for k, v in options.items() if v is not None)
-    return " ".join((f"python -m codi_minimal experiment {name} --data DATA", *given))
 
 
 def validation(model: CoDi, data: str | Path | None) -> Source:
@@ -22,13 +21,12 @@ def validation(model: CoDi, data: str | Path | None) -> Source:
     return load(data, "validation", model.config.train.split_seed)
 
 
-def save(out: Path, name: str, report: Mapping[str, Any], page: str) -> dict[str, Any]:
-    """Write name.md and name.json, and return the report as plain JSON types."""
-    out.mkdir(parents=True, exist_ok=True)
-    report = plain(report)
-    (out / f"{name}.md").write_text(page, encoding="utf-8")
-    (out / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return report
+def untrained(model: CoDi, seed: int, **changes: Any) -> CoDi:
+    """The same model with random weights, and with changes to its settings of training."""
+    config = replace(model.config, train=replace(model.config.train, **changes))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CoDi(config, model.vocabulary, model.recipe)
 
 
 def share_cache(source: Path, target: Path) -> None:

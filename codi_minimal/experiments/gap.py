@@ -20,10 +20,10 @@ from codi_minimal.codi import CoDi
 from codi_minimal.config import Stage
 from codi_minimal.data import ATTRIBUTES_OF, RENDERERS, Pairs, Source, load
 from codi_minimal.data.world import World
-from codi_minimal.evaluation.coherence import coherence, said_by
-from codi_minimal.evaluation.generation import BatchedModel, scene_generator
-from codi_minimal.evaluation.readers import items_of, shipped_judges
+from codi_minimal.evaluation.generation import BatchedModel
+from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import command, save, table
+from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.experiments.base import share_cache, untrained, validation
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.run import Run
@@ -123,10 +123,8 @@ def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:
     batched = BatchedModel(model, seed, {"recipe": model.recipe.without("caption_memory", "prompt_clocks")})
     scores = {}
     for i, prompt in enumerate(model.modalities):
-        scene, renders = World(source).sample(n, scene_generator(seed, i))
-        given, items = {prompt: renders[prompt]}, items_of([prompt], scene)
-        made = batched(given, (OUTPUT,), n)
-        scores[prompt] = coherence(said_by(given, scene), made, shipped_judges(), items)[OUTPUT]
+        ((_, _, found),) = measure_cells(batched, World(source), shipped_judges(), n, i, (prompt,), [(OUTPUT,)])
+        scores[prompt] = found[OUTPUT]
     return scores
 
 

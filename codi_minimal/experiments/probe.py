@@ -19,14 +19,12 @@ from codi_minimal.data.world import World
 from codi_minimal.device import seed_generator
 from codi_minimal.diffusion import q_sample
 from codi_minimal.evaluation.coherence import said_by
-from codi_minimal.evaluation.generation import part, to_device
 from codi_minimal.evaluation.readers import CHANCE, VALUES, items_of
-from codi_minimal.evaluation.report import table
+from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.statistics import Estimate, share
-from codi_minimal.experiments.base import command, save, validation
+from codi_minimal.experiments.base import validation
 
 TIMES = (0.0, 0.2, 0.4, 0.6, 0.8)  # shares of T
-BATCH = 128
 
 
 def probe(
@@ -37,45 +35,41 @@ def probe(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Accuracy of linear probes on V_m(z_t) for each attribute that the modality carries.
-
-    Args:
-        model: as trained. data: see `data.load`. out: folder for probe.json and probe.md.
-        samples: scenes, half of them to train the probes, half to test them. seed: of scenes, noise and probes.
+    """Linear probes on V_m(z_t): half of the samples train them, half test them.
 
     Returns:
-        Shares by modality, attribute and t; of plain JSON types.
+        "accuracy": modality → attribute that it carries → t → share.
     """
     generator = seed_generator(seed)
     scene, renders = World(validation(model, data)).sample(samples, generator)
-    report: dict[str, Any] = {"command": command("probe", samples=samples, seed=seed), "accuracy": {}}
+    accuracy: dict[str, dict[str, dict[str, Estimate]]] = {}
     for name in tqdm(ATTRIBUTES_OF, desc="probe", disable=not progress):
-        m, rows = model.modalities[name], {}
-        batches = (to_device(part(renders[name], i, i + BATCH), model.device) for i in range(0, samples, BATCH))
-        z0 = torch.cat([m.encode(x).cpu() for x in batches])
+        accuracy[name] = {attribute: {} for attribute in ATTRIBUTES_OF[name]}
+        z0 = model.in_batches(model.modalities[name].encode, renders[name]).cpu()
         said = said_by({name: renders[name]}, scene)
         for share_of_T in TIMES:
             t = int(share_of_T * model.config.model.T)
             tokens = look(model, name, z0, t, generator)
-            for attribute in ATTRIBUTES_OF[name]:
+            for attribute, rows in accuracy[name].items():
                 told = said[attribute] >= 0  # a caption may leave it out
                 labels = torch.unique(said[attribute][told], return_inverse=True)[1]
                 items = [ids[told] for ids in items_of([name], scene)]
-                found = linear(tokens[told], labels, len(VALUES[attribute]), seed, items=items)
-                rows.setdefault(attribute, {})[str(t)] = found
-        report["accuracy"][name] = rows
+                rows[str(t)] = linear(tokens[told], labels, len(VALUES[attribute]), seed, items=items)
+    made_by = command("experiment probe", data="DATA", samples=samples, seed=seed)
+    report = {"command": made_by, "accuracy": accuracy}
     return save(Path(out), "probe", report, markdown(report))
 
 
 @torch.no_grad()
 def look(model: CoDi, name: str, z0: Tensor, t: int, generator: torch.Generator) -> Tensor:
     """V_m(z_t) (n, tokens · d_env) at one t."""
-    m, parts = model.modalities[name], []
-    for z, eps in zip(z0.split(BATCH), m.noise(len(z0), generator).split(BATCH), strict=True):
-        at = torch.full((len(z),), t, device=model.device)
-        z_t = q_sample(model.schedule, z.to(model.device), at, eps.to(model.device))
-        parts.append(m.environment(z_t, at).flatten(1).cpu())
-    return torch.cat(parts)
+    m = model.modalities[name]
+
+    def tokens(pairs: Tensor) -> Tensor:
+        at = torch.full((len(pairs),), t, device=pairs.device)
+        return m.environment(q_sample(model.schedule, pairs[:, 0], at, pairs[:, 1]), at).flatten(1)
+
+    return model.in_batches(tokens, torch.stack([z0, m.noise(len(z0), generator)], 1)).cpu()
 
 
 def linear(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150, items: Sequence[Tensor] = ()) -> Estimate:

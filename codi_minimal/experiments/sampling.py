@@ -9,16 +9,16 @@ from tqdm import tqdm
 from codi_minimal.codi import CoDi
 from codi_minimal.data import Scene
 from codi_minimal.data.world import World
-from codi_minimal.evaluation.coherence import coherence, mean_coherence, said_by
+from codi_minimal.evaluation.coherence import mean_coherence
 from codi_minimal.evaluation.frechet import frechet_estimate
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.evaluation.readers import items_of, shipped_judges
-from codi_minimal.evaluation.report import table
+from codi_minimal.evaluation.report import command, save, table
+from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import Estimate
-from codi_minimal.experiments.base import command, save, validation
+from codi_minimal.experiments.base import validation
 from codi_minimal.inputs import check_whole
 
-PROMPT = "text"
 GUIDANCE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.5, 7.5)
 STEPS = (5, 10, 15, 25, 50, 100)
 SAMPLERS = ("ddim", "dpm-solver++", "ddpm")
@@ -34,10 +34,6 @@ def sampling(
 ) -> dict[str, Any]:
     """From captions to each modality, with several guidance scales, numbers of steps and samplers.
 
-    Args:
-        model: as trained. data: see `data.load`. out: folder for sampling.json and sampling.md.
-        samples: for each figure. seed: of prompts and samples.
-
     Returns:
         Under "guidance" and "steps": for each setting and output {"coherence": mean over attributes, "fréchet"}; the
         "recipe" has the settings that do not vary; "floor" is the distance between two sets of real renders.
@@ -46,8 +42,6 @@ def sampling(
     judges, world = shipped_judges(), World(validation(model, data))
     scene, renders = world.sample(samples, scene_generator(seed, 0))
     other, real = world.sample(samples, scene_generator(seed, 1))
-    prompts = {PROMPT: renders[PROMPT]}
-    said, names = said_by(prompts, scene), list(model.modalities)
     quick = [name for name, m in model.modalities.items() if not m.costly]
 
     def distance(name: str, made: Mapping[str, Any], of: Scene | None = None) -> Estimate | None:
@@ -58,21 +52,20 @@ def sampling(
         return frechet_estimate(a, b, items_of([name], of), items_of([name], other))
 
     def measure(outputs: Sequence[str], **options: Any) -> dict[str, dict[str, Estimate | None]]:
-        result = {}
-        for name in tqdm(outputs, desc=", ".join(f"{k} {v}" for k, v in options.items()), disable=not progress):
-            made = BatchedModel(model, seed, options)(prompts, (name,), samples)
-            result[name] = {
-                "coherence": mean_coherence(coherence(said, made, judges)),
-                "fréchet": distance(name, made),
-            }
-        return result
+        batched, title = BatchedModel(model, seed, options), ", ".join(f"{k} {v}" for k, v in options.items())
+        cells = measure_cells(batched, world, judges, samples, 0, ("text",), [(name,) for name in outputs])
+        return {
+            name: {"coherence": mean_coherence(scores), "fréchet": distance(name, made)}
+            for _, made, scores in tqdm(cells, title, len(outputs), disable=not progress)
+            for name in made
+        }
 
     report = {
-        "command": command("sampling", samples=samples, seed=seed),
+        "command": command("experiment sampling", data="DATA", samples=samples, seed=seed),
         "source": world.source.name,
         "recipe": model.recipe.to_dict(),
-        "floor": {name: distance(name, renders, scene) for name in names},
-        "guidance": {f"{g:g}": measure(names, guidance=g) for g in GUIDANCE},
+        "floor": {name: distance(name, renders, scene) for name in model.modalities},
+        "guidance": {f"{g:g}": measure(list(model.modalities), guidance=g) for g in GUIDANCE},
         "steps": {f"{sampler}, {n}": measure(quick, sampler=sampler, steps=n) for sampler in SAMPLERS for n in STEPS},
     }
     return save(Path(out), "sampling", report, markdown(report))

@@ -13,17 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from codi_minimal.alignment import WIRINGS, environment_modules
 from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
-from codi_minimal.config import Stage
 from codi_minimal.data import load
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance
 from codi_minimal.evaluation.generation import BatchedModel
-from codi_minimal.evaluation.report import table
-from codi_minimal.experiments.base import command, save, share_cache
+from codi_minimal.evaluation.report import command, save, table
+from codi_minimal.experiments.base import share_cache, untrained
 from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.run import Run
 
@@ -37,20 +34,15 @@ def wiring(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train V and all attention to it anew under each wiring; write wiring.json and wiring.md.
-
-    Args:
-        model: its encoders, autoencoders and denoisers are used, and not changed. data: see `data.load`.
-        out: folder; the runs are there, too, and resume.
-        steps: of each of the two stages, for each wiring. samples: for each figure. seed: of everything.
+    """Train V and all attention to it anew under each wiring, for so many steps of each of the two stages.
 
     Returns:
-        Agreement by wiring and question; of plain JSON types.
+        "agreement": wiring → question → figure.
     """
     out, source = Path(out), load(data, split_seed=model.config.train.split_seed)
     runs = out / f"{fingerprint(model)}-{seed}"
     report: dict[str, Any] = {
-        "command": command("wiring", steps=steps, samples=samples, seed=seed),
+        "command": command("experiment wiring", data="DATA", steps=steps, samples=samples, seed=seed),
         "source": source.name,
         "chance": {question.title: chance(question) for question in QUESTIONS},
         "agreement": {},
@@ -71,19 +63,14 @@ def wiring(
 
 def with_new_environment(model: CoDi, wiring: str, steps: int, seed: int) -> CoDi:
     """A copy of the model with untrained V and untrained attention to it."""
-    batches = model.config.train.stages
-    stages = {name: Stage(steps, batches[name].batch, batches[name].lr) for name in ("environment", "joint")}
-    config = replace(model.config, train=replace(model.config.train, stages=stages, wiring=wiring))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = CoDi(config, model.vocabulary, model.recipe)
-    variant = copy.deepcopy(model)
-    variant.config = config
+    stages = {name: replace(model.config.train.stages[name], steps=steps) for name in ("environment", "joint")}
+    fresh, variant = untrained(model, seed, stages=stages, wiring=wiring), copy.deepcopy(model)
+    variant.config = fresh.config
     for name, m in variant.modalities.items():
         new = fresh.modalities[name].to(model.device)
         m.environment = new.environment
-        for old, untrained in zip(environment_modules(m.denoiser), environment_modules(new.denoiser), strict=True):
-            old.load_state_dict(untrained.state_dict())
+        for old, first in zip(environment_modules(m.denoiser), environment_modules(new.denoiser), strict=True):
+            old.load_state_dict(first.state_dict())
     return variant
 
 

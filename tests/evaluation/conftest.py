@@ -10,6 +10,7 @@ from codi_minimal.data import RENDERERS, caption, draw, load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import ATTRIBUTES
 from codi_minimal.evaluation.readers import VALUES, read, shipped_judges
+from codi_minimal.recipe import PAPER
 
 
 def scenes_like(source, said, generator):
@@ -45,10 +46,13 @@ def _several(data):
     return data if isinstance(data, list) and not isinstance(data[0], str) else [data]
 
 
-class Oracle:
+class Oracle(torch.nn.Module):
     """Reads its prompts and renders what they say; what they leave open is drawn, and shared if `joint`."""
 
+    device, recipe = "cpu", PAPER
+
     def __init__(self, source):
+        super().__init__()
         self.source = source
         identity = SimpleNamespace(encode=lambda x: x, decode=lambda z: z)
         self.modalities = {name: SimpleNamespace(autoencoder=identity) for name in ("text", "image", "audio", "video")}

@@ -8,7 +8,6 @@ from PIL import Image
 from codi_minimal.data import parse
 from codi_minimal.evaluation.agreement import QUESTIONS
 from codi_minimal.evaluation.evaluate import Sizes, evaluate
-from codi_minimal.evaluation.heatmap import heatmap
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.statistics import Estimate
 from tests.models import random_codi
@@ -84,13 +83,11 @@ def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path, monkeyp
         ({"seed": -1}, "seed: expected an integer from 0 to 2..63 - 1, got -1"),
         ({"cells": 0}, "cells: expected an integer from 1 to 2..63 - 1, got 0"),
         ({"workers": 0}, "workers: expected an integer from 1 to 2..63 - 1, got 0"),
-        ({"options": {"guidance": float("nan")}}, "guidance: expected a .*number, got nan"),
-        ({"options": {"sampler": "abacus"}}, "sampler: expected one of"),
     ],
     ids=lambda value: str(value)[:20],
 )
 def test_what_is_wrong_is_refused_before_anything_is_measured(source, tmp_path, monkeypatch, wrong, message):
-    monkeypatch.setattr("codi_minimal.evaluation.evaluate.measure_ceilings", lambda *a: pytest.fail("too late"))
+    monkeypatch.setattr("codi_minimal.evaluation.sections.measure_ceilings", lambda *a: pytest.fail("too late"))
     with pytest.raises(ValueError, match=message):
         evaluate(random_codi(), source, tmp_path, sizes=SIZES, progress=False, **wrong)
     assert not list(tmp_path.iterdir())
@@ -101,8 +98,3 @@ def test_a_table_shows_what_is_missing_as_a_dash():
         "| - | - |",
         "| 0.500 | 3 |",
     ]
-
-
-def test_a_heat_map_must_be_square(tmp_path):
-    with pytest.raises(ValueError, match="2 rows of 2"):
-        heatmap([[1.0, 0.5]], ["T", "I"], tmp_path / "x.png")

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from torch import nn
 
+from codi_minimal.evaluation import sections
 from codi_minimal.evaluation.coherence import SUBSETS, cell_name
 from codi_minimal.evaluation.evaluate import PROGRESS, Sizes, evaluate
 from codi_minimal.evaluation.progress import Progress
@@ -17,13 +17,10 @@ FOUND = {"T → I": {"digit": Estimate(0.75, 4, (0.3, 0.95))}, "n": 4, "say": [E
 def test_a_section_is_kept_for_its_own_run_alone(tmp_path):
     path = tmp_path / "out" / "progress.json"
     progress = Progress(path, {"seed": 0})
-    progress.add("parts", FOUND, seconds=1.5, samples=8)
-    progress.save()
+    progress.keep("parts", FOUND, seconds=1.5, samples=8)
     again = Progress(path, {"seed": 0})
     assert again.sections == {"parts": {"result": FOUND, "seconds": 1.5, "samples": 8}}
     assert not Progress(path, {"seed": 1}).sections
-    again.close()
-    assert not path.exists() and not Progress(path, {"seed": 0}).sections
 
 
 SHARE = {"value": 0.75, "n": 4, "interval": [0.3, 0.95]}
@@ -58,28 +55,6 @@ def test_a_file_nested_too_deeply_is_refused_by_name(tmp_path):
         Progress(path, {})
 
 
-def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    progress = Progress(None, {})
-    progress.add("parts", FOUND, 1.0, 8)
-    progress.save()
-    progress.close()
-    assert progress.sections["parts"]["result"] == FOUND and not any(tmp_path.iterdir())
-
-
-class Listed(nn.Module):
-    """The oracle as a module, whose evaluation can go on."""
-
-    def __init__(self, model, recipe):
-        super().__init__()
-        self.model, self.encode_prompt, self.modalities = model, model.encode_prompt, model.modalities
-        self.recipe = recipe
-
-    def generate(self, *args, steps, **settings):
-        assert steps == 3
-        return self.model.generate(*args, **settings)
-
-
 def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, tmp_path, monkeypatch):
     rows, stop = [], [None]
 
@@ -93,14 +68,14 @@ def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, 
         return [cell_name(names, outputs) for outputs in SUBSETS]
 
     def run(out, recipe=PAPER):
-        sizes, options = Sizes(single=2, joint=2, apart=1, cell=1, parts=1, real=2), {"steps": 3}
-        model = Listed(models.oracle, recipe)
-        return evaluate(model, source, tmp_path / out, sizes=sizes, options=options, progress=False)
+        sizes = Sizes(single=2, joint=2, apart=1, cell=1, parts=1, real=2)
+        monkeypatch.setattr(models.oracle, "recipe", recipe)
+        return evaluate(models.oracle, source, tmp_path / out, sizes=sizes, progress=False)
 
-    monkeypatch.setattr(f"{evaluate.__module__}.measure_row", row)
+    monkeypatch.setattr(sections, "measure_row", row)
     whole = run("whole")
     assert not (tmp_path / "whole" / PROGRESS).exists()
-    assert whole["run"]["command"].endswith("--seed 0 --steps 3")
+    assert whole["run"]["command"].endswith("--seed 0")
     rows.clear()
     stop[0] = 12
     with pytest.raises(KeyboardInterrupt):
@@ -108,8 +83,8 @@ def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, 
     assert (tmp_path / "stopped" / PROGRESS).exists()
     stop[0] = None
     for measure in ("measure_ceilings", "measure_single", "measure_parts", "measure_agreement"):
-        monkeypatch.delattr(f"{evaluate.__module__}.{measure}")
-    with pytest.raises(NameError, match="measure_ceilings"):  # another recipe, which begins at the beginning
+        monkeypatch.delattr(sections, measure)
+    with pytest.raises(AttributeError, match="measure_ceilings"):  # another recipe, which begins at the beginning
         run("stopped", CASCADE)
     resumed = run("stopped")
     assert rows == list(SUBSETS)

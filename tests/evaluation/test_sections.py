@@ -64,8 +64,8 @@ def test_compositions_and_answers_are_clustered_by_what_they_show(models, few, r
     model = BatchedModel(models.oracle)
     for title, found in measure_parts(model, few, judges, N).items():
         assert is_wide(found["made"]["all"]) == title.startswith("audio") and not is_wide(found["real"]["all"])
-    answers, _ = measure_agreement(model, real, judges, N, 20)
-    for title, found in answers.items():
+    result, _ = measure_agreement(model, real, judges, N, 20)
+    for title, found in result["answers"].items():
         assert is_wide(found["real"]["all"]) == ("audio" in title)
         assert not is_wide(found["joint"]["all"]) and not is_wide(found["apart"]["all"])
 

@@ -5,7 +5,6 @@ import torch
 from scipy.stats import binomtest
 
 from codi_minimal.evaluation.progress import estimates
-from codi_minimal.evaluation.report import plain
 from codi_minimal.evaluation.statistics import Estimate, average, jackknife, mean, share, wilson
 
 
@@ -143,7 +142,7 @@ def test_a_jackknife_of_too_few_samples_has_no_interval_and_bounds_are_kept():
 
 def test_estimates_come_back_from_json_as_they_were():
     found = {"a": [share(first(3, 4)), Estimate(None, 0, None)], "b": Estimate(1.5, 9, (1.0, 2.0), bias=0.5), "n": 4}
-    assert estimates(json.loads(json.dumps(plain(found)))) == found
+    assert estimates(json.loads(json.dumps(found, default=Estimate.record))) == found
 
 
 @pytest.mark.parametrize("wrong", [(0.5, 4, (0.7, 0.3)), (None, 4, (0.1, 0.3)), (0.5, 0, (0.1, 0.9))])

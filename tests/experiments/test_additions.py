@@ -1,5 +1,6 @@
 """From the paper to what ships: which rows there are, what a row counts, and how a stopped run goes on."""
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -185,7 +186,7 @@ def test_pairs_are_measured_for_the_named_rows_alone(tmp_path, asked, monkeypatc
 
 
 def test_all_rows_run_in_the_precision_of_the_model_s_recipe_and_the_command_says_so(tmp_path, asked):
-    model = random_codi()
+    model = copy.deepcopy(random_codi())
     model.recipe = replace(model.recipe, autocast="bf16")
     report = additions(model, None, tmp_path, samples=3, progress=False)
     assert asked.autocast == {"bf16"} and report["command"].endswith("--samples 3 --seed 0 --autocast bf16")

@@ -54,8 +54,8 @@ def test_the_centring_of_prompts_is_off_inside_the_block_and_back_after_it():
 
 def test_prompts_act_through_the_condition_alone_and_as_their_encoders_give_them(monkeypatch):
     asked = []
-    monkeypatch.setattr("codi_minimal.experiments.gap.BatchedModel.__call__", lambda self, *_: asked.append(self))
-    monkeypatch.setattr("codi_minimal.experiments.gap.coherence", lambda *_: {"image": {}})
+    found = [("", {}, {"image": {}})]
+    monkeypatch.setattr("codi_minimal.experiments.gap.measure_cells", lambda model, *_: asked.append(model) or found)
     follow(random_codi(), load(hub=False), 4, 0)
     plain = SHIPPED.without("caption_memory", "prompt_clocks")
     assert [batched.options for batched in asked] == [{"recipe": plain}] * 4
