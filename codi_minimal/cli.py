@@ -91,24 +91,22 @@ def generate(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """All stages of a preset in order, or some of a checkpoint further; each skipped if done and resumed if begun."""
+    from codi_minimal.training import stages
+
     if args.estimate:
         for name, value in _given(args, "stages", "further").items():
             raise ValueError(f"--{name}: expected none with --estimate, which times a whole preset, got {value!r}")
-        from codi_minimal.training.estimate import estimate
-
-        minutes = estimate(args.preset, args.data, args.device, progress=sys.stderr.isatty())
+        minutes = stages.estimate(args.preset, args.data, args.device, progress=sys.stderr.isatty())
         for name, value in [*minutes.items(), ("all", sum(minutes.values()))]:
             print(f"{name:20} {value:6.1f} minutes")
         return
-    from codi_minimal.training.stages import train, train_further
-
     seed, out = _given(args, "seed"), args.out or ("runs/small" if args.further is None else "runs/further")
     if args.further is not None:
-        train_further(args.stages or (), args.further or None, args.data, out, args.device, args.steps, **seed)
+        stages.train_further(args.stages or (), args.further or None, args.data, out, args.device, args.steps, **seed)
     elif args.steps is not None:
         raise ValueError(f"--steps: expected only with --further, for a preset has its own, got {args.steps}")
     else:
-        train(args.preset, args.data, out, device=args.device, stages=args.stages, **seed)
+        stages.train(args.preset, args.data, out, device=args.device, stages=args.stages, **seed)
     print(out)
 
 

@@ -280,7 +280,7 @@ def test_an_estimate_prints_every_stage_and_their_sum_and_trains_nothing(capsys,
     asked = []
     monkeypatch.setattr("codi_minimal.training.stages.train", lambda *a, **k: asked.append("trained"))
     monkeypatch.setattr(
-        "codi_minimal.training.estimate.estimate", lambda *a, **k: asked.append(a) or {"caches": 1.5, "joint": 2.0}
+        "codi_minimal.training.stages.estimate", lambda *a, **k: asked.append(a) or {"caches": 1.5, "joint": 2.0}
     )
     code, lines, _ = run(capsys, "train", "--preset", "tiny", "--data", "d", "--device", "cpu", "--estimate")
     assert code == 0 and asked == [("tiny", "d", "cpu")]

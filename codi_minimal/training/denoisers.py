@@ -9,10 +9,10 @@ from torch import Tensor
 from codi_minimal.alignment import environment_modules
 from codi_minimal.data import WRITTEN
 from codi_minimal.diffusion import diffusion_loss
-from codi_minimal.training.cache import build_cache, tabulated
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.fit import Step
 from codi_minimal.training.run import Run
+from codi_minimal.training.streams import build_cache, tabulated
 
 # ε_text learns the captions of these modalities in turn; those of clips state the most. Others are paired with text
 TURNS = {"text": ("image", "video", "audio", "video")}

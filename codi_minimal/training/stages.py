@@ -1,16 +1,19 @@
-"""All stages in their order; `train`, which goes through them, and `train_further`, which goes on from a checkpoint."""
+"""All stages in their order. `train` and `train_further` go through them, `estimate` tells how long that would take."""
 
+import json
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from codi_minimal.checkpoint import atomic_write, fingerprint, name_in_error
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Config, Stage, preset
-from codi_minimal.data import VOCABULARY, load
+from codi_minimal.data import PAIRINGS, VOCABULARY, load
 from codi_minimal.device import best_device
 from codi_minimal.inputs import check_whole
 from codi_minimal.lock import alone_in, remove_leftovers
@@ -22,6 +25,7 @@ from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.prompts import train_bridge
 from codi_minimal.training.run import Run
 from codi_minimal.training.sheets import environment, reconstructions, samples, similarities
+from codi_minimal.training.streams import build_cache, cache_size
 
 
 @dataclass(frozen=True)
@@ -162,3 +166,39 @@ def _go_through(run: Run, names: Sequence[str], whole: Config | None) -> CoDi:
             run.model.config = whole
             run.model.save_pretrained(folder, dtype="float16")
     return run.model
+
+
+def estimate(
+    config: str | Config = "small",
+    data: str | Path | None = None,
+    device: str | None = None,
+    steps: int = 40,
+    progress: bool = True,
+) -> dict[str, float]:
+    """Minutes that each stage would take here, and, as "caches", the pairs that are rendered and encoded once.
+
+    The weights are random, which makes no step slower or faster. Nothing is kept.
+
+    Args:
+        config: a preset's name or a config. data: see `data.load`.
+        steps: of each stage, at most. Those before the log's first line are slow and count if there is no other line.
+    """
+    config = in_order(config)
+    plan, minutes = config.train, {"caches": 0.0}
+    stages = {name: replace(stage, steps=min(stage.steps, steps)) for name, stage in plan.stages.items()}
+    short = replace(plan, stages=stages, cache=min(plan.cache, 1024), video_cache=min(plan.video_cache, 1024))
+    with TemporaryDirectory() as folder:
+        run = new_run(replace(config, train=short), data, folder, device, 0, progress)
+        apart = replace(run, folder=run.folder / "caches")  # these encoders still change: the stages make other caches
+        for pairing in PAIRINGS:
+            began = time.perf_counter()
+            share = cache_size(run.model, pairing, plan) / len(build_cache(apart, pairing).drawn)
+            minutes["caches"] += (time.perf_counter() - began) * share / 60
+        for name in stages:
+            STAGES[name].train(run)
+        lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    for name, stage in plan.stages.items():
+        times = [(line["step"], line["seconds"]) for line in lines if line["stage"] == name]
+        (first, began), (last, ended) = times[0] if len(times) > 1 else (0, 0.0), times[-1]
+        minutes[name] = (ended - began) / (last - first) * stage.steps / 60
+    return minutes

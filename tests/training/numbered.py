@@ -15,7 +15,7 @@ from codi_minimal.config import Config, Stage, preset
 from codi_minimal.data import COLOURS, DIGITS, caption, parse
 from codi_minimal.diffusion import Schedule
 from codi_minimal.ours.reading import Reading
-from codi_minimal.training.cache import Cache
+from codi_minimal.training.streams import Cache
 
 N = 30  # samples: ten digits in three colours
 D, CLOCK, SUMMARY = 3, 16, 2
@@ -158,7 +158,7 @@ class Drawn:
 
 
 def build_cache(run: object, pairing: Sequence[str]) -> Cache:
-    """As `training.cache.build_cache`."""
+    """As `training.streams.build_cache`."""
     others, all_ = [m for m in pairing if m != "text"], torch.arange(N)
     return Cache(Drawn(), {m: latents(all_) for m in others}, {m: embedding(all_) for m in others})
 

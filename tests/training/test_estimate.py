@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from codi_minimal.config import preset
-from codi_minimal.training import estimate as room
-from codi_minimal.training.estimate import CACHES, estimate
+from codi_minimal.training import stages as room
 from codi_minimal.training.run import Run
+from codi_minimal.training.stages import estimate
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def test_it_names_all_stages_of_the_preset_and_grows_with_their_steps(monkeypatc
     stages = {name: replace(config.train.stages[name], steps=600) for name in names}
     plan = replace(config.train, stages=stages)
     minutes = estimate(replace(config, train=plan), device="cpu", steps=3, progress=False)
-    assert list(minutes) == [CACHES, *names] and all(value > 0 for value in minutes.values())
+    assert list(minutes) == ["caches", *names] and all(value > 0 for value in minutes.values())
     for name, result in seen.items():  # the time of three steps, times two hundred
         assert result.steps == 3 and minutes[name] == pytest.approx(200 * result.seconds / 60, rel=0.02)
 

@@ -251,7 +251,7 @@ def finished(interrupted, tmp_path_factory):
 
 def test_weights_of_other_modules_are_refused(reference):
     other = nn.ModuleDict({"net": nn.Linear(4, 4), "frozen": nn.Linear(4, 4).requires_grad_(False)})
-    with pytest.raises(ValueError, match="toy.safetensors; missing: net.weight"):
+    with pytest.raises(ValueError, match="toy.safetensors; missing: net.bias, net.weight"):
         train(reference[0], modules=other)
 
 

@@ -19,11 +19,10 @@ from codi_minimal.checkpoint import copy_named, read_tensors, write_tensors
 from codi_minimal.config import Config, Stage, preset
 from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WRITTEN, Drawn, Pairs, load, meaning, parse
 from codi_minimal.lock import alone_in
-from codi_minimal.training import cache as cache_room
 from codi_minimal.training import denoisers as denoiser_room
 from codi_minimal.training import joint as joint_room
+from codi_minimal.training import streams as stream_room
 from codi_minimal.training.beside import train_beside
-from codi_minimal.training.cache import build_cache
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.fit import fit
 from codi_minimal.training.joint import (
@@ -39,7 +38,7 @@ from codi_minimal.training.joint import (
 from codi_minimal.training.prompts import wholes_and_parts
 from codi_minimal.training.run import Run
 from codi_minimal.training.stages import STAGES, in_order, train, train_further
-from codi_minimal.training.streams import open_streams
+from codi_minimal.training.streams import build_cache, open_streams
 from tests.models import NAMES
 
 
@@ -360,7 +359,7 @@ def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch, tmp
     video = made.drawn.render("video")
     torch.testing.assert_close(run.model.modalities["video"].encode(video), made.latents["video"], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(run.model.modalities["video"].prompt(video), made.prompts["video"], rtol=1e-4, atol=1e-4)
-    monkeypatch.setattr(cache_room, "write_tensors", None)  # the second time it is read, not made
+    monkeypatch.setattr(stream_room, "write_tensors", None)  # the second time it is read, not made
     assert torch.equal(build_cache(run, ("audio", "video")).latents["audio"], made.latents["audio"])
     with pytest.raises(ValueError, match="to be of seed 1, got 0:"):  # captions would be of other scenes
         build_cache(replace(run, seed=1), ("audio", "video"))
