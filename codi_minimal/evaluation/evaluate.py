@@ -1,7 +1,6 @@
 """The evaluation: all measures of one model in one go, as one dict, and as files to read."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -24,21 +23,9 @@ from codi_minimal.evaluation.report import command, write
 from codi_minimal.inputs import check_whole
 from codi_minimal.sheet import contact_sheet
 
-
-@dataclass(frozen=True)
-class Sizes:
-    """Numbers of samples: a single-prompt cell, a joint figure, the same made apart, a cell, several prompts, real."""
-
-    single: int
-    joint: int
-    apart: int
-    cell: int
-    parts: int
-    real: int
-
-
-QUICK = Sizes(single=32, joint=48, apart=48, cell=1, parts=16, real=200)
-FULL = Sizes(single=500, joint=500, apart=100, cell=50, parts=500, real=1000)
+# samples of a single-prompt cell, a joint figure, the same made apart, a cell, several prompts, and real renders
+QUICK = {"single": 32, "joint": 48, "apart": 48, "cell": 1, "parts": 16, "real": 200}
+FULL = {"single": 500, "joint": 500, "apart": 100, "cell": 50, "parts": 500, "real": 1000}
 PROGRESS = "progress.json"
 
 
@@ -50,7 +37,6 @@ def evaluate(
     seed: int = 0,
     samples: int | None = None,
     cells: int | None = None,
-    sizes: Sizes | None = None,
     workers: int = 1,
     chosen: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -68,7 +54,6 @@ def evaluate(
         samples: another number of samples for each single-prompt cell, composition and joint figure, and of real
             renders at least as many; of what is made by itself, as many as in a full run at most.
         cells: another number of samples for each of the 225 cells.
-        sizes: other numbers of samples altogether.
         workers: processes that generate, each with a copy of the model.
         chosen: further options of the report's command: the checkpoint, the recipe, where they are not the defaults.
         progress: whether to show bars.
@@ -79,18 +64,18 @@ def evaluate(
     Raises:
         ValueError: on a number that is out of range, before anything is measured.
     """
-    sizes = sizes or (QUICK if quick else FULL)
+    sizes = dict(QUICK if quick else FULL)
     check_whole("seed", seed, 0)
     check_whole("workers", workers, 1)
     if samples is not None:
         check_whole("samples", samples, 2)  # distances need a spread
-        apart, real = min(samples, FULL.apart), max(samples, sizes.real)
-        sizes = replace(sizes, single=samples, joint=samples, apart=apart, parts=samples, real=real)
+        sizes |= {"single": samples, "joint": samples, "apart": min(samples, FULL["apart"])}
+        sizes |= {"parts": samples, "real": max(samples, sizes["real"])}
     if cells is not None:
-        sizes = replace(sizes, cell=check_whole("cells", cells, 1))
+        sizes["cell"] = check_whole("cells", cells, 1)
     judges, out = shipped_judges(), Path(out)
     source = data if isinstance(data, Source) else load(data, "test")
-    run = {"source": source.identity, "seed": seed, "sizes": asdict(sizes)}
+    run = {"source": source.identity, "seed": seed, "sizes": sizes}
     run |= {"weights": fingerprint(model), "recipe": repr(model.recipe), "judges": fingerprint(judges)}
     done = Progress(out / PROGRESS, run)
     bar = tqdm(total=_samples(sizes), unit="sample", disable=not progress)
@@ -107,20 +92,21 @@ def evaluate(
 
     with bar:
         batched, world = BatchedModel(model, seed, bar=bar, workers=workers), World(source)
-        real = sections.real_renders(model, world, sizes.real, seed)
+        real = sections.real_renders(model, world, sizes["real"], seed)
 
         def together() -> dict[str, Any]:
-            result, joint = sections.measure_agreement(batched, real, judges, sizes.joint, sizes.apart)
+            result, joint = sections.measure_agreement(batched, real, judges, sizes["joint"], sizes["apart"])
             _picture(joint, out, seed)
             return result
 
         ceilings = section("ceilings", lambda: sections.measure_ceilings(real, judges))
-        single = section("single prompts", lambda: sections.measure_single(batched, world, real, judges, sizes.single))
-        parts = section("parts", lambda: sections.measure_parts(batched, world, judges, sizes.parts))
+        n = sizes["single"]
+        single = section("single prompts", lambda: sections.measure_single(batched, world, real, judges, n))
+        parts = section("parts", lambda: sections.measure_parts(batched, world, judges, sizes["parts"]))
         agreement = section("agreement", together)
         table = {}
         for names in SUBSETS:
-            row = partial(sections.measure_row, batched, world, judges, sizes.cell, names, single["cells"])
+            row = partial(sections.measure_row, batched, world, judges, sizes["cell"], names, single["cells"])
             table |= section(f"cells of {letters(names)}", row)
     asked = {"split": None if source.split == "test" else source.split, "quick": "" if quick else None}
     asked |= {"samples": samples, "cells": cells, "seed": seed}
@@ -130,7 +116,7 @@ def evaluate(
             "source": source.name,
             "split": source.split,
             "seed": seed,
-            "sizes": asdict(sizes),
+            "sizes": sizes,
             "seconds": {title: found["seconds"] for title, found in done.sections.items()},
         },
         **ceilings,
@@ -161,8 +147,8 @@ def _picture(together: Mapping[str, dict[str, Any]], out: Path, seed: int, rows:
     contact_sheet(sheet, out / "samples.png")
 
 
-def _samples(sizes: Sizes) -> int:
+def _samples(sizes: Mapping[str, int]) -> int:
     """The number of samples that a run makes, for the bar."""
-    asked = (sizes.joint + sizes.apart) * sum(len(question.outputs) for question in QUESTIONS)
-    cells = sizes.cell * (15 * sum(map(len, SUBSETS)) - 16)
-    return 16 * sizes.single + len(COMPOSITIONS) * sizes.parts + asked + cells
+    asked = (sizes["joint"] + sizes["apart"]) * sum(len(question.outputs) for question in QUESTIONS)
+    cells = sizes["cell"] * (15 * sum(map(len, SUBSETS)) - 16)
+    return 16 * sizes["single"] + len(COMPOSITIONS) * sizes["parts"] + asked + cells

@@ -7,18 +7,18 @@ from PIL import Image
 
 from codi_minimal.data import parse
 from codi_minimal.evaluation.agreement import QUESTIONS
-from codi_minimal.evaluation.evaluate import Sizes, evaluate
+from codi_minimal.evaluation.evaluate import QUICK, evaluate
 from codi_minimal.evaluation.report import table
 from codi_minimal.evaluation.statistics import Estimate
 from tests.models import random_codi
-
-SIZES = Sizes(single=12, joint=12, apart=6, cell=1, parts=6, real=40)
 
 
 @pytest.fixture(scope="module")
 def report(models, source, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    return evaluate(models.oracle, source, out, sizes=SIZES, progress=False), out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(QUICK, "real", 40)
+        return evaluate(models.oracle, source, out, quick=True, samples=12, progress=False), out
 
 
 def test_an_oracle_scores_at_the_ceiling(report):
@@ -30,7 +30,7 @@ def test_an_oracle_scores_at_the_ceiling(report):
     assert report["fidelity"]["text"]["exact captions"]["value"] == 1
     onset = report["agreement"]["onset, audio–video, under a digit-only text"]
     assert onset["joint"]["within one frame"]["value"] > onset["chance"]["within one frame"]
-    assert onset["joint"]["all"]["n"] == SIZES.joint
+    assert onset["joint"]["all"]["n"] == 12
     assert all(found["made"]["all"]["value"] >= 0.8 > 2 * found["chance"] for found in report["parts"].values())
     near = report["agreement"]["digit, text–image–audio–video, under no prompt"]
     cosines = [name for name in near["joint"] if name.startswith("cosine")]
@@ -59,14 +59,13 @@ def tables(page):
 
 def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path, monkeypatch):
     rows = []
+    monkeypatch.setitem(QUICK, "real", 3)
     monkeypatch.setattr("codi_minimal.evaluation.evaluate.contact_sheet", lambda sheet, _path: rows.extend(sheet))
-    sizes = Sizes(single=9, joint=9, apart=9, cell=9, parts=9, real=3)
     source = replace(source, split="validation")
-    report = evaluate(
-        models.broken, source, tmp_path, samples=3, cells=1, sizes=sizes, chosen={"checkpoint": "x"}, progress=False
-    )
+    small, chosen = {"quick": True, "samples": 3, "cells": 1}, {"checkpoint": "x"}
+    report = evaluate(models.broken, source, tmp_path, **small, chosen=chosen, progress=False)
     assert report["run"]["sizes"] == {"single": 3, "joint": 3, "apart": 3, "parts": 3, "cell": 1, "real": 3}
-    asked = "evaluate --checkpoint x --data DATA --split validation --samples 3 --cells 1 --seed 0"
+    asked = "evaluate --checkpoint x --data DATA --split validation --quick --samples 3 --cells 1 --seed 0"
     assert report["run"]["command"] == f"python -m codi_minimal {asked}"
     assert report["summary"]["single"]["mean"] == 0 and report["summary"]["cells"]["mean"] == 0
     assert all(answer["joint"]["all"]["value"] == 0 for answer in report["agreement"].values())
@@ -89,7 +88,7 @@ def test_a_broken_model_gets_a_report_of_zeros(models, source, tmp_path, monkeyp
 def test_what_is_wrong_is_refused_before_anything_is_measured(source, tmp_path, monkeypatch, wrong, message):
     monkeypatch.setattr("codi_minimal.evaluation.sections.measure_ceilings", lambda *a: pytest.fail("too late"))
     with pytest.raises(ValueError, match=message):
-        evaluate(random_codi(), source, tmp_path, sizes=SIZES, progress=False, **wrong)
+        evaluate(random_codi(), source, tmp_path, progress=False, **wrong)
     assert not list(tmp_path.iterdir())
 
 

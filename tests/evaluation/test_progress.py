@@ -6,7 +6,7 @@ import pytest
 
 from codi_minimal.evaluation import sections
 from codi_minimal.evaluation.coherence import SUBSETS, cell_name
-from codi_minimal.evaluation.evaluate import PROGRESS, Sizes, evaluate
+from codi_minimal.evaluation.evaluate import PROGRESS, QUICK, evaluate
 from codi_minimal.evaluation.progress import Progress
 from codi_minimal.evaluation.statistics import Estimate
 from codi_minimal.recipes import CASCADE, PAPER
@@ -68,14 +68,14 @@ def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, 
         return [cell_name(names, outputs) for outputs in SUBSETS]
 
     def run(out, recipe=PAPER):
-        sizes = Sizes(single=2, joint=2, apart=1, cell=1, parts=1, real=2)
         monkeypatch.setattr(models.oracle, "recipe", recipe)
-        return evaluate(models.oracle, source, tmp_path / out, sizes=sizes, progress=False)
+        return evaluate(models.oracle, source, tmp_path / out, quick=True, samples=2, progress=False)
 
+    monkeypatch.setitem(QUICK, "real", 2)
     monkeypatch.setattr(sections, "measure_row", row)
     whole = run("whole")
     assert not (tmp_path / "whole" / PROGRESS).exists()
-    assert whole["run"]["command"].endswith("--seed 0")
+    assert whole["run"]["command"].endswith("--quick --samples 2 --seed 0")
     rows.clear()
     stop[0] = 12
     with pytest.raises(KeyboardInterrupt):
