@@ -11,11 +11,9 @@ from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance, similarity
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import MODALITIES, SUBSETS, Scores, cell_name, coherence, said_by
-from codi_minimal.evaluation.diversity import entropy_estimate, spread_estimate
-from codi_minimal.evaluation.fidelity import fidelity
-from codi_minimal.evaluation.frechet import frechet_estimate
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator, to_device
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
+from codi_minimal.evaluation.quality import entropy_estimate, fidelity, frechet_estimate, spread_estimate
 from codi_minimal.evaluation.readers import CHANCE, items_of, read
 from codi_minimal.inputs import join, slices
 

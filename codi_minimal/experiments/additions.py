@@ -19,10 +19,9 @@ from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, Question, answer, ask, chance, prompts_of
 from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import MODALITIES, letters
-from codi_minimal.evaluation.diversity import entropy_estimate
-from codi_minimal.evaluation.frechet import frechet_estimate
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.evaluation.progress import Progress
+from codi_minimal.evaluation.quality import entropy_estimate, frechet_estimate
 from codi_minimal.evaluation.readers import CHANCE, items_of, read, shipped_judges
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells

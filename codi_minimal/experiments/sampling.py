@@ -10,8 +10,8 @@ from codi_minimal.codi import CoDi
 from codi_minimal.data import Scene
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import mean_coherence
-from codi_minimal.evaluation.frechet import frechet_estimate
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
+from codi_minimal.evaluation.quality import frechet_estimate
 from codi_minimal.evaluation.readers import items_of, shipped_judges
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
