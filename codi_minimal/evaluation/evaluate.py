@@ -10,7 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from codi_minimal.checkpoint import fingerprint
-from codi_minimal.data import Source, load
+from codi_minimal.data import Source
 from codi_minimal.data.world import World
 from codi_minimal.evaluation import sections
 from codi_minimal.evaluation.agreement import QUESTIONS, prompts_of
@@ -31,7 +31,7 @@ PROGRESS = "progress.json"
 
 def evaluate(
     model: nn.Module,
-    data: str | Path | Source | None,
+    source: Source,
     out: str | Path,
     quick: bool = False,
     seed: int = 0,
@@ -47,16 +47,12 @@ def evaluate(
 
     Args:
         model: CoDi, or what has its `generate`, `encode_prompt`, `modalities`, `recipe` and `device`.
-        data: where the test split is read from, as `data.load` takes it; or a source, of any split.
-        out: folder to write to.
-        quick: small numbers of samples.
-        seed: of scenes and samples.
+        source: of any split. seed: of scenes and samples. quick: small numbers of samples.
         samples: another number of samples for each single-prompt cell, composition and joint figure, and of real
             renders at least as many; of what is made by itself, as many as in a full run at most.
         cells: another number of samples for each of the 225 cells.
         workers: processes that generate, each with a copy of the model.
         chosen: further options of the report's command: the checkpoint, the recipe, where they are not the defaults.
-        progress: whether to show bars.
 
     Returns:
         The report, of plain JSON types.
@@ -74,7 +70,6 @@ def evaluate(
     if cells is not None:
         sizes["cell"] = check_whole("cells", cells, 1)
     judges, out = shipped_judges(), Path(out)
-    source = data if isinstance(data, Source) else load(data, "test")
     run = {"source": source.identity, "seed": seed, "sizes": sizes}
     run |= {"weights": fingerprint(model), "recipe": repr(model.recipe), "judges": fingerprint(judges)}
     done = Progress(out / PROGRESS, run)
@@ -90,20 +85,20 @@ def evaluate(
             done.keep(title, result, perf_counter() - start, bar.n - before)
         return done.sections[title]["result"]
 
+    batched, world = BatchedModel(model, seed, bar=bar, workers=workers), World(source)
+    real = sections.real_renders(model, world, sizes["real"], seed)
+
+    def agreement() -> dict[str, Any]:
+        result, joint = sections.measure_agreement(batched, real, judges, sizes["joint"], sizes["apart"])
+        _picture(joint, out, seed)
+        return result
+
     with bar:
-        batched, world = BatchedModel(model, seed, bar=bar, workers=workers), World(source)
-        real = sections.real_renders(model, world, sizes["real"], seed)
-
-        def together() -> dict[str, Any]:
-            result, joint = sections.measure_agreement(batched, real, judges, sizes["joint"], sizes["apart"])
-            _picture(joint, out, seed)
-            return result
-
         ceilings = section("ceilings", lambda: sections.measure_ceilings(real, judges))
         n = sizes["single"]
         single = section("single prompts", lambda: sections.measure_single(batched, world, real, judges, n))
         parts = section("parts", lambda: sections.measure_parts(batched, world, judges, sizes["parts"]))
-        agreement = section("agreement", together)
+        agreed = section("agreement", agreement)
         table = {}
         for names in SUBSETS:
             row = partial(sections.measure_row, batched, world, judges, sizes["cell"], names, single["cells"])
@@ -122,9 +117,9 @@ def evaluate(
         **ceilings,
         "single": single["cells"],
         "parts": parts,
-        "agreement": agreement["answers"],
+        "agreement": agreed["answers"],
         "quality": single["quality"],
-        "diversity": {"entropy": agreement["entropy"], "spread": single["spread"]},
+        "diversity": {"entropy": agreed["entropy"], "spread": single["spread"]},
         "cells": table,
     }
     report = write(report, out)
@@ -141,9 +136,8 @@ def _picture(together: Mapping[str, dict[str, Any]], out: Path, seed: int, rows:
             "outputs": {name: data[i] for name, data in together[question.title].items()},
         }
         for question in QUESTIONS
-        for i in range(min(rows, *map(len, together[question.title].values())))
+        for i in range(rows)
     ]
-    out.mkdir(parents=True, exist_ok=True)
     contact_sheet(sheet, out / "samples.png")
 
 

@@ -2,17 +2,22 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from math import nan
 from pathlib import Path
 from typing import Any
 
-from codi_minimal.evaluation.heatmap import heatmap
+import torch
+from matplotlib.figure import Figure
+
 from codi_minimal.evaluation.statistics import Estimate, average
 
 from codi_minimal.evaluation.coherence import (  # isort: skip
     ATTRIBUTES, CHANCES, NEAR_ONSET, RECALL, SUBSETS, WELL_FORMED, Scores, cell_name, letters, mean_coherence,
 )  # fmt: skip
 
-COLUMNS = (*ATTRIBUTES, NEAR_ONSET, WELL_FORMED)
+COLUMNS = (*ATTRIBUTES, NEAR_ONSET, WELL_FORMED, "mean", *RECALL.values())
+NAMES = [letters(names) for names in SUBSETS]
 SETS = ("real", "reconstruction", "generated")  # whose distance to real renders is measured
 
 
@@ -34,9 +39,9 @@ def save(out: Path, name: str, report: Mapping[str, Any], page: str) -> dict[str
 def write(report: Mapping[str, Any], out: Path) -> dict[str, Any]:
     """Add a summary, write report.json, report.md and heatmap.png, and return it as plain JSON types."""
     report = {"summary": summary(report), **report}
-    out.mkdir(parents=True, exist_ok=True)
-    heatmap(_means(report["cells"]), [letters(names) for names in SUBSETS], out / "heatmap.png")
-    return save(out, "report", report, markdown(report))
+    written = save(out, "report", report, markdown(report))
+    draw_cells(report["cells"], out / "heatmap.png")
+    return written
 
 
 def summary(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,9 +63,10 @@ def _mean(estimate: Estimate) -> dict[str, Any]:
     return {"mean": estimate.value, "interval": estimate.interval}
 
 
-def _means(cells: Mapping[str, Scores]) -> list[list[float | None]]:
-    """The 15 × 15 table: a row for each set of prompts, a column for each set of outputs."""
-    return [[mean_coherence(cells[cell_name(a, b)]).value for b in SUBSETS] for a in SUBSETS]
+def _means(cells: Mapping[str, Scores]) -> list[list[float]]:
+    """The 15 × 15 table: a row for each set of prompts, a column for each set of outputs; NaN: without a value."""
+    means = [[mean_coherence(cells[cell_name(a, b)]).value for b in SUBSETS] for a in SUBSETS]
+    return [[nan if value is None else value for value in row] for row in means]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -87,6 +93,7 @@ Judged by rules, and by classifiers that `python -m codi_minimal judges --data D
 
 Brackets hold 95 % intervals. Samples that show the same recording or glyph are not independent, and intervals are wider
 for it: shares have Wilson's interval of the effective number of samples, other figures that of a jackknife over items.
+The bias is what so few samples add to a figure; it is not subtracted.
 
 ## The judges on real renders, and what the autoencoders keep
 {tables["ceilings"]}
@@ -96,15 +103,11 @@ for it: shares have Wilson's interval of the effective number of samples, other 
 ## One prompt, one output
 {_headline(singles)}; {run["sizes"]["single"]} samples a cell.
 The mean of a cell is over digit, colour, motion and exact onset, as far as the prompt gives them and the
-output carries them. Of captions, those are counted that mention the attribute.
+output carries them. Of captions, those are counted that mention the attribute. The last columns have the recall: of the
+captions whose prompt gives an attribute, the share that mentions it, right or wrong. Real captions leave attributes
+out, too, and a model learns this from them.
 
 {tables["single"]}
-
-## What captions mention
-The recall: of the captions whose prompt gives an attribute, the share that mentions it, right or wrong. Real captions
-leave attributes out, too, and a model learns this from them.
-
-{tables["recall"]}
 
 ## All {cells["cells"]} cells
 {_headline(cells)}; {run["sizes"]["cell"]} samples a cell, {run["sizes"]["single"]} where it is one of those above.
@@ -130,15 +133,14 @@ T, I, A, V: text, image, audio, video. `report.json` has all intervals, and the 
 
 ## Fréchet distance to real renders
 On the classifiers' features: of other real renders, of the autoencoder's reconstructions (the floor), and of
-what captions became. All sets have n samples. Few samples make the distance larger: the bias is what this n adds, and
-is not subtracted. Between real renders the distance is nothing but bias. The bias of generated samples is larger, as it
-also counts that the real ones show few recordings or glyphs.
+what captions became. All sets have n samples. Between real renders the distance is nothing but bias. The bias of
+generated samples is larger, as it also counts that the real ones show few recordings or glyphs.
 
 {tables["quality"]}
 
 ## What a prompt leaves open stays open
 Entropy over its maximum in joint samples (1: all values are as frequent), and the variance of features within a digit,
-over that of real renders. Few samples make the entropy smaller: the bias is what this n adds, and is not subtracted.
+over that of real renders.
 
 {tables["diversity"]}
 """
@@ -152,10 +154,7 @@ def _headline(part: Mapping[str, Any]) -> str:
 def _tables(report: Mapping[str, Any]) -> dict[str, str]:
     """The tables of the page, in its order."""
     single, ceilings, diversity = (report[part] for part in ("single", "ceilings", "diversity"))
-    mentioned = {"real captions": ceilings["real"], **single}
-    recall = [(cell, *map(of["text"].get, RECALL.values())) for cell, of in mentioned.items() if "text" in of]
-    cells = [["-" if value is None else f"{value:.2f}" for value in row] for row in _means(report["cells"])]
-    sets = [letters(names) for names in SUBSETS]
+    cells = [[f"{value:.2f}".replace("nan", "-") for value in row] for row in _means(report["cells"])]
     parts = [
         (title, *map(of["made"].get, ("all", *ATTRIBUTES)), of["real"]["all"], of["chance"])
         for title, of in report["parts"].items()
@@ -181,8 +180,7 @@ def _tables(report: Mapping[str, Any]) -> dict[str, str]:
             ("reconstruction of", "", ""), [(name, *x) for name, of in report["fidelity"].items() for x in of.items()]
         ),
         "single": _scores(single),
-        "recall": table(("prompt → output", *RECALL.values()), recall),
-        "cells": table(("prompts \\ outputs", *sets), [(name, *row) for name, row in zip(sets, cells, strict=True)]),
+        "cells": table(("prompts \\ outputs", *NAMES), [(name, *row) for name, row in zip(NAMES, cells, strict=True)]),
         "parts": table(("prompts → output", "all", *ATTRIBUTES, "real, all", "chance"), parts),
         "agreement": table(("", "n", "joint=True", "joint=False", "real", "chance"), agreement),
         "quality": table(("", "n", *SETS, *(f"bias, {which}" for which in SETS)), quality),
@@ -194,6 +192,32 @@ def _tables(report: Mapping[str, Any]) -> dict[str, str]:
 
 def _scores(cells: Mapping[str, Scores]) -> str:
     """A row for each output of each cell."""
-    found = [(cell, shares, mean_coherence(of)) for cell, of in cells.items() for shares in of.values()]
-    rows = [(cell, *map(shares.get, COLUMNS), mean) for cell, shares, mean in found]
-    return table(("prompt → output", *COLUMNS, "mean"), [*rows, ("chance", *map(CHANCES.get, COLUMNS), None)])
+    found = [(cell, shares | {"mean": mean_coherence(of)}) for cell, of in cells.items() for shares in of.values()]
+    found.append(("chance", CHANCES))
+    return table(("prompt → output", *COLUMNS), [(cell, *map(shares.get, COLUMNS)) for cell, shares in found])
+
+
+def draw_cells(cells: Mapping[str, Scores], path: Path) -> None:
+    """The 15 × 15 table as a picture, rows the prompts and columns the outputs; what has no value stays grey."""
+    numbers = torch.tensor(_means(cells), dtype=torch.float64)
+    low = 0.5 if (numbers.nan_to_num(1) >= 0.5).all() else 0.0  # a good table would be one colour on the whole scale
+    figure = Figure(figsize=(11.5, 10.2), dpi=130, layout="constrained")
+    axes = figure.add_subplot(facecolor="#e6e9ec")
+    picture = axes.imshow(numbers.numpy(), vmin=low, vmax=1, cmap="YlGnBu", aspect="auto")
+    for i, j in numbers.isfinite().nonzero().tolist():
+        text, colour = f"{numbers[i, j]:.2f}", "white" if (numbers[i, j] - low) / (1 - low) > 0.6 else "black"
+        axes.text(j, i, text.replace("0.", "."), ha="center", va="center", color=colour, fontsize=8.5)
+    for i, (a, b) in enumerate(pairwise(SUBSETS)):
+        if len(a) < len(b):
+            axes.axhline(i + 0.5, color="white", linewidth=3)
+            axes.axvline(i + 0.5, color="white", linewidth=3)
+    axes.set_xticks(range(len(NAMES)), NAMES)
+    axes.set_yticks(range(len(NAMES)), NAMES)
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="outputs", ylabel="prompts")
+    axes.xaxis.set_label_position("top")
+    figure.colorbar(picture, fraction=0.03, pad=0.02)
+    figure.suptitle("Any to any: mean coherence with the prompts", fontsize=14)
+    figure.supxlabel("T text   I image   A audio   V video", fontsize=10)
+    figure.savefig(path)

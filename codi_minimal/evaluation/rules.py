@@ -1,6 +1,7 @@
 """What can be read without training: colour, motion and onset, by the numbers of the rendering rules.
 
-Images "b 3 h w" and videos "b f 3 h w" are in [0, 1], waveforms "b s" in [-1, 1].
+Images "b 3 h w" and videos "b f 3 h w" are in [0, 1], waveforms "b s" in [-1, 1]. Each rule gives (b,) whole numbers,
+-1 where it finds nothing.
 """
 
 from math import inf
@@ -22,11 +23,7 @@ STILL = 0.005  # root mean square change of a still
 
 
 def read_colour(image: Tensor) -> Tensor:
-    """Nearest of the eight hues to the mean colour of the bright pixels, both at full brightness.
-
-    Returns:
-        (b,) index into COLOURS, -1 where the image is dark.
-    """
+    """Index into COLOURS of the hue nearest to the mean colour of the bright pixels, both at full brightness."""
     ink = reduce(image, "b c h w -> b 1 h w", "max")
     peak = reduce(ink, "b 1 h w -> b 1 1 1", "max")
     bright = (ink > peak / 2).to(image)  # edges are scaled copies of the colour, too faint ones mostly noise
@@ -37,11 +34,7 @@ def read_colour(image: Tensor) -> Tensor:
 
 
 def read_motion(video: Tensor) -> Tensor:
-    """Compare the first frame with the last: has the ink's centre moved by more steps than its size changed?
-
-    Returns:
-        (b,) index into MOTIONS, -1 where there is nothing to see or it stays as it is.
-    """
+    """Index into MOTIONS: from the first frame to the last, did the ink move by more steps than its size changed?"""
     centre, size = _moments(video)
     right, down = ((centre[:, -1] - centre[:, 0]) / SHIFT).unbind(1)
     growth = (size[:, -1] / size[:, 0].clamp_min(1e-6)).clamp_min(1e-6).log() / ZOOM
@@ -51,11 +44,7 @@ def read_motion(video: Tensor) -> Tensor:
 
 
 def read_video_onset(video: Tensor) -> Tensor:
-    """First frame that differs from the one before it by more than a share of the largest such difference.
-
-    Returns:
-        (b,) frame, 1 … f - 1; -1 where there is nothing to see or nothing moves.
-    """
+    """The first frame, 1 … f - 1, that differs from the one before it by a share of the largest such difference."""
     ink = reduce(video, "b f c h w -> b f h w", "max")
     ink = reduce(ink, "b f (h i) (w j) -> b f h w", "mean", i=2, j=2)  # a flicker of single pixels is no motion
     change = reduce((ink[:, 1:] - ink[:, :-1]).square(), "b f h w -> b f", "mean").sqrt()
@@ -65,11 +54,7 @@ def read_video_onset(video: Tensor) -> Tensor:
 
 
 def read_audio_onset(waveform: Tensor) -> Tensor:
-    """First window of 128 samples whose RMS passes a tenth of the loudest one's, to the nearest frame.
-
-    Returns:
-        (b,) frame; -1 where nothing is to be heard.
-    """
+    """The frame nearest to the first window of 128 samples whose RMS passes a tenth of the loudest one's."""
     power = reduce(waveform.square(), "b (n w) -> b n", "mean", w=WINDOW)
     loudest = reduce(power, "b n -> b 1", "max")
     start = WINDOW * (power > loudest / 100).int().argmax(1)

@@ -92,7 +92,6 @@ def share(right: Tensor, counted: Tensor | None = None, items: Sequence[Tensor] 
 def wilson(p: float, n: float) -> tuple[float, float]:
     """Wilson's score interval of a share p of n samples (Wilson 1927); unlike p ± Z σ it stays inside [0, 1].
 
-    centre = (p + Z²/2n) / (1 + Z²/n), half width = Z √(p (1 - p)/n + Z²/4n²) / (1 + Z²/n).
     Elsewhere: scipy `binomtest(k, n).proportion_ci(method="wilson")`.
     """
     scale = 1 + Z * Z / n

@@ -26,7 +26,7 @@ from codi_minimal.evaluation.readers import CHANCE, items_of, read, shipped_judg
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import Estimate, average
-from codi_minimal.experiments.base import validation
+from codi_minimal.experiments.base import Place, validation
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipe import PAPER, addition_name
 from codi_minimal.recipes import CASCADE, SHIPPED
@@ -60,13 +60,7 @@ def rows() -> dict[str, dict[str, Any]]:
 
 
 def additions(
-    model: CoDi,
-    data: str | Path | None,
-    out: str | Path,
-    samples: int = 300,
-    seed: int = 0,
-    workers: int = 1,
-    progress: bool = True,
+    model: CoDi, data: Place, out: Path, samples: int = 300, seed: int = 0, workers: int = 1, progress: bool = True
 ) -> dict[str, Any]:
     """Measure each row with the same prompts and noise, and in the precision of the model's recipe (`autocast`).
 
@@ -83,7 +77,7 @@ def additions(
     for title, options in tqdm(rows().items(), desc="additions", disable=not progress):
         options |= {"recipe": replace(options["recipe"], autocast=autocast)}
         asked = options | {"recipe": options["recipe"].to_dict(), "samples": samples, "seed": seed}
-        done = Progress(Path(out) / "rows" / f"{title.replace(' ', '')}.json", run | asked)
+        done = Progress(out / "rows" / f"{title.replace(' ', '')}.json", run | asked)
         if not done.sections:
             pairs = PAIRS if title in WITH_PAIRS else ()
             start, batched = perf_counter(), BatchedModel(model, seed, options, workers=workers)
@@ -98,7 +92,7 @@ def additions(
     }
     made_by = command("experiment additions", data="DATA", samples=samples, seed=seed, autocast=autocast)
     report = {"command": made_by, "source": world.source.name, "rows": found}
-    return save(Path(out), "additions", report, markdown(report))
+    return save(out, "additions", report, markdown(report))
 
 
 def column(question: Question, what: str) -> str:
@@ -112,14 +106,15 @@ def measure(
     """All figures of one row."""
     made: dict[Any, dict[str, Any]] = {}
     followed: dict[str, Estimate] = {}
+    agreed: dict[str, dict[str, Estimate]] = {"agreement": {}, "pairs": {}}
     for i, (prompt, output) in enumerate(CELLS):
         ((cell, made[cell], scores),) = measure_cells(model, world, judges, n, i, (prompt,), [(output,)])
         followed |= {f"{a} {cell}": found for a, found in scores[output].items() if a in FOLLOWED and found.n}
-    agreed: dict[Question, dict[str, Estimate]] = {}
     for question in (*ASKED, *pairs):
         made[question] = ask(question, model, n)
         shares = answer(question, made[question], judges)
-        agreed[question] = {column(question, what): shares[what] for what in MEASURES if what in shares}
+        part = "agreement" if question in ASKED else "pairs"
+        agreed[part] |= {column(question, what): shares[what] for what in MEASURES if what in shares}
     colours = read("image", made[ASKED[0]]["image"], judges)["colour"]
     scene, renders = world.sample(n, scene_generator(model.seed, len(CELLS)))
     looks = (judges.look("image", samples["image"])[1] for samples in (made["T → I"], renders))
@@ -130,8 +125,7 @@ def measure(
         "Fréchet distance": distance,
         "bias of the distance": distance.bias,
     }
-    agreement, of_pairs = ({k: v for q in asked for k, v in agreed[q].items()} for asked in (ASKED, pairs))
-    return {"agreement": agreement, "pairs": of_pairs, "quality": followed | quality | cost(model.model, model.options)}
+    return agreed | {"quality": followed | quality | cost(model.model, model.options)}
 
 
 def cost(model: CoDi, options: Mapping[str, Any], n: int = 16) -> dict[str, float]:

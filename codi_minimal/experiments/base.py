@@ -1,8 +1,8 @@
 """What experiments share: their data, models that are trained anew, and the cache of encoded pairs.
 
-An experiment is a function. It takes the model as trained, which it does not change; the data, as `data.load` does; a
-folder for name.json, name.md and, where it trains, its runs, which resume; the number of samples for each figure; and
-the seed of everything. It returns the report, of plain JSON types.
+An experiment is a function. It takes the model as trained, which it does not change; the place of the data; a folder
+for name.json, name.md and, where it trains, its runs, which resume; the number of samples for each figure; and the seed
+of everything. It returns the report, of plain JSON types.
 """
 
 from dataclasses import replace
@@ -15,8 +15,10 @@ from codi_minimal.checkpoint import atomic_write
 from codi_minimal.codi import CoDi
 from codi_minimal.data import Source, load
 
+Place = str | Path | None  # of the data, as `data.load` takes it
 
-def validation(model: CoDi, data: str | Path | None) -> Source:
+
+def validation(model: CoDi, data: Place) -> Source:
     """The validation share of the model's `split_seed`. Experiments choose settings, so they must not use -test."""
     return load(data, "validation", model.config.train.split_seed)
 

@@ -24,7 +24,7 @@ from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
-from codi_minimal.experiments.base import share_cache, untrained, validation
+from codi_minimal.experiments.base import Place, share_cache, untrained, validation
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.run import Run
 
@@ -39,20 +39,14 @@ REGIMES: dict[str, dict[str, Any]] = {  # what differs from the preset's trainin
 
 
 def gap(
-    model: CoDi,
-    data: str | Path | None,
-    out: str | Path,
-    steps: int = 800,
-    samples: int = 200,
-    seed: int = 0,
-    progress: bool = True,
+    model: CoDi, data: Place, out: Path, steps: int = 800, samples: int = 200, seed: int = 0, progress: bool = True
 ) -> dict[str, Any]:
     """Train the image denoiser under each regime, for so many steps.
 
     Returns:
         "clouds": the distances of embeddings. "coherence": regime → modality of the prompt → attribute → share.
     """
-    out, trained, model = Path(out), model, copy.deepcopy(model)
+    trained, model = model, copy.deepcopy(model)
     source, held_out = load(data, split_seed=model.config.train.split_seed), validation(model, data)
     report: dict[str, Any] = {
         "command": command("experiment gap", data="DATA", steps=steps, samples=samples, seed=seed),

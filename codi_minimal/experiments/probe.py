@@ -22,18 +22,13 @@ from codi_minimal.evaluation.coherence import said_by
 from codi_minimal.evaluation.readers import CHANCE, VALUES, items_of
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.statistics import Estimate, share
-from codi_minimal.experiments.base import validation
+from codi_minimal.experiments.base import Place, validation
 
 TIMES = (0.0, 0.2, 0.4, 0.6, 0.8)  # shares of T
 
 
 def probe(
-    model: CoDi,
-    data: str | Path | None,
-    out: str | Path,
-    samples: int = 2000,
-    seed: int = 0,
-    progress: bool = True,
+    model: CoDi, data: Place, out: Path, samples: int = 2000, seed: int = 0, progress: bool = True
 ) -> dict[str, Any]:
     """Linear probes on V_m(z_t): half of the samples train them, half test them.
 
@@ -57,7 +52,7 @@ def probe(
                 rows[str(t)] = linear(tokens[told], labels, len(VALUES[attribute]), seed, items=items)
     made_by = command("experiment probe", data="DATA", samples=samples, seed=seed)
     report = {"command": made_by, "accuracy": accuracy}
-    return save(Path(out), "probe", report, markdown(report))
+    return save(out, "probe", report, markdown(report))
 
 
 @torch.no_grad()

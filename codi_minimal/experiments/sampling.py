@@ -16,7 +16,7 @@ from codi_minimal.evaluation.readers import items_of, shipped_judges
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import Estimate
-from codi_minimal.experiments.base import validation
+from codi_minimal.experiments.base import Place, validation
 from codi_minimal.inputs import check_whole
 
 GUIDANCE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.5, 7.5)
@@ -25,12 +25,7 @@ SAMPLERS = ("ddim", "dpm-solver++", "ddpm")
 
 
 def sampling(
-    model: CoDi,
-    data: str | Path | None,
-    out: str | Path,
-    samples: int = 100,
-    seed: int = 0,
-    progress: bool = True,
+    model: CoDi, data: Place, out: Path, samples: int = 100, seed: int = 0, progress: bool = True
 ) -> dict[str, Any]:
     """From captions to each modality, with several guidance scales, numbers of steps and samplers.
 
@@ -68,7 +63,7 @@ def sampling(
         "guidance": {f"{g:g}": measure(list(model.modalities), guidance=g) for g in GUIDANCE},
         "steps": {f"{sampler}, {n}": measure(quick, sampler=sampler, steps=n) for sampler in SAMPLERS for n in STEPS},
     }
-    return save(Path(out), "sampling", report, markdown(report))
+    return save(out, "sampling", report, markdown(report))
 
 
 def markdown(report: Mapping[str, Any]) -> str:

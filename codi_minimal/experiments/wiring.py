@@ -20,27 +20,20 @@ from codi_minimal.data import load
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.report import command, save, table
-from codi_minimal.experiments.base import share_cache, untrained
+from codi_minimal.experiments.base import Place, share_cache, untrained
 from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.run import Run
 
 
 def wiring(
-    model: CoDi,
-    data: str | Path | None,
-    out: str | Path,
-    steps: int = 500,
-    samples: int = 100,
-    seed: int = 0,
-    progress: bool = True,
+    model: CoDi, data: Place, out: Path, steps: int = 500, samples: int = 100, seed: int = 0, progress: bool = True
 ) -> dict[str, Any]:
     """Train V and all attention to it anew under each wiring, for so many steps of each of the two stages.
 
     Returns:
         "agreement": wiring → question → figure.
     """
-    out, source = Path(out), load(data, split_seed=model.config.train.split_seed)
-    runs = out / f"{fingerprint(model)}-{seed}"
+    source, runs = load(data, split_seed=model.config.train.split_seed), out / f"{fingerprint(model)}-{seed}"
     report: dict[str, Any] = {
         "command": command("experiment wiring", data="DATA", steps=steps, samples=samples, seed=seed),
         "source": source.name,
