@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from codi_minimal.data import DIGITS, caption
-from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import MODALITIES
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.readers import READERS, VALUES, Reading, read
@@ -92,11 +91,9 @@ def ask(question: Question, model: BatchedModel, n: int, **options: Any) -> dict
     return model(prompts_of(question.digit_said, n, model.seed), question.outputs, n, **options)
 
 
-def answer(
-    question: Question, samples: Mapping[str, Any], judges: Judges | None = None, items: Sequence[Tensor] = ()
-) -> dict[str, Estimate]:
+def answer(question: Question, samples: Mapping[str, Any], items: Sequence[Tensor] = ()) -> dict[str, Estimate]:
     """`agreement` of a question's samples, output → n samples; further outputs may be there."""
-    return agreement(question.attribute, {name: read(name, samples[name], judges) for name in question.outputs}, items)
+    return agreement(question.attribute, {name: read(name, samples[name]) for name in question.outputs}, items)
 
 
 def similarity(model: Any, samples: Mapping[str, Any], items: Sequence[Tensor] = ()) -> dict[str, Estimate]:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from codi_minimal.data import ATTRIBUTES_OF, Scene
-from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.readers import CHANCE, READERS, Reading, read
 from codi_minimal.evaluation.statistics import Estimate, average, share
 
@@ -48,9 +47,7 @@ def said_by(prompts: Mapping[str, Any], scene: Scene) -> Reading:
     return said
 
 
-def coherence(
-    said: Reading, outputs: Mapping[str, Any], judges: Judges | None = None, items: Sequence[Tensor] = ()
-) -> Scores:
+def coherence(said: Reading, outputs: Mapping[str, Any], items: Sequence[Tensor] = ()) -> Scores:
     """The share of outputs that show what the prompts give, for each attribute that both carry.
 
     An unreadable picture or sound is wrong. A caption may leave attributes out, so two figures describe it: of the
@@ -66,7 +63,7 @@ def coherence(
     """
     scores: Scores = {}
     for output, data in outputs.items():
-        shown, formed = read(output, data, judges), READERS[output].formed
+        shown, formed = read(output, data), READERS[output].formed
         scores[output] = {}
         for name in ATTRIBUTES_OF[output]:
             given, mentioned = said[name] >= 0, shown[name] >= 0

@@ -69,9 +69,9 @@ def evaluate(
         sizes |= {"parts": samples, "real": max(samples, sizes["real"])}
     if cells is not None:
         sizes["cell"] = check_whole("cells", cells, 1)
-    judges, out = shipped_judges(), Path(out)
+    out = Path(out)
     run = {"source": source.identity, "seed": seed, "sizes": sizes}
-    run |= {"weights": fingerprint(model), "recipe": repr(model.recipe), "judges": fingerprint(judges)}
+    run |= {"weights": fingerprint(model), "recipe": repr(model.recipe), "judges": fingerprint(shipped_judges())}
     done = Progress(out / PROGRESS, run)
     bar = tqdm(total=_samples(sizes), unit="sample", disable=not progress)
 
@@ -89,19 +89,18 @@ def evaluate(
     real = sections.real_renders(model, world, sizes["real"], seed)
 
     def agreement() -> dict[str, Any]:
-        result, joint = sections.measure_agreement(batched, real, judges, sizes["joint"], sizes["apart"])
+        result, joint = sections.measure_agreement(batched, real, sizes["joint"], sizes["apart"])
         _picture(joint, out, seed)
         return result
 
     with bar:
-        ceilings = section("ceilings", lambda: sections.measure_ceilings(real, judges))
-        n = sizes["single"]
-        single = section("single prompts", lambda: sections.measure_single(batched, world, real, judges, n))
-        parts = section("parts", lambda: sections.measure_parts(batched, world, judges, sizes["parts"]))
+        ceilings = section("ceilings", lambda: sections.measure_ceilings(real))
+        single = section("single prompts", lambda: sections.measure_single(batched, world, real, sizes["single"]))
+        parts = section("parts", lambda: sections.measure_parts(batched, world, sizes["parts"]))
         agreed = section("agreement", agreement)
         table = {}
         for names in SUBSETS:
-            row = partial(sections.measure_row, batched, world, judges, sizes["cell"], names, single["cells"])
+            row = partial(sections.measure_row, batched, world, sizes["cell"], names, single["cells"])
             table |= section(f"cells of {letters(names)}", row)
     asked = {"split": None if source.split == "test" else source.split, "quick": "" if quick else None}
     asked |= {"samples": samples, "cells": cells, "seed": seed}

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from codi_minimal.data import Scene, caption
-from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import letters
 from codi_minimal.evaluation.readers import READERS, read
 from codi_minimal.evaluation.statistics import Estimate, share
@@ -56,11 +55,9 @@ def prompts_for(composition: Composition, scene: Scene, renders: Mapping[str, An
     return prompts
 
 
-def follows(
-    composition: Composition, scene: Scene, made: Any, judges: Judges | None = None, items: Sequence[Tensor] = ()
-) -> dict[str, Estimate]:
+def follows(composition: Composition, scene: Scene, made: Any, items: Sequence[Tensor] = ()) -> dict[str, Estimate]:
     """How often each attribute asked for is right in n samples of the output, and how often "all" are."""
-    shown = read(composition.output, made, judges)
+    shown = read(composition.output, made)
     right = {name: shown[name] == getattr(scene, name) for name in composition.asked}
     right = {"all": torch.stack(list(right.values())).all(0), **right}
     return {name: share(x, items=items) for name, x in right.items()}

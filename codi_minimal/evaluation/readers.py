@@ -25,7 +25,7 @@ Reading = dict[str, Tensor]
 class Reader:
     """How one modality is read.
 
-    read: the samples and the judges → a Reading.
+    read: the samples → a Reading.
     formed: which samples make sense at all; for a modality that need not show all its attributes.
     item: the field of `Scene` with the item that a render shows: renders of one item are not independent.
     """
@@ -41,20 +41,19 @@ def shipped_judges() -> Judges:
     return Judges.load(SHIPPED / WEIGHTS)
 
 
-def read(name: str, data: Tensor | Sequence[str], judges: Judges | None = None) -> Reading:
-    """The attributes that a batch of one modality shows.
+def read(name: str, data: Tensor | Sequence[str]) -> Reading:
+    """The attributes that a batch of one modality shows, by rules and by the shipped classifiers.
 
     Args:
         name: text, image, audio or video; anything else is a ValueError.
         data: b captions, or the modality's tensor; a sample that is not finite shows nothing.
-        judges: the classifiers; by default the shipped ones.
 
     Returns:
         For each attribute that the modality carries a LongTensor (b,), -1 where it is missing or unreadable.
     """
     if name not in READERS:
         raise ValueError(f"expected a modality of {tuple(READERS)}, got {name!r}")
-    return READERS[name].read(data, judges or shipped_judges())
+    return READERS[name].read(data)
 
 
 def items_of(names: Iterable[str], scene: Scene | None) -> list[Tensor]:
@@ -71,7 +70,7 @@ def well_formed(captions: Sequence[str]) -> Tensor:
     return torch.tensor([parse(caption) is not None for caption in captions])
 
 
-def _read_text(captions: Sequence[str], judges: Judges) -> Reading:
+def _read_text(captions: Sequence[str]) -> Reading:
     said = [parse(caption) or {} for caption in captions]
     return {
         name: torch.tensor([VALUES[name].index(words[name]) if name in words else -1 for words in said])
@@ -79,14 +78,15 @@ def _read_text(captions: Sequence[str], judges: Judges) -> Reading:
     }
 
 
-def _read_tensor(name: str, rules: Mapping[str, Callable], least: float, data: Tensor, judges: Judges) -> Reading:
+def _read_tensor(name: str, rules: Mapping[str, Callable], least: float, data: Tensor) -> Reading:
     """The digit by a classifier, the rest by rules; nothing where no value reaches `least`."""
     data = data.detach().cpu().float()
     flat = data.flatten(1)
     legible = flat.isfinite().all(1) & (flat.nan_to_num(0).abs().amax(1) >= least)
     data = data.nan_to_num(0, 0, 0)
-    values = {"digit": judges.look(name, data)[0].argmax(1)} | {key: rule(data) for key, rule in rules.items()}
-    return {key: torch.where(legible, value, -1) for key, value in values.items()}
+    logits, _ = shipped_judges().look(name, data)
+    values = {"digit": logits.argmax(1)} | {attribute: rule(data) for attribute, rule in rules.items()}
+    return {attribute: torch.where(legible, value, -1) for attribute, value in values.items()}
 
 
 def _video_colour(video: Tensor) -> Tensor:

@@ -9,12 +9,11 @@ import torch
 from codi_minimal.data import WRITTEN, Scene
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance, similarity
-from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import MODALITIES, SUBSETS, Scores, cell_name, coherence, said_by
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator, to_device
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
 from codi_minimal.evaluation.quality import entropy_estimate, fidelity, frechet_estimate, spread_estimate
-from codi_minimal.evaluation.readers import CHANCE, items_of, read
+from codi_minimal.evaluation.readers import CHANCE, items_of, read, shipped_judges
 from codi_minimal.inputs import join, slices
 
 Names = tuple[str, ...]
@@ -37,19 +36,18 @@ def _reconstruct(model: Any, name: str, data: Any) -> Any:
     return to_device(join(rebuilt), "cpu")
 
 
-def measure_ceilings(real: Sets, judges: Judges) -> dict[str, Any]:
+def measure_ceilings(real: Sets) -> dict[str, Any]:
     """What the judges read in real renders and in reconstructions, and the errors of the latter."""
     (renders, scene), (rebuilt, _) = real["real"], real["reconstruction"]
-    said, ceilings = said_by(renders, scene), {}
-    for which, samples in {"real": renders, "reconstruction": rebuilt}.items():
-        ceilings[which] = {}
+    said, ceilings = said_by(renders, scene), {"real": {}, "reconstruction": {}}
+    for which in ceilings:
         for name in MODALITIES:  # the renders of each modality share its own items
-            ceilings[which] |= coherence(said, {name: samples[name]}, judges, items_of([name], scene))
+            ceilings[which] |= coherence(said, {name: real[which][0][name]}, items_of([name], scene))
     return {"ceilings": ceilings, "fidelity": fidelity(renders, rebuilt, scene)}
 
 
 def measure_cells(
-    model: BatchedModel, world: World, judges: Judges, n: int, stream: int, names: Names, sets: Sequence[Names]
+    model: BatchedModel, world: World, n: int, stream: int, names: Names, sets: Sequence[Names]
 ) -> Iterator[tuple[str, dict[str, Any], Scores]]:
     """For each set of outputs, n samples from the prompts `names`: the name of the cell, the samples, their coherence.
 
@@ -59,32 +57,32 @@ def measure_cells(
     prompts, items = {name: renders[name] for name in names}, items_of(names, scene)
     said = said_by(prompts, scene)
     for outputs, made in zip(sets, model.many([(prompts, outputs) for outputs in sets], n), strict=True):
-        yield cell_name(names, outputs), made, coherence(said, made, judges, items)
+        yield cell_name(names, outputs), made, coherence(said, made, items)
 
 
-def measure_single(model: BatchedModel, world: World, real: Sets, judges: Judges, n: int) -> dict[str, Any]:
+def measure_single(model: BatchedModel, world: World, real: Sets, n: int) -> dict[str, Any]:
     """The 16 cells of one prompt and one output; and the quality and variety of what was made from text."""
     cells, from_text, outputs = {}, {}, [(name,) for name in MODALITIES]
     for i, prompt in enumerate(MODALITIES):
-        for cell, made, scores in measure_cells(model, world, judges, n, 3 + i, (prompt,), outputs):
+        for cell, made, scores in measure_cells(model, world, n, 3 + i, (prompt,), outputs):
             cells[cell] = scores
             if prompt == MODALITIES[0]:
                 from_text |= made
-    return {"cells": cells} | measure_quality(from_text, real, judges)
+    return {"cells": cells} | measure_quality(from_text, real)
 
 
 def measure_row(
-    model: BatchedModel, world: World, judges: Judges, n: int, names: Names, known: Mapping[str, Scores]
+    model: BatchedModel, world: World, n: int, names: Names, known: Mapping[str, Scores]
 ) -> dict[str, Scores]:
     """The 15 cells of one set of prompts; those that are known already are not generated again."""
     row = {cell_name(names, outputs): outputs for outputs in SUBSETS}
     new = [outputs for cell, outputs in row.items() if cell not in known]
-    measured = measure_cells(model, world, judges, n, 10 + SUBSETS.index(names), names, new)
+    measured = measure_cells(model, world, n, 10 + SUBSETS.index(names), names, new)
     found = known | {cell: scores for cell, _, scores in measured}
     return {cell: found[cell] for cell in row}
 
 
-def measure_parts(model: BatchedModel, world: World, judges: Judges, n: int) -> dict[str, dict[str, Any]]:
+def measure_parts(model: BatchedModel, world: World, n: int) -> dict[str, dict[str, Any]]:
     """Several prompts, each of which gives a part."""
     scores = {}
     for i, composition in enumerate(COMPOSITIONS):
@@ -93,14 +91,14 @@ def measure_parts(model: BatchedModel, world: World, judges: Judges, n: int) -> 
         given = [name for name, _ in composition.prompts]
         samples = {"made": (made, given), "real": (renders, [composition.output])}
         scores[composition.title] = {
-            how: follows(composition, scene, some[composition.output], judges, items_of(names, scene))
+            how: follows(composition, scene, some[composition.output], items_of(names, scene))
             for how, (some, names) in samples.items()
         } | {"chance": prod(CHANCE[name] for name in composition.asked)}
     return scores
 
 
 def measure_agreement(
-    model: BatchedModel, real: Sets, judges: Judges, n: int, apart: int
+    model: BatchedModel, real: Sets, n: int, apart: int
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Do streams agree on what no prompt gives, and does it stay open?
 
@@ -115,12 +113,11 @@ def measure_agreement(
         answers[question.title] = {"chance": chance(question)}
         for how, (some, scene) in sets.items():
             some, items = {name: some[name] for name in question.outputs}, items_of(question.outputs, scene)
-            found = answer(question, some, judges, items) | similarity(model.model, some, items)
-            answers[question.title][how] = found
+            answers[question.title][how] = answer(question, some, items) | similarity(model.model, some, items)
         entropy[question.title] = {
             name: {
                 attribute: entropy_estimate(values, attribute)
-                for attribute, values in read(name, samples, judges).items()
+                for attribute, values in read(name, samples).items()
                 if not (question.digit_said and attribute == "digit")
             }
             for name, samples in made.items()
@@ -128,13 +125,13 @@ def measure_agreement(
     return {"answers": answers, "entropy": entropy}, joint
 
 
-def measure_quality(made: Mapping[str, Any], real: Sets, judges: Judges) -> dict[str, dict[str, Any]]:
+def measure_quality(made: Mapping[str, Any], real: Sets) -> dict[str, dict[str, Any]]:
     """How samples that text made, and reconstructions, compare with real renders.
 
     Returns:
         "quality": Fréchet distances, all of equal n, to other real renders. "spread": the variety within a digit.
     """
-    sets, result = real | {"generated": (made, None)}, {"quality": {}, "spread": {}}
+    judges, sets, result = shipped_judges(), real | {"generated": (made, None)}, {"quality": {}, "spread": {}}
     for name in judges.looks:
         looks = {which: judges.look(name, samples[name]) for which, (samples, _) in sets.items()}
         items = {which: items_of([name], scene) for which, (_, scene) in sets.items()}

@@ -17,7 +17,6 @@ from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, Question, answer, ask, chance, prompts_of
-from codi_minimal.evaluation.classifiers import Judges
 from codi_minimal.evaluation.coherence import MODALITIES, letters
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
 from codi_minimal.evaluation.progress import Progress
@@ -71,9 +70,8 @@ def additions(
         "rows": title → "agreement", "pairs" (in WITH_PAIRS alone) and "quality", each figure by its name.
     """
     check_whole("samples", samples, 2)  # distances need a spread
-    judges, world, found = shipped_judges(), World(validation(model, data)), {}
-    run = {"weights": fingerprint(model), "judges": fingerprint(judges), "source": world.source.identity}
-    autocast = model.recipe.autocast
+    world, autocast, found = World(validation(model, data)), model.recipe.autocast, {}
+    run = {"weights": fingerprint(model), "judges": fingerprint(shipped_judges()), "source": world.source.identity}
     for title, options in tqdm(rows().items(), desc="additions", disable=not progress):
         options |= {"recipe": replace(options["recipe"], autocast=autocast)}
         asked = options | {"recipe": options["recipe"].to_dict(), "samples": samples, "seed": seed}
@@ -81,7 +79,7 @@ def additions(
         if not done.sections:
             pairs = PAIRS if title in WITH_PAIRS else ()
             start, batched = perf_counter(), BatchedModel(model, seed, options, workers=workers)
-            result = measure(batched, world, judges, samples, pairs)
+            result = measure(batched, world, samples, pairs)
             done.keep(title, result, perf_counter() - start, samples)
         found[title] = done.sections[title]["result"]
     columns = found["paper"]["quality"]
@@ -100,24 +98,22 @@ def column(question: Question, what: str) -> str:
     return f"{question.attribute} {letters(question.outputs)}{MEASURES[what]}"
 
 
-def measure(
-    model: BatchedModel, world: World, judges: Judges, n: int, pairs: Sequence[Question] = PAIRS
-) -> dict[str, dict[str, Any]]:
+def measure(model: BatchedModel, world: World, n: int, pairs: Sequence[Question] = PAIRS) -> dict[str, dict[str, Any]]:
     """All figures of one row."""
     made: dict[Any, dict[str, Any]] = {}
     followed: dict[str, Estimate] = {}
     agreed: dict[str, dict[str, Estimate]] = {"agreement": {}, "pairs": {}}
     for i, (prompt, output) in enumerate(CELLS):
-        ((cell, made[cell], scores),) = measure_cells(model, world, judges, n, i, (prompt,), [(output,)])
+        ((cell, made[cell], scores),) = measure_cells(model, world, n, i, (prompt,), [(output,)])
         followed |= {f"{a} {cell}": found for a, found in scores[output].items() if a in FOLLOWED and found.n}
     for question in (*ASKED, *pairs):
         made[question] = ask(question, model, n)
-        shares = answer(question, made[question], judges)
+        shares = answer(question, made[question])
         part = "agreement" if question in ASKED else "pairs"
         agreed[part] |= {column(question, what): shares[what] for what in MEASURES if what in shares}
-    colours = read("image", made[ASKED[0]]["image"], judges)["colour"]
+    colours = read("image", made[ASKED[0]]["image"])["colour"]
     scene, renders = world.sample(n, scene_generator(model.seed, len(CELLS)))
-    looks = (judges.look("image", samples["image"])[1] for samples in (made["T → I"], renders))
+    looks = (shipped_judges().look("image", samples["image"])[1] for samples in (made["T → I"], renders))
     distance = frechet_estimate(*looks, items_b=items_of(["image"], scene))
     quality = {
         "mean digit": average((x for name, x in followed.items() if "digit" in name), independent=True),

@@ -21,7 +21,6 @@ from codi_minimal.config import Stage
 from codi_minimal.data import ATTRIBUTES_OF, RENDERERS, Pairs, Source, load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.generation import BatchedModel
-from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.experiments.base import Place, share_cache, untrained, validation
@@ -117,7 +116,7 @@ def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:
     batched = BatchedModel(model, seed, {"recipe": model.recipe.without("caption_memory", "prompt_clocks")})
     scores = {}
     for i, prompt in enumerate(model.modalities):
-        ((_, _, found),) = measure_cells(batched, World(source), shipped_judges(), n, i, (prompt,), [(OUTPUT,)])
+        ((_, _, found),) = measure_cells(batched, World(source), n, i, (prompt,), [(OUTPUT,)])
         scores[prompt] = found[OUTPUT]
     return scores
 

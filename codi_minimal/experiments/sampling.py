@@ -48,7 +48,7 @@ def sampling(
 
     def measure(outputs: Sequence[str], **options: Any) -> dict[str, dict[str, Estimate | None]]:
         batched, title = BatchedModel(model, seed, options), ", ".join(f"{k} {v}" for k, v in options.items())
-        cells = measure_cells(batched, world, judges, samples, 0, ("text",), [(name,) for name in outputs])
+        cells = measure_cells(batched, world, samples, 0, ("text",), [(name,) for name in outputs])
         return {
             name: {"coherence": mean_coherence(scores), "fréchet": distance(name, made)}
             for _, made, scores in tqdm(cells, title, len(outputs), disable=not progress)

@@ -58,7 +58,7 @@ def test_a_file_nested_too_deeply_is_refused_by_name(tmp_path):
 def test_a_stopped_evaluation_goes_on_and_nothing_is_made_twice(models, source, tmp_path, monkeypatch):
     rows, stop = [], [None]
 
-    def row(_model, _world, _judges, n, names, known):
+    def row(_model, _world, n, names, known):
         if len(rows) == stop[0]:
             raise KeyboardInterrupt
         rows.append(names)

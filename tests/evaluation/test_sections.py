@@ -42,38 +42,38 @@ def is_wide(estimate):
     return width > 1.3 * (alone[1] - alone[0])
 
 
-def test_the_cells_of_voices_are_clustered_and_those_of_captions_and_pictures_are_not(models, few, real, judges):
+def test_the_cells_of_voices_are_clustered_and_those_of_captions_and_pictures_are_not(models, few, real):
     model = BatchedModel(models.oracle)
-    cells = measure_single(model, few, real, judges, N)["cells"]
+    cells = measure_single(model, few, real, N)["cells"]
     wide = {cell for cell, scores in cells.items() for shares in scores.values() if is_wide(shares["digit"])}
     assert wide == {cell for cell in cells if cell[0] == "A"}
     for names, expected in {("text",): False, ("image",): False, ("text", "audio"): True, ("audio",): True}.items():
-        row = measure_row(model, few, judges, N, names, {})
+        row = measure_row(model, few, N, names, {})
         assert {is_wide(shares["digit"]) for scores in row.values() for shares in scores.values()} == {expected}
 
 
-def test_of_real_renders_only_recordings_are_clusters(models, few, real, judges):
-    found = measure_ceilings(real, judges)
+def test_of_real_renders_only_recordings_are_clusters(models, few, real):
+    found = measure_ceilings(real)
     for scores in found["ceilings"].values():
         assert {name for name in MODALITIES if is_wide(scores[name]["digit"])} == {"audio"}
     errors = {name: row for name, row in found["fidelity"].items() if name in ("audio", "video")}
     assert all(next(iter(row.values())).n == 200 for row in errors.values())
 
 
-def test_compositions_and_answers_are_clustered_by_what_they_show(models, few, real, judges):
+def test_compositions_and_answers_are_clustered_by_what_they_show(models, few, real):
     model = BatchedModel(models.oracle)
-    for title, found in measure_parts(model, few, judges, N).items():
+    for title, found in measure_parts(model, few, N).items():
         assert is_wide(found["made"]["all"]) == title.startswith("audio") and not is_wide(found["real"]["all"])
-    result, _ = measure_agreement(model, real, judges, N, 20)
+    result, _ = measure_agreement(model, real, N, 20)
     for title, found in result["answers"].items():
         assert is_wide(found["real"]["all"]) == ("audio" in title)
         assert not is_wide(found["joint"]["all"]) and not is_wide(found["apart"]["all"])
 
 
-def test_distances_state_their_bias(models, source, judges):
+def test_distances_state_their_bias(models, source):
     world = World(source)
     quality = measure_single(
-        BatchedModel(models.oracle), world, real_renders(models.oracle, world, 100, 0), judges, 100
+        BatchedModel(models.oracle), world, real_renders(models.oracle, world, 100, 0), 100
     )["quality"]
     for row in quality.values():
         assert row["real"] == row["reconstruction"] and row["generated"].n == 100  # the autoencoders change nothing

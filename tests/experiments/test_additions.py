@@ -11,7 +11,6 @@ import torch
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.generation import BatchedModel
-from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.statistics import Estimate
 from codi_minimal.experiments import additions as module
 from codi_minimal.experiments.additions import additions, column, cost, measure, rows
@@ -73,7 +72,7 @@ CELLS = ["digit T → I", "digit I → A", "digit I → I", "digit A → V", "on
 
 
 def test_a_model_that_is_right_scores_high_in_every_column(world, free):
-    found = measure(BatchedModel(Oracle(world.source), 0), world, shipped_judges(), 40)
+    found = measure(BatchedModel(Oracle(world.source), 0), world, 40)
     assert list(found["agreement"]) == ["digit TIAV", "colour IV", "onset AV", "onset AV ±1"]
     assert list(found["pairs"]) == PAIRS
     for share in (found["agreement"] | found["pairs"]).values():
@@ -89,7 +88,7 @@ def test_a_model_that_is_right_scores_high_in_every_column(world, free):
 
 def test_a_model_that_ignores_its_prompts_and_makes_outputs_apart_is_at_chance(world, free):
     model = BatchedModel(Deaf(world.source), 0, {"joint": False})
-    found = measure(model, world, shipped_judges(), 100)
+    found = measure(model, world, 100)
     for name in PAIRS:
         assert found["pairs"][name].value < 0.3
     assert found["agreement"]["colour IV"].value < 0.3 and found["agreement"]["onset AV"].value < 0.5
@@ -109,7 +108,7 @@ def test_the_colours_are_those_of_images_under_no_prompt_and_the_distance_is_of_
             return made
 
     red = torch.tensor([1.0, 0.1, 0.1])[:, None, None]
-    right, odd = (measure(BatchedModel(x(world.source), 0), world, shipped_judges(), 40) for x in (Oracle, Odd))
+    right, odd = (measure(BatchedModel(x(world.source), 0), world, 40) for x in (Oracle, Odd))
     assert odd["quality"]["entropy of colours"].value == 0
     assert odd["quality"]["Fréchet distance"].value > 2 * right["quality"]["Fréchet distance"].value
 
@@ -132,7 +131,7 @@ def asked(monkeypatch):
     asked = Asked()
     asked.autocast = set()
 
-    def stub(batched, world, judges, n, pairs):
+    def stub(batched, world, n, pairs):
         recipe = batched.options["recipe"]
         if recipe.name == asked.stop:
             raise InterruptedError
