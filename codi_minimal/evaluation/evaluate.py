@@ -126,18 +126,18 @@ def evaluate(
     return report
 
 
-def _picture(together: Mapping[str, dict[str, Any]], out: Path, seed: int, rows: int = 2) -> None:
-    """The first of the joint samples, to look at: samples.png."""
-    sheet = [
+def _picture(together: Mapping[str, dict[str, Any]], out: Path, seed: int) -> None:
+    """The first two joint samples of each question, to look at: samples.png."""
+    rows = [
         {
             "title": question.title,
-            "prompts": {name: [data[i]] for name, data in prompts_of(question.digit_said, rows, seed).items()},
+            "prompts": {name: [data[i]] for name, data in prompts_of(question.digit_said, 2, seed).items()},
             "outputs": {name: data[i] for name, data in together[question.title].items()},
         }
         for question in QUESTIONS
-        for i in range(rows)
+        for i in range(2)
     ]
-    contact_sheet(sheet, out / "samples.png")
+    contact_sheet(rows, out / "samples.png")
 
 
 def _samples(sizes: Mapping[str, int]) -> int:

@@ -45,7 +45,7 @@ def write(report: Mapping[str, Any], out: Path) -> dict[str, Any]:
 
 
 def summary(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The few figures that say how good a model is: mean and worst coherence, and joint agreement."""
+    """The few figures that say how good a model is: mean and worst coherence of single prompts, and of all cells."""
     result: dict[str, Any] = {}
     for part in ("single", "cells"):
         means = {cell: mean_coherence(scores) for cell, scores in report[part].items()}
@@ -56,7 +56,7 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
         counted = {cell: mean for cell, mean in means.items() if mean.value is not None}
         worst = min(counted, key=lambda cell: counted[cell].value, default=None)
         result[part] = {"cells": len(means), **_mean(mean), "worst": {"cell": worst, **_mean(counted.get(worst, mean))}}
-    return result | {"agreement": {title: answer["joint"] for title, answer in report["agreement"].items()}}
+    return result
 
 
 def _mean(estimate: Estimate) -> dict[str, Any]:

@@ -102,10 +102,11 @@ def _sounds(world: World, judges: Judges, generator: torch.Generator) -> tuple[T
     def uniform(low: float, high: float, axes: int) -> Tensor:
         return low + (high - low) * torch.rand(BATCH, *[1] * axes, generator=generator)
 
-    sound, speed, shift = renders["audio"], uniform(0.85, 1.18, 1), uniform(-0.1, 0.1, 1)  # shares of its length
-    at = (torch.linspace(-1, 1, sound.shape[1]) - 2 * shift) * speed
+    x, speed, shift = renders["audio"], uniform(0.85, 1.18, 1), uniform(-0.1, 0.1, 1)
+    at = (torch.linspace(-1, 1, x.shape[1]) - 2 * shift) * speed  # later by a share of the length, and faster
     grid = rearrange(torch.stack([at, torch.zeros_like(at)], -1), "b s xy -> b 1 s xy")
-    x = F.grid_sample(rearrange(sound, "b s -> b 1 1 s"), grid, align_corners=True)[:, 0, 0] * uniform(0.4, 1.2, 1)
+    x = rearrange(F.grid_sample(rearrange(x, "b s -> b 1 1 s"), grid, align_corners=True), "b 1 1 s -> b s")
+    x = x * uniform(0.4, 1.2, 1)
     x = x + uniform(0, 0.01, 1) * torch.randn(x.shape, generator=generator)
     mel = judges.log_mel(x.clamp(-1, 1))
     mel = mel.lerp(F.avg_pool2d(mel, 3, 1, 1), uniform(0, 1, 3))

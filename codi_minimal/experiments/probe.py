@@ -67,7 +67,7 @@ def look(model: CoDi, name: str, z0: Tensor, t: int, generator: torch.Generator)
     return model.in_batches(tokens, torch.stack([z0, m.noise(len(z0), generator)], 1)).cpu()
 
 
-def linear(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150, items: Sequence[Tensor] = ()) -> Estimate:
+def linear(x: Tensor, y: Tensor, classes: int, seed: int, items: Sequence[Tensor] = ()) -> Estimate:
     """Accuracy on the second half of x (n, e) with labels y (n,) of a linear classifier trained on the first.
 
     The interval is clustered by `items`, see `statistics.share`.
@@ -77,7 +77,7 @@ def linear(x: Tensor, y: Tensor, classes: int, seed: int, steps: int = 150, item
         torch.manual_seed(seed)
         net = torch.nn.Linear(x.shape[1], classes)
     optimizer = torch.optim.AdamW(net.parameters(), 1e-2, weight_decay=0.1)
-    for _ in range(steps):
+    for _ in range(150):
         optimizer.zero_grad()
         F.cross_entropy(net(x[:half]), y[:half]).backward()
         optimizer.step()
