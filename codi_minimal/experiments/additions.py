@@ -32,7 +32,8 @@ from codi_minimal.recipes import CASCADE, SHIPPED
 
 ASKED = QUESTIONS[:3]  # digit, colour and onset
 PAIRS = tuple(Question("digit", pair, digit_said=False) for pair in combinations(MODALITIES, 2))
-WITH_PAIRS = ("paper", "shipped", "cascade", "shipped, apart")  # rows; pairs double what a row costs
+# rows; pairs double what a row costs, and silent text stands beside pairs without text alone
+WITH_PAIRS = ("paper", "paper + silent_text", "shipped", "shipped - silent_text", "cascade", "shipped, apart")
 MEASURES = {"all": "", "within one frame": " ±1"}  # of `agreement.answer`, and what it adds to the name of a column
 CELLS = (("text", "image"), ("image", "audio"), ("image", "image"), ("audio", "video"))
 FOLLOWED = ("digit", "onset")  # attributes of the prompt
