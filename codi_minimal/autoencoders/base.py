@@ -1,4 +1,4 @@
-"""The contract that every autoencoder (E_m, D_m) keeps: a variational one with latents of unit scale."""
+"""The base class of the variational autoencoders (E_m, D_m): latents of unit scale. `VideoAutoencoder` wraps one."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,8 @@ from codi_minimal.inputs import batch_of
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, e^logvar) ‖ N(0, 1)), in nats a latent component, averaged over all of them.
 
-    Kingma & Welling 2014, appendix B. Elsewhere: diffusers `DiagonalGaussianDistribution.kl`.
+    Kingma & Welling 2014, appendix B. Elsewhere: diffusers `DiagonalGaussianDistribution.kl`, which sums over the
+    components: c h w times as much, one number a sample.
     """
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
 

@@ -17,7 +17,7 @@ from codi_minimal.diffusion.schedule import Schedule, posterior_coefficients
 def trailing_timesteps(T: int, steps: int) -> list[int]:
     """t_i = ⌊T - i T / steps + 1/2⌋ - 1: descending, zero-based (Lin et al. 2023, table 2, "trailing").
 
-    The first is T-1, where z_t is (almost) pure noise, as z_T is; other spacings start below it, where the
+    The first is T-1, where z_t is (almost) pure noise, as z_T is; the spacing "leading" starts below it, where the
     network never saw pure noise. Halves are rounded up, in whole numbers, which every language can repeat.
     Elsewhere: diffusers `timestep_spacing="trailing"`, which rounds halves to even, so that some t differ by 1.
 
@@ -42,7 +42,8 @@ class Sampler(ABC):
 
     Args:
         schedule: the one the network was trained with.
-        steps: how many times the network is called, 1 … T. DDPM needs hundreds, DDIM 25 to 50, DPM-Solver++ 10 to 20.
+        steps: how many times the network is called, 1 … T. DDPM needs hundreds in pixel space, and 25 to 50 here;
+            DDIM needs 25 to 50, DPM-Solver++ 10 to 20.
         prediction: what the network outputs, "v" or "epsilon".
         clip: the predicted z0 is clamped to [-clip, clip]; None for not at all. Give one with "epsilon" and a schedule
             that ends in almost pure noise, such as "cosine": there z0 = (z - sigma eps) / alpha divides every error of
@@ -113,12 +114,11 @@ class DDPM(Sampler):
 
 
 class DDIM(Sampler):
-    """z_s = sqrt(ab_s) z0 + sqrt(1 - ab_s - τ²) eps + τ noise (Song et al. 2021, eq. 12).
+    """z_s = sqrt(ab_s) z0 + sqrt(1 - ab_s - σ²) eps + σ noise (Song et al. 2021, eq. 12).
 
-    ab is alpha_bar; τ is eta times the deviation of DDPM's posterior (eq. 16), so that eta = 0 is deterministic and
+    ab is alpha_bar; σ is eta times the deviation of DDPM's posterior (eq. 16), so that eta = 0 is deterministic and
     eta = 1 has DDPM's mean and variance. eps is taken from z and z0, after z0 was clipped, so that the two stay
     consistent. Elsewhere: diffusers `DDIMScheduler(set_alpha_to_one=True)`.
-
     """
 
     def __init__(

@@ -48,7 +48,7 @@ def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tens
 
     L = (L_xy + L_yx) / 2,  L_xy = −mean_i Σ_j p_ij log softmax_j(s x_i·y_j),  p_ij = P_ij / Σ_j P_ij
 
-    Section 3.2 of the paper; with P = 1 it is CLIP's loss. Elsewhere: open_clip `ClipLoss`.
+    Section 3.2 of the paper; with P the identity it is CLIP's loss. Elsewhere: open_clip `ClipLoss`.
     In a small world captions repeat within a batch. Plain InfoNCE would push an item away from a caption that
     is true of it. With `positives` all captions that match share the target.
 

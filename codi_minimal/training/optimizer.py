@@ -24,10 +24,10 @@ def learning_rate(i: int, steps: int, lr: float, warmup: int = 100) -> float:
 class EMA:
     """An exponential moving average of the weights: θ̄ ← d θ̄ + (1 − d) θ, d = min(decay, (1 + i) / (10 + i)).
 
-    DDPM (Ho et al. 2020), appendix B. Elsewhere: diffusers `EMAModel(use_ema_warmup=…)`. The ratio makes the average
-    span about the last ninth of a run, however long the run is: after 900 steps, a fixed decay of 0.999 would still
-    hold 40 % of the random start. The bound takes effect late, for 0.999 at step 8,990. torch's `AveragedModel` would
-    copy the frozen parts of the modules, too.
+    DDPM (Ho et al. 2020), appendix B. Elsewhere: diffusers `EMAModel(use_ema_warmup=False)`, whose first update copies
+    the weights. The ratio makes the average span about the last ninth of a run, however long the run is: after 900
+    steps, a fixed decay of 0.999 would still hold 40 % of the random start. The bound takes effect at step 8,990 for
+    0.999. torch's `AveragedModel` would copy the frozen parts of the modules, too.
 
     Args:
         weights: name -> the live tensor. The averages, `shadow`, have the same names, devices and memory layouts.
