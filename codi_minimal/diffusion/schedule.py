@@ -35,7 +35,8 @@ def _betas(T: int, first: float, last: float, power: int) -> Tensor:
 def cosine(T: int) -> Tensor:
     """alpha_bar[t] = f(u) / f(0), f(u) = cos²(((u + s) / (1 + s)) π / 2), u = (t + 1) / T.
 
-    Nichol & Dhariwal 2021, eq. 17, whose t counts from one; before the last beta is capped. Elsewhere: diffusers `beta_schedule="squaredcos_cap_v2"`.
+    Nichol & Dhariwal 2021, eq. 17, whose t counts from one; before the last beta is capped.
+    Elsewhere: diffusers `beta_schedule="squaredcos_cap_v2"`.
     """
     s = 0.008  # keeps the first betas above zero
     u = torch.arange(T + 1, dtype=torch.float64, device="cpu") / T
