@@ -1,4 +1,4 @@
-# `make demo` needs Python >= 3.10 and make, nothing else: plain pip brings the rest into .venv.
+# `make demo` needs Python >= 3.10 and make. Pip installs the rest into .venv.
 # On Linux without a GPU, TORCH_INDEX=https://download.pytorch.org/whl/cpu saves downloading the CUDA libraries.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 python; do \
@@ -46,13 +46,13 @@ train: $(VENV)/.installed-dev
 evaluate: $(VENV)/.installed
 	$(PY) -m codi_minimal evaluate $(DATA_ARG) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
-# at the scale "small"; CODI_SCALE=base on a GPU. The second call leaves of each progress bar its last state
+# at the scale "small"; CODI_SCALE=base on a GPU. The second call keeps only the last state of each progress bar
 notebooks: $(VENV)/.installed-dev
 	cd notebooks && for notebook in $(or $(NOTEBOOKS),*.ipynb); do \
 	  CODI_DATA="$(abspath $(DATA))" $(NBCONVERT) --execute --ExecutePreprocessor.record_timing=False $$notebook \
 	    && $(NBCONVERT) --coalesce-streams $$notebook || exit 1; done
 
-# one folder down, for myst-nb puts the notebooks' pictures beside the pages' folder
+# the site is one folder down, because myst-nb puts the notebooks' pictures beside the folder of the pages
 docs: $(VENV)/.installed-dev
 	$(PY) -m sphinx -q -W --keep-going -c docs . site/html
 	@echo site/html/index.html
