@@ -124,25 +124,27 @@ def test_l_read():
 def test_l_cross_and_the_joint_loss():
     z0 = {"a": wave(B, 6), "b": wave(B, 4, rate=0.3)}
     eps = {"a": wave(B, 6, rate=0.2), "b": wave(B, 4, rate=0.5)}
-    env = {"a": wave(B, 1, 6, rate=0.6), "b": wave(B, 1, 4, rate=0.65)}
-    cond = wave(B, 1, rate=0.55)
-    nets = {name: lambda z, t, c, e: 0.5 * z + e[:, 0] * c for name in z0}
+    tokens = {"a": wave(B, 1, 4 + CLOCK, rate=0.6), "b": wave(B, 1, 4 + CLOCK, rate=0.65)}
+    cond, scale = wave(B, 1, rate=0.55), torch.tensor(5.0, dtype=torch.float64)
+    nets = {name: lambda z, t, c, e: 0.5 * z + e.tokens[:, 0, :1] * c for name in z0}
 
     def loss(net, z, t, eps, cond, env):
         return diffusion_loss(net, z, t, eps, SCHEDULE, cond, env)
 
-    l_con, both = torch.tensor(7.0), 0.0
-    joint, losses = joint_loss(loss, nets, z0, TIMES, eps, cond, env, l_con, lam=0.5)
-    for name in z0:
+    l_con = contrastive_loss(tokens["a"], tokens["b"], scale, POSITIVES)
+    joint, losses, con = joint_loss(loss, nets, z0, TIMES, eps, cond, tokens, scale, 0.5, POSITIVES)
+    both = 0.0
+    for name, other in (("a", "b"), ("b", "a")):  # each sees the tokens of the other
         total = 0.0
         for i, t in enumerate(TIMES.tolist()):
             alpha, sigma = alpha_sigma(t)
             z_t = alpha * z0[name][i] + sigma * eps[name][i]
-            error = alpha * eps[name][i] - sigma * z0[name][i] - (0.5 * z_t + env[name][i, 0] * cond[i])
+            error = alpha * eps[name][i] - sigma * z0[name][i] - (0.5 * z_t + tokens[other][i, 0, 0] * cond[i])
             total = total + (error * error).mean() / B
-        assert_same(losses[name], total, z0[name], eps[name], env[name], cond)
+        assert_same(losses[name], total, z0[name], eps[name], tokens[other], cond)
         both = both + total
-    torch.testing.assert_close(joint, both + 3.5)
+    assert_same(joint, both + 0.5 * l_con, *z0.values(), *tokens.values())
+    torch.testing.assert_close(con, l_con)
 
 
 # ---- autoencoders

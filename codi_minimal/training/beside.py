@@ -13,7 +13,7 @@ from torch import Tensor
 from codi_minimal.alignment import wire
 from codi_minimal.diffusion import diffusion_loss
 from codi_minimal.training.denoisers import denoiser_step
-from codi_minimal.training.joint import noise, renoised, shown, times, times_of_others, tokens
+from codi_minimal.training.joint import draw_noise, draw_times, environments, perturbed, renoised, times_of_others
 from codi_minimal.training.run import Run
 from codi_minimal.training.streams import open_streams
 
@@ -29,16 +29,16 @@ def train_beside(run: Run, name: str) -> None:
     def beside(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = draw(i, generator)
         n, z0 = len(pair.cond), pair.z0[name]
-        t = times(run, n, 0.5, generator)  # mostly late, as in the joint stage
+        t = draw_times(run, n, 0.5, generator)  # mostly noisy, as in the joint stage
         given = (torch.rand(n, generator=generator) < P_GIVEN).to(run.device)
         t_env = t if cfg.wiring == "own" else torch.where(given, 0, times_of_others(t, generator))
-        eps = noise(run, pair.z0, generator)
+        eps = draw_noise(run, pair.z0, generator)
         with torch.no_grad():
             own = renoised(run, name, z0, t, generator)
-            others = tokens(run, {m: z for m, z in pair.z0.items() if m != name}, t_env, eps)
+            others = environments(run, {m: z for m, z in pair.z0.items() if m != name}, t_env, eps)
             env = wire({name: own} | others, cfg.wiring)[name]
         if env is not None:
-            env = shown(run, env, own, generator, clock_alone=given)
+            env = perturbed(run, env, own, generator, clock_alone=given)
         cross = loss(denoiser, z0, t, eps[name], cond=pair.cond, env=env)
         return {"loss": cross, f"cross_{'-'.join(pair.z0)}": cross}
 

@@ -4,8 +4,9 @@ The paper trains pair after pair, and freezes what is aligned already. Here the 
 none is forgotten and no order is special. Either way a step sees two modalities, and the number of pairs grows linearly
 with the number of modalities.
 
-Ours: V is trained first without denoisers, whose steps cost five times as much; a recipe may add losses (L_Read); and
-`times_of_others` and `shown` vary what a stream sees of the others.
+Ours: V is trained first without denoisers, whose steps cost five times as much. A recipe may add losses (L_Read).
+L_Con compares the streams at times of their own, and weighs little beside text. The other stream may be at another t,
+and its environment has noise and gaps (`times_of_others`, `perturbed`). Clips are a share of the batch.
 """
 
 from functools import partial
@@ -26,17 +27,17 @@ P_AHEAD = 0.5  # share of the rows in which the other stream is ahead
 P_CLOCK = 0.25  # share of the rows with clock tokens alone, as prompts have, whose meaning is in C
 
 
-def times(run: Run, n: int, power: float, generator: torch.Generator) -> Tensor:
-    """n times t = T u^power (n,): a power below 1 makes late times more frequent, one above 1 early times."""
+def draw_times(run: Run, n: int, power: float, generator: torch.Generator) -> Tensor:
+    """n times t = T u^power (n,): a power below 1 makes noisy times more frequent, one above 1 nearly clean ones."""
     return (run.config.model.T * torch.rand(n, generator=generator) ** power).long().to(run.device)
 
 
-def noise(run: Run, z0: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+def draw_noise(run: Run, z0: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
     """ε of both streams."""
     return {m: run.model.modalities[m].noise(len(z), generator).to(run.device) for m, z in z0.items()}
 
 
-def tokens(run: Run, z0: dict[str, Tensor], t: Tensor, eps: dict[str, Tensor]) -> dict[str, Tensor]:
+def environments(run: Run, z0: dict[str, Tensor], t: Tensor, eps: dict[str, Tensor]) -> dict[str, Tensor]:
     """V_m(z_t) of both streams of a pair."""
     schedule, modalities = run.model.schedule, run.model.modalities
     return {m: modalities[m].environment(q_sample(schedule, z, t, eps[m]), t) for m, z in z0.items()}
@@ -44,27 +45,26 @@ def tokens(run: Run, z0: dict[str, Tensor], t: Tensor, eps: dict[str, Tensor]) -
 
 def renoised(run: Run, name: str, z0: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
     """V_m of one stream's latents in new noise."""
-    return tokens(run, {name: z0}, t, noise(run, {name: z0}, generator))[name]
+    return environments(run, {name: z0}, t, draw_noise(run, {name: z0}, generator))[name]
 
 
 def apart_in_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str, Tensor]:
-    """The tokens for L_Con: each stream at times of its own, which are early more often than late.
+    """Ours: V_m of both streams, each at times of its own, which are nearly clean more often than noisy.
 
-    At equal times V could match the pairs by their noise levels alone, and at late times it would compare noise.
+    At equal times L_Con could match the pairs by their noise levels alone, and at noisy times it would compare noise.
     """
-    return {m: renoised(run, m, z, times(run, len(z), 1.5, generator), generator) for m, z in pair.z0.items()}
+    return {m: renoised(run, m, z, draw_times(run, len(z), 1.5, generator), generator) for m, z in pair.z0.items()}
 
 
-def con(run: Run, pair: Pair, seen: dict[str, Tensor], temperature: Temperature) -> tuple[Tensor, float]:
-    """L_Con of a pair's tokens, of the clocks' alone if all samples are alike; and its weight, 1 without captions."""
+def compared(run: Run, pair: Pair, tokens: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+    """Ours: the tokens for L_Con, without the summary where the prompts of all samples are alike; and its weight."""
     first = run.config.model.summary if pair.alike else 0
-    l_con = contrastive_loss(*(v[:, first:] for v in seen.values()), temperature(), pair.positives)
-    return l_con, 1.0 if pair.positives is None else CON
+    return {m: v[:, first:] for m, v in tokens.items()}, 1.0 if pair.positives is None else CON
 
 
-def of_additions(run: Run, pair: Pair, seen: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-    """The sum of the losses that the recipe's additions make of a pair's tokens `seen`; 0 without any."""
-    losses = (a.loss(run.model, seen, pair.prompts, pair.cond, generator) for a in run.model.recipe.additions)
+def of_additions(run: Run, pair: Pair, tokens: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    """The sum of the losses that the recipe's additions make of a pair's tokens; 0 without any."""
+    losses = (a.loss(run.model, tokens, pair.prompts, pair.cond, generator) for a in run.model.recipe.additions)
     return sum((loss for loss in losses if loss is not None), pair.cond.new_zeros(()))
 
 
@@ -75,7 +75,7 @@ def times_of_others(t: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where((share < P_AHEAD).to(t.device), (t * u.to(t.device)).long(), t)
 
 
-def shown(
+def perturbed(
     run: Run, env: Environment, own: Tensor, generator: torch.Generator, clock_alone: Tensor | None = None
 ) -> Environment:
     """Ours: the environment that a stream sees in training, with noise and with gaps, for as many rows as `own` has.
@@ -110,8 +110,9 @@ def train_environment(run: Run) -> None:
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = draw(i, generator)
-        seen, name = apart_in_time(run, pair, generator), "-".join(pair.z0)
-        more, (l_con, weight) = of_additions(run, pair, seen, generator), con(run, pair, seen, temperature)
+        tokens, name = apart_in_time(run, pair, generator), "-".join(pair.z0)
+        more, (of_con, weight) = of_additions(run, pair, tokens, generator), compared(run, pair, tokens)
+        l_con = contrastive_loss(*of_con.values(), temperature(), pair.positives)
         return {"loss": more + weight * l_con, f"more_{name}": more, f"con_{name}": l_con}
 
     run.fit("environment", modules, step)
@@ -130,20 +131,22 @@ def train_joint(run: Run) -> None:
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = draw(i, generator)
         n, name = len(pair.cond), "-".join(pair.z0)
-        t = times(run, n, 0.5, generator)  # mostly late: a stream that is nearly clean needs no other
-        eps, t_env = noise(run, pair.z0, generator), t if cfg.wiring == "own" else times_of_others(t, generator)
-        seen = tokens(run, pair.z0, t_env, eps)
-        env, few = wire(seen, cfg.wiring), max(1, int(n * cfg.clip_share))
+        t = draw_times(run, n, 0.5, generator)  # mostly noisy: a stream that is nearly clean needs no other
+        eps = draw_noise(run, pair.z0, generator)
+        t_env = t if cfg.wiring == "own" else times_of_others(t, generator)
+        tokens, few = environments(run, pair.z0, t_env, eps), max(1, int(n * cfg.clip_share))
+        env = wire(tokens, cfg.wiring)
         z0 = {m: z[:few] if modalities[m].costly else z for m, z in pair.z0.items()}
         for m, z in z0.items():
             if env[m] is not None:
                 with torch.no_grad():  # at the stream's own t: with less noise, `own` would give away its z_0
                     own = renoised(run, m, z, t[: len(z)], generator)
-                env[m] = shown(run, env[m], own, generator)
-        l_con, weight = con(run, pair, apart_in_time(run, pair, generator), temperature)
+                env[m] = perturbed(run, env[m], own, generator)
+        of_con, weight = compared(run, pair, apart_in_time(run, pair, generator))
         nets = {m: modalities[m].denoiser for m in z0}
-        total, cross = joint_loss(loss, nets, z0, t, eps, pair.cond, env, weight * l_con, cfg.lam)
-        more = of_additions(run, pair, seen, generator)
+        how = {"lam": cfg.lam * weight, "positives": pair.positives, "env": env, "compared": of_con}
+        total, cross, l_con = joint_loss(loss, nets, z0, t, eps, pair.cond, tokens, temperature(), **how)
+        more = of_additions(run, pair, tokens, generator)
         logged = {f"cross_{m}": value for m, value in cross.items()}
         return {"loss": total + cfg.lam * more, **logged, f"con_{name}": l_con, f"more_{name}": more}
 

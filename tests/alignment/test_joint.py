@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from codi_minimal.alignment import contrastive_loss, joint_loss
-from codi_minimal.alignment.environment import CLOCK
+from codi_minimal.alignment.environment import CLOCK, Environment
 from codi_minimal.prompts import clip_loss
 
 WIDTH = CLOCK + 16  # of a token
@@ -20,31 +20,45 @@ def test_l_con_compares_the_tokens_that_both_have():
 
 def record(net, z, t, eps, cond, env):
     """A loss that shows what it was given; each denoiser is a number."""
-    return net + z.sum() + eps.sum() + t.sum() + cond.sum() + (0 if env is None else env.sum())
+    return net + z.sum() + eps.sum() + t.sum() + cond.sum() + (0 if env is None else env.tokens.sum())
 
 
-def test_each_stream_has_its_own_latents_noise_and_environment_and_all_have_the_same_t_and_c():
-    z0 = {"text": torch.randn(3, 4), "image": torch.randn(3, 5)}
-    eps = {name: torch.randn_like(z) for name, z in z0.items()}
-    t, cond, l_con = torch.tensor([1, 2, 3]), torch.randn(3, 8), torch.tensor(7.0)
-    env = {"text": torch.ones(3, 1, 2), "image": None}
-    loss, cross = joint_loss(record, {"text": 1.0, "image": 2.0}, z0, t, eps, cond, env, l_con, 0.5)
-    torch.testing.assert_close(cross["text"], 1 + z0["text"].sum() + eps["text"].sum() + 6 + cond.sum() + 6)
-    torch.testing.assert_close(cross["image"], 2 + z0["image"].sum() + eps["image"].sum() + 6 + cond.sum())
-    torch.testing.assert_close(loss, cross["text"] + cross["image"] + 0.5 * 7)
+B, NETS = 3, {"text": 1.0, "image": 2.0}
+Z0 = {"text": torch.randn(B, 4), "image": torch.randn(B, 5)}
+EPS = {name: torch.randn_like(z) for name, z in Z0.items()}
+T, C, TOKENS = torch.tensor([1, 2, 3]), torch.randn(B, 8), {"text": TEXT, "image": VIDEO[:, :3]}
+SCALE = torch.tensor(5.0)
+
+
+def test_each_stream_has_its_own_latents_and_noise_and_the_tokens_of_the_other_and_all_have_the_same_t_and_c():
+    loss, cross, con = joint_loss(record, NETS, Z0, T, EPS, C, TOKENS, SCALE, 0.5)
+    for name, other in (("text", "image"), ("image", "text")):
+        expected = NETS[name] + Z0[name].sum() + EPS[name].sum() + 6 + C.sum() + TOKENS[other].sum()
+        torch.testing.assert_close(cross[name], expected)
+    torch.testing.assert_close(con, contrastive_loss(TEXT, VIDEO[:, :3], SCALE))
+    torch.testing.assert_close(loss, cross["text"] + cross["image"] + 0.5 * con)
+
+
+def test_the_environment_and_the_tokens_that_are_compared_can_be_others_than_the_streams():
+    env = {"text": Environment.of([torch.ones(B, 1, WIDTH)]), "image": None}
+    compared, positives = {"text": TEXT.flip(0), "image": VIDEO}, torch.ones(B, B, dtype=torch.bool)
+    _, cross, con = joint_loss(record, NETS, Z0, T, EPS, C, TOKENS, SCALE, 0.5, positives, env, compared)
+    torch.testing.assert_close(cross["text"], 1 + Z0["text"].sum() + EPS["text"].sum() + 6 + C.sum() + B * WIDTH)
+    torch.testing.assert_close(cross["image"], 2 + Z0["image"].sum() + EPS["image"].sum() + 6 + C.sum())
+    torch.testing.assert_close(con, contrastive_loss(TEXT.flip(0), VIDEO, SCALE, positives))
 
 
 def test_a_stream_of_fewer_samples_takes_the_first():
-    z0 = {"text": torch.randn(3, 4), "image": torch.randn(1, 5)}
-    eps = {"text": torch.randn(3, 4), "image": torch.randn(3, 5)}
-    t, cond, env = torch.tensor([1, 2, 3]), torch.randn(3, 8), dict.fromkeys(z0)
-    _, cross = joint_loss(record, {"text": 1.0, "image": 2.0}, z0, t, eps, cond, env, torch.tensor(0.0), 0.5)
-    torch.testing.assert_close(cross["image"], 2 + z0["image"].sum() + eps["image"][:1].sum() + 1 + cond[:1].sum())
-    torch.testing.assert_close(cross["text"], 1 + z0["text"].sum() + eps["text"].sum() + 6 + cond.sum())
+    z0 = Z0 | {"image": Z0["image"][:1]}
+    _, cross, _ = joint_loss(record, NETS, z0, T, EPS, C, TOKENS, SCALE, 0.5)
+    expected = 2 + z0["image"].sum() + EPS["image"][:1].sum() + 1 + C[:1].sum() + TEXT[:1].sum()
+    torch.testing.assert_close(cross["image"], expected)
+    text = 1 + Z0["text"].sum() + EPS["text"].sum() + 6 + C.sum() + TOKENS["image"].sum()
+    torch.testing.assert_close(cross["text"], text)
 
 
 @pytest.mark.parametrize("names", [("text",), ("text", "image", "audio")])
 def test_a_pair_is_two_streams(names):
     z0 = {name: torch.zeros(1, 1) for name in names}
     with pytest.raises(ValueError, match="expected a pair of streams, got"):
-        joint_loss(record, z0, z0, torch.zeros(1), z0, torch.zeros(1, 1), dict.fromkeys(z0), torch.tensor(0.0), 0.5)
+        joint_loss(record, z0, z0, torch.zeros(1), z0, torch.zeros(1, 1), dict.fromkeys(z0), SCALE, 0.5)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from codi_minimal.alignment import joint as core
 from codi_minimal.alignment import wire
 from codi_minimal.data import PAIRINGS, parse
 from codi_minimal.ours import reading
@@ -199,7 +200,7 @@ def test_the_environment_is_trained_on_pairs_of_tokens_and_on_their_prompts(monk
 def joint_calls(monkeypatch, **train):
     """The denoisers' calls in eight steps of `joint`, by pair; and what the steps returned."""
     run = numbered_run(batch=40, **train)
-    recorder(monkeypatch, joint, "contrastive_loss", 3.0)
+    recorder(monkeypatch, core, "contrastive_loss", 3.0)
     recorder(monkeypatch, reading, "reading_loss", 7.0)
     joint.train_joint(run)
     calls, returned = [], []
@@ -243,6 +244,19 @@ def test_joint_adds_up_its_losses_with_their_weights_and_signs(monkeypatch):
         assert cross == pytest.approx([0.0 if i < 8 else 4.0] * 2, abs=1e-9)
         con = CON if "text" in pair else 1.0
         assert losses["loss"].item() == pytest.approx(sum(cross) + run.config.train.lam * (con * 3.0 + 7.0))
+
+
+def test_l_con_of_joint_compares_the_two_streams_of_a_sample_each_at_times_of_its_own(monkeypatch):
+    run = numbered_run(batch=40)
+    compared = recorder(monkeypatch, core, "contrastive_loss", 3.0)
+    recorder(monkeypatch, reading, "reading_loss", 7.0)
+    joint.train_joint(run)
+    for (x, y, _, positives), losses in zip(compared, steps(run, "joint", 8), strict=True):
+        assert torch.equal(x[:, 0, 0], y[:, 0, 0]) and not torch.equal(x[:, 0, 1], y[:, 0, 1])
+        assert (x[:, 0, 2] != y[:, 0, 2]).any()
+        beside_text = any("text" in key for key in losses if key.startswith("con_"))
+        assert (positives is not None) == beside_text
+        assert not beside_text or torch.equal(positives, x[:, 0, 0][:, None] == x[:, 0, 0][None])
 
 
 def test_the_environment_of_joint_is_at_the_time_of_the_stream_or_ahead(monkeypatch):

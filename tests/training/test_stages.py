@@ -30,7 +30,7 @@ from codi_minimal.training.joint import (
     P_AHEAD,
     P_CLOCK,
     apart_in_time,
-    shown,
+    perturbed,
     times_of_others,
     train_environment,
     train_joint,
@@ -553,7 +553,7 @@ def test_an_environment_is_shown_whole_as_clocks_alone_as_the_own_or_not_at_all(
     own = torch.cat([2 * torch.ones(summary + 8, width - CLOCK), clock], dim=1).expand(n, -1, -1)
     text = others[:, :summary]  # without clocks
     for env in (others, text):
-        tokens, present = shown(quiet, Environment.of([env]), own, torch.Generator().manual_seed(0))
+        tokens, present = perturbed(quiet, Environment.of([env]), own, torch.Generator().manual_seed(0))
         assert tokens.shape == (n, summary + 8, width)
         out = tokens * present[..., None]
         what, when = out[:, 0, 0], out[:, -1, 0]
