@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Generator, Tensor
 
-from codi_minimal.alignment import Wiring, check_wiring
+from codi_minimal.alignment import Environment, Wiring, check_wiring
 from codi_minimal.config import from_plain
 from codi_minimal.diffusion import SAMPLERS
 from codi_minimal.inputs import check_number, check_whole
 
 if TYPE_CHECKING:
     from codi_minimal.codi import CoDi
-    from codi_minimal.sample import Joint, Stream
+    from codi_minimal.sample import Shared, Stream
 
 ADDITIONS: dict[str, type[Addition]] = {}  # the name of an addition's file -> its class; each class enters itself
 AUTOCAST = (None, "bf16")
@@ -62,7 +62,7 @@ class Addition:
         """Environment tokens (b, n, d_env) that prompts add to those of streams; b is 1 or that of the prompts."""
         return []
 
-    def scale(self, name: str, g: float, t: float, env: Tensor | None) -> float:
+    def scale(self, name: str, g: float, t: float, env: Environment | None) -> float:
         """The guidance scale of output `name` at a share t of T, given the scale g so far."""
         return g
 
@@ -70,20 +70,21 @@ class Addition:
         """Whether the unguided branch of output `name` sees the environment, too."""
         return False
 
-    def loop(self, joint: Joint, streams: Mapping[str, Stream]) -> bool:
+    def loop(self, shared: Shared, streams: Mapping[str, Stream]) -> bool:
         """Denoise all streams in place of `sample.joint_sample`. False: not done."""
         return False
 
-    def finished(self, joint: Joint, stream: Stream) -> tuple[Tensor, Tensor] | None:
+    def finished(self, shared: Shared, stream: Stream) -> tuple[Tensor, Tensor] | None:
         """A stream that is finished before others, as a prompt for them: C (b, d) and tokens (b, n, d_env)."""
         return None
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How outputs are sampled, where `generate` is not told otherwise. The defaults add nothing to the paper.
+    """How outputs are sampled where `generate` is not told otherwise, and which additions train with it.
 
-    Sampler, steps and guidance are open in the paper. Those here are chosen on samples without a prompt. Steps and
+    The defaults are those of `recipes.PAPER`, which adds nothing to the paper. Sampler, steps and guidance are open in
+    the paper. Those here are chosen on samples without a prompt. Steps and
     guidance are one number, or one for each modality. A value of another type or out of range is a ValueError.
     """
 
@@ -111,11 +112,11 @@ class Recipe:
 
     def steps_of(self, name: str) -> int:
         """Steps of modality `name`; one that a mapping lacks has the paper's."""
-        return self.steps.get(name, PAPER.steps) if isinstance(self.steps, Mapping) else self.steps
+        return self.steps.get(name, Recipe.steps) if isinstance(self.steps, Mapping) else self.steps
 
     def guidance_of(self, name: str) -> float:
         """The guidance scale of modality `name`; one that a mapping lacks has the paper's."""
-        return self.guidance.get(name, PAPER.guidance) if isinstance(self.guidance, Mapping) else self.guidance
+        return self.guidance.get(name, Recipe.guidance) if isinstance(self.guidance, Mapping) else self.guidance
 
     def named(self) -> list[str]:
         """The modalities that mappings of the recipe and of its additions name."""
@@ -181,6 +182,3 @@ def addition_name(addition: Addition) -> str:
 
 def _each(value: Any) -> dict[str, Any]:
     return {f" of {k}": v for k, v in value.items()} if isinstance(value, Mapping) else {"": value}
-
-
-PAPER = Recipe()

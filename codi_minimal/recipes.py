@@ -12,8 +12,10 @@ from codi_minimal.ours.prompt_guidance import PromptGuidance
 from codi_minimal.ours.reading import Reading
 from codi_minimal.ours.silent_text import SilentText
 from codi_minimal.ours.stagger import Stagger
-from codi_minimal.recipe import PAPER, Recipe
+from codi_minimal.recipe import Recipe
 
+# All streams at the same t; nothing is added.
+PAPER = Recipe(name="paper", sampler="ddpm", steps=30, guidance=4.5)
 # Streams start one after the other, and a finished one is a prompt for the next.
 SHIPPED = Recipe(
     name="shipped",

@@ -7,8 +7,9 @@ import torch
 
 from codi_minimal.diffusion import make_sampler
 from codi_minimal.ours.stagger import Stagger
-from codi_minimal.recipe import PAPER, Recipe
-from codi_minimal.sample import Joint, Stream
+from codi_minimal.recipe import Recipe
+from codi_minimal.recipes import PAPER
+from codi_minimal.sample import Shared, Stream
 from tests.models import random_codi
 
 
@@ -20,9 +21,9 @@ def stream(name: str = "image", steps: int = 4, sampler: str = "ddim", seed: int
     return Stream(m, z, m.denoiser, make_sampler(sampler, model.schedule, steps), generators)
 
 
-def shared(recipe: Recipe = PAPER, **changes) -> Joint:
+def shared(recipe: Recipe = PAPER, **changes) -> Shared:
     """What the streams of a batch share: without a prompt, if nothing else is given."""
-    return Joint(random_codi(), replace(recipe, **changes))
+    return Shared(random_codi(), replace(recipe, **changes))
 
 
 def staggered(recipe: Recipe, share: float) -> Recipe:

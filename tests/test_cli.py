@@ -15,8 +15,8 @@ from codi_minimal import CoDi, arguments, cli, demo, inputs, media
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.device import sample_seed
-from codi_minimal.recipe import PAPER, find_recipe
-from codi_minimal.recipes import RECIPES
+from codi_minimal.recipe import find_recipe
+from codi_minimal.recipes import PAPER, RECIPES
 
 ROOT = Path(__file__).parents[1]
 

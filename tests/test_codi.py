@@ -10,8 +10,8 @@ import torch
 
 from codi_minimal import CoDi
 from codi_minimal.config import preset
-from codi_minimal.recipe import PAPER, find_recipe
-from codi_minimal.recipes import SHIPPED
+from codi_minimal.recipe import find_recipe
+from codi_minimal.recipes import PAPER, SHIPPED
 from tests.models import AUDIO, IMAGE, NAMES, PROMPTS, VIDEO, random_codi
 from tests.streams import staggered
 

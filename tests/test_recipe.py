@@ -10,8 +10,8 @@ from codi_minimal import CoDi
 from codi_minimal.ours.guidance_beside import GuidanceBeside
 from codi_minimal.ours.prompt_guidance import PromptGuidance
 from codi_minimal.ours.stagger import Stagger
-from codi_minimal.recipe import ADDITIONS, PAPER, Addition, Recipe, addition_name, find_recipe
-from codi_minimal.recipes import CASCADE, RECIPES, SHIPPED
+from codi_minimal.recipe import ADDITIONS, Addition, Recipe, addition_name, find_recipe
+from codi_minimal.recipes import CASCADE, PAPER, RECIPES, SHIPPED
 from tests.models import AUDIO, IMAGE, NAMES, random_codi
 
 

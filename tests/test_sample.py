@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from codi_minimal.alignment import Environment, wire
-from codi_minimal.recipe import PAPER
+from codi_minimal.recipes import PAPER
 from codi_minimal.sample import joint_sample
 from tests.models import NAMES, random_codi
 from tests.streams import calls, shared, stream

@@ -27,8 +27,8 @@ from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import Estimate, average
 from codi_minimal.experiments.base import Place, validation
 from codi_minimal.inputs import check_whole
-from codi_minimal.recipe import PAPER, addition_name
-from codi_minimal.recipes import CASCADE, SHIPPED
+from codi_minimal.recipe import addition_name
+from codi_minimal.recipes import CASCADE, PAPER, SHIPPED
 
 ASKED = QUESTIONS[:3]  # digit, colour and onset
 PAIRS = tuple(Question("digit", pair, digit_said=False) for pair in combinations(MODALITIES, 2))

@@ -10,7 +10,7 @@ from codi_minimal.data import RENDERERS, caption, draw, load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.coherence import ATTRIBUTES
 from codi_minimal.evaluation.readers import VALUES, read, shipped_judges
-from codi_minimal.recipe import PAPER
+from codi_minimal.recipes import PAPER
 
 
 def scenes_like(source, said, generator):

@@ -14,8 +14,8 @@ from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.statistics import Estimate
 from codi_minimal.experiments import additions as module
 from codi_minimal.experiments.additions import additions, column, cost, measure, rows
-from codi_minimal.recipe import PAPER, addition_name
-from codi_minimal.recipes import CASCADE, SHIPPED
+from codi_minimal.recipe import addition_name
+from codi_minimal.recipes import CASCADE, PAPER, SHIPPED
 from tests.evaluation.conftest import Deaf, Oracle
 from tests.models import random_codi
 

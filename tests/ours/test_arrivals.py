@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from codi_minimal.ours.arrivals import Arrivals
 from codi_minimal.ours.stagger import Stagger
-from codi_minimal.recipe import PAPER
+from codi_minimal.recipes import PAPER
 from tests.models import random_codi
 from tests.streams import shared, stream
 

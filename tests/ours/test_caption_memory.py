@@ -10,7 +10,7 @@ from codi_minimal import CoDi
 from codi_minimal.config import preset
 from codi_minimal.data import VOCABULARY
 from codi_minimal.ours.caption_memory import CaptionMemory, Captions
-from codi_minimal.recipe import PAPER
+from codi_minimal.recipes import PAPER
 from tests.models import AUDIO, IMAGE, PROMPTS, random_codi
 
 

@@ -7,7 +7,7 @@ import torch
 
 from codi_minimal.ours.guidance_beside import GuidanceBeside
 from codi_minimal.ours.prompt_clocks import PromptClocks
-from codi_minimal.recipe import PAPER
+from codi_minimal.recipes import PAPER
 from tests.models import AUDIO, IMAGE, random_codi
 
 ALONE, BESIDE = 1.5, 4.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from codi_minimal.ours.late_guidance import LateGuidance
-from codi_minimal.recipe import PAPER
+from codi_minimal.recipes import PAPER
 from tests.models import random_codi
 
 SETTINGS = {"prompts": {"text": "seven"}, "outputs": ("image",), "steps": 4}  # t = 999, 749, 499, 249

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from codi_minimal.ours.prompt_clocks import PromptClocks
-from codi_minimal.recipe import PAPER
+from codi_minimal.recipes import PAPER
 from tests.models import AUDIO, IMAGE, VIDEO, random_codi
 
 RECIPE = replace(PAPER, sampler="ddim", guidance=2.0, steps=2, additions=(PromptClocks(),))

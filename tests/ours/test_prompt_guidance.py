@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from codi_minimal.ours.prompt_guidance import PromptGuidance
-from codi_minimal.recipe import PAPER
+from codi_minimal.recipes import PAPER
 from tests.models import random_codi
 
 RECIPE = replace(PAPER, sampler="ddim", guidance=3.0, steps=2, additions=(PromptGuidance(names=("text",)),))

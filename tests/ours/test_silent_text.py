@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from codi_minimal.ours.silent_text import SilentText
-from codi_minimal.recipe import PAPER
-from codi_minimal.recipes import SHIPPED
+from codi_minimal.recipes import PAPER, SHIPPED
 from tests.models import random_codi
 
 RECIPE = replace(PAPER, sampler="ddim", additions=(SilentText(),))

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from codi_minimal.alignment import Environment
 from codi_minimal.ours.stagger import Stagger, is_due
-from codi_minimal.recipe import PAPER, Addition
-from codi_minimal.recipes import SHIPPED
+from codi_minimal.recipe import Addition
+from codi_minimal.recipes import PAPER, SHIPPED
 from codi_minimal.sample import joint_sample
 from tests.models import random_codi
 from tests.streams import calls, shared, stream
