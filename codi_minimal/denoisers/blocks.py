@@ -1,14 +1,17 @@
 """The block of a U-Net: a residual block, then attention to the condition and to the other streams."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 from einops import rearrange
 from torch import Tensor, nn
 
 from codi_minimal.layers import Attention, ResBlock, zero
 
-Env: TypeAlias = tuple[Tensor, Tensor]  # an `alignment.Environment`: tokens (b, n, d_env), and which are there (b, n)
+if TYPE_CHECKING:
+    from codi_minimal.alignment.environment import Environment
 
 
 class TransformerBlock(nn.Module):
@@ -30,7 +33,7 @@ class TransformerBlock(nn.Module):
         self.environment: nn.Module | None = None
         self.channels, self.frames = channels, 1
 
-    def forward(self, x: Tensor, context: Tensor, env: Env | None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor, env: Environment | None) -> Tensor:
         """x "b c ..." (frames are folded into b), context "b m e", the environment or None → "b c ..."."""
         h = x.flatten(2).transpose(1, 2)  # b n c
         places = rearrange(self.norm1(h), "(b f) n c -> b (f n) c", f=self.frames)
@@ -57,7 +60,7 @@ class UNetBlock(nn.Module):
         self.transformer = TransformerBlock(c_out, context)
         self.channels, self.sides = c_out, tuple(sides)
 
-    def forward(self, x: Tensor, emb: Tensor, context: Tensor, env: Env | None) -> Tensor:
+    def forward(self, x: Tensor, emb: Tensor, context: Tensor, env: Environment | None) -> Tensor:
         """x "b c_in ...", emb "b e", context "b m e", the environment or None → "b c_out ..."."""
         h = self.res(x, emb)
         if self.temporal is not None:

@@ -1,15 +1,21 @@
 """The U-Net ε_m that denoises text, images and audio, and on which the video denoiser builds."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from codi_minimal.denoisers.blocks import Env, UNetBlock
+from codi_minimal.denoisers.blocks import UNetBlock
 from codi_minimal.inputs import batch_of
 from codi_minimal.layers import conv, time_embedding, zero
+
+if TYPE_CHECKING:
+    from codi_minimal.alignment.environment import Environment
 
 
 class UNet(nn.Module):
@@ -21,7 +27,7 @@ class UNet(nn.Module):
     Args:
         shape: latent shape (c, l) or (c, h, w).
         d: dimension of the prompt space.
-        widths: channels at each resolution, each half of the one before.
+        widths: channels at each resolution; each resolution is half of the one before.
         depth: blocks a resolution on the way down; one more on the way up.
         embed: width of the time embedding. tokens: number of condition tokens, each `embed` wide.
     """
@@ -78,7 +84,7 @@ class UNet(nn.Module):
         """All blocks from first to last: where `temporal` and `transformer.environment` can be filled."""
         return [m for m in self.modules() if isinstance(m, UNetBlock)]
 
-    def embed_condition(self, t: Tensor, cond: Tensor | None, env: Env | None = None) -> tuple[Tensor, Tensor]:
+    def embed_condition(self, t: Tensor, cond: Tensor | None, env: Environment | None = None) -> tuple[Tensor, Tensor]:
         """Embedding (b, embed) and condition tokens (b, tokens, embed) of zero-based t (b,) and C (b, d) or None.
 
         Attention to the environment adds a residual to C: other streams are unfinished prompts.
@@ -93,14 +99,14 @@ class UNet(nn.Module):
         emb = self.time_mlp(time_embedding(t, self.embed).to(self.position.dtype)) + self.cond_mlp(c)
         return emb, rearrange(self.cond_tokens(c), "b (n e) -> b n e", n=self.tokens)
 
-    def forward(self, z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Env | None = None) -> Tensor:
+    def forward(self, z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Environment | None = None) -> Tensor:
         """The prediction (b, *shape) for z_t (b, *shape) at t (b,), given C (b, d) and the environment."""
         if tuple(z_t.shape[1:]) != self.shape or t.shape != z_t.shape[:1]:
             got = f"{tuple(z_t.shape)} and {tuple(t.shape)}"
             raise ValueError(f"expected z_t {batch_of(self.shape)} and t (b,), got {got}")
         return self.trunk(z_t, *self.embed_condition(t, cond, env), env)
 
-    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Env | None) -> Tensor:
+    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Environment | None) -> Tensor:
         """The U itself, down, middle and up with skips: x (b, c, ...) → (b, c, ...)."""
         h = self.conv_in(x) + self.position
         skips = [h]

@@ -1,21 +1,26 @@
 """The video denoiser: the image U-Net on frames, which exchange information by attention and by latent shift."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from codi_minimal.denoisers.blocks import Env
 from codi_minimal.denoisers.unet import UNet
 from codi_minimal.layers import Attention, zero
+
+if TYPE_CHECKING:
+    from codi_minimal.alignment.environment import Environment
 
 
 def latent_shift(x: Tensor, chunks: int = 8) -> Tensor:
     """Delays channel chunk i of "b f c h w" by i frames, and fills with zeros. CoDi sect. 3.3, with k = `chunks`.
 
-    y[:, τ, chunk i] = x[:, τ − i, chunk i]: every frame gets a slice of each of the frames before it.
+    y[:, f, chunk i] = x[:, f − i, chunk i]: every frame gets a slice of each of the frames before it.
     """
     if x.ndim != 5 or x.shape[2] % chunks:
         raise ValueError(f"expected (b, f, c, h, w) with c divisible by {chunks}, got {tuple(x.shape)}")
@@ -99,7 +104,7 @@ class VideoUNet(UNet):
             raise ValueError(f"expected an image U-Net of the same sizes, got one that differs in {', '.join(wrong)}")
         self.load_state_dict(shared, strict=False)
 
-    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Env | None) -> Tensor:
+    def trunk(self, x: Tensor, emb: Tensor, context: Tensor, env: Environment | None) -> Tensor:
         f = self.frames
         emb, context = self.frame_embedding(emb), repeat(context, "b n e -> (b f) n e", f=f)
         v = super().trunk(rearrange(x, "b f c h w -> (b f) c h w"), emb, context, env)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from codi_minimal.diffusion.process import check_same_shape
+
+if TYPE_CHECKING:
+    from codi_minimal.alignment.environment import Environment
 
 
 def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float) -> Tensor:
@@ -31,21 +35,21 @@ def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float) -> Tensor:
 
 
 def guided(
-    net: Callable[..., Tensor], g: float | Callable[[Tensor, Tensor | None], float], keep_env: bool = False
+    net: Callable[..., Tensor], g: float | Callable[[Tensor, Environment | None], float], keep_env: bool = False
 ) -> Callable[..., Tensor]:
     """The network with guidance inside: the same signature, one forward of twice the batch.
 
-    A zero row of cond is "no prompt", and zeros for all tensors of env are "no environment"; denoisers are trained on
-    both. The unguided branch sees neither. Where one branch is enough, because g = 1 or because there is no condition,
-    the network is called on the batch as it is.
+    A zero row of cond is "no prompt", and zeros for both tensors of env are "no environment", because then no token is
+    present; denoisers are trained on both. The unguided branch sees neither. Where one branch is enough, because g = 1
+    or because there is no condition, the network is called on the batch as it is.
 
     Args:
-        net: callable net(z_t, t, cond, env).
+        net: callable net(z_t, t, cond, env), with cond "b d" and env an `alignment.Environment`, or None.
         g: guidance scale, a number, or a callable (t, env) -> number.
         keep_env: the unguided branch sees the environment, so that guidance amplifies the prompt alone.
     """
 
-    def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Tensor | None = None) -> Tensor:
+    def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Environment | None = None) -> Tensor:
         scale = g(t, env) if callable(g) else g
         if scale == 1 or (cond is None and (env is None or keep_env)):
             return net(z_t, t, cond, env)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from codi_minimal.diffusion.process import check_prediction, check_same_shape, q_sample, velocity
 from codi_minimal.diffusion.schedule import Schedule
+
+if TYPE_CHECKING:
+    from codi_minimal.alignment.environment import Environment
 
 
 def target(schedule: Schedule, z0: Tensor, t: Tensor, eps: Tensor, prediction: str = "v") -> Tensor:
@@ -28,7 +32,7 @@ def diffusion_loss(
     eps: Tensor,
     schedule: Schedule,
     cond: Tensor | None = None,
-    env: Tensor | None = None,
+    env: Environment | None = None,
     prediction: str = "v",
 ) -> Tensor:
     """L_D = mean ‖target - net(z_t, t, cond, env)‖² (CoDi, sect. 3.1; DDPM, eq. 14).
@@ -40,7 +44,8 @@ def diffusion_loss(
         net: callable net(z_t, t, cond, env) -> "b ...".
         z0, eps: clean latents and unit Gaussian noise, "b ...".
         t: "b", zero-based, 0 … T-1.
-        cond, env: prompt embeddings "b d" and the environment, or None.
+        cond: C, prompt embeddings "b d", or None.
+        env: the environment, tokens "b n d_env" and which of them are present "b n", or None.
         prediction: what the network outputs, "v" or "epsilon".
 
     Returns:

@@ -6,12 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from codi_minimal.diffusion.process import check_prediction, check_same_shape, to_z0
 from codi_minimal.diffusion.schedule import Schedule, posterior_coefficients
+
+if TYPE_CHECKING:
+    from codi_minimal.alignment.environment import Environment
 
 
 def trailing_timesteps(T: int, steps: int) -> list[int]:
@@ -193,7 +197,7 @@ def sample(
     z_T: Tensor,
     sampler: Sampler,
     cond: Tensor | None = None,
-    env: Tensor | None = None,
+    env: Environment | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """From z_T to z0, "b ...", one stream by itself. Wrap `net` in `guided` for guidance.
@@ -201,7 +205,7 @@ def sample(
     Args:
         net: callable net(z_t, t, cond, env) -> "b ...".
         z_T: unit Gaussian noise, "b ...".
-        cond, env: prompt embeddings "b d" and the environment, or None; the same at every step.
+        cond, env: C "b d" and the environment, as of `diffusion_loss`; the same at every step.
         generator: draws the noise of a stochastic sampler, on its own device.
 
     Raises:

@@ -7,8 +7,7 @@ Without it: remove this file and its line in `recipes.py`; the guidance of the r
 
 from collections.abc import Mapping
 
-from torch import Tensor
-
+from codi_minimal.alignment import Environment
 from codi_minimal.config import Finite, checked
 from codi_minimal.recipe import Addition
 
@@ -24,5 +23,5 @@ class GuidanceBeside(Addition):
     g: Mapping[str, Finite]
     replaceable = True
 
-    def scale(self, name: str, g: float, t: float, env: Tensor | None) -> float:
+    def scale(self, name: str, g: float, t: float, env: Environment | None) -> float:
         return g if env is None else self.g.get(name, g)

@@ -7,8 +7,7 @@ Without it: remove this file and its line in `recipes.py`; all steps are guided.
 
 from collections.abc import Mapping
 
-from torch import Tensor
-
+from codi_minimal.alignment import Environment
 from codi_minimal.config import Share, checked
 from codi_minimal.recipe import Addition
 
@@ -25,5 +24,5 @@ class LateGuidance(Addition):
 
     start: Mapping[str, Share]
 
-    def scale(self, name: str, g: float, t: float, env: Tensor | None) -> float:
+    def scale(self, name: str, g: float, t: float, env: Environment | None) -> float:
         return g if t < self.start.get(name, 2.0) else 1.0
