@@ -33,7 +33,7 @@ from codi_minimal.inputs import (
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 from codi_minimal.recipe import Recipe, find_recipe
-from codi_minimal.sample import Joint, Stream, denoise, guided_by
+from codi_minimal.sample import Shared, Stream, denoise, guided_by
 
 WEIGHTS = Path(__file__).parent / "weights" / "small"
 EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
@@ -172,7 +172,7 @@ class CoDi(nn.Module):
                 for name, m in records.items()
             }
             env = [x[of] if len(x) > 1 else x.expand(len(of), -1, -1) for x in tokens]
-            shared = Joint(self, recipe, None if cond is None else cond[of], env, progress)
+            shared = Shared(self, recipe, None if cond is None else cond[of], env, progress)
             for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
                 denoise(shared, group)
             for name in asked:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from codi_minimal.alignment import wire
+from codi_minimal.alignment import Environment, wire
 from codi_minimal.diffusion import Sampler, guided
 from codi_minimal.inputs import check_number
 from codi_minimal.modality import Modality
@@ -54,8 +54,8 @@ class Stream:
         """V_m(z_t, t), (b, n, d_env)."""
         return self.modality.environment(self.z, self.t)
 
-    def step(self, cond: Tensor | None, env: Tensor | None, autocast: str | None = None) -> None:
-        """z_t → z_s for the next smaller timestep s, given C (b, d) and the environment (b, n, d_env), or neither."""
+    def step(self, cond: Tensor | None, env: Environment | None, autocast: str | None = None) -> None:
+        """z_t → z_s for the next smaller timestep s, given C (b, d) and the environment, or neither."""
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=autocast == "bf16"):
             output = self.net(self.z, self.t, cond, env).float()
         noise = None
@@ -66,8 +66,8 @@ class Stream:
 
 
 @dataclass
-class Joint:
-    """What the streams of one batch share.
+class Shared:
+    """What the streams of one batch share, whether they are generated together or each by itself.
 
     Args:
         model: of the streams. recipe: how they are sampled.
@@ -86,7 +86,7 @@ class Joint:
 
 
 @torch.no_grad()
-def joint_sample(joint: Joint, streams: Mapping[str, Stream]) -> None:
+def joint_sample(shared: Shared, streams: Mapping[str, Stream]) -> None:
     """CoDi's joint generation (sect. 3.4): take all streams from z_T to z_0, in place.
 
     At every step all streams are at the same t. First every V_B(z_t^B) is computed, and only then does any stream move:
@@ -99,38 +99,38 @@ def joint_sample(joint: Joint, streams: Mapping[str, Stream]) -> None:
     steps = {tuple(stream.sampler.timesteps) for stream in streams.values()}
     if len(steps) > 1:
         raise ValueError(f"steps: expected the same number for all outputs, got {sorted(map(len, steps))}")
-    for _ in joint.bar(range(len(steps.pop()))):
-        # a stream that is alone has nobody to be seen by
+    for _ in shared.bar(range(len(steps.pop()))):
+        # a single stream needs no tokens
         tokens = {name: stream.tokens() if len(streams) > 1 else None for name, stream in streams.items()}
-        env = wire(tokens, joint.recipe.wiring, joint.tokens)
+        env = wire(tokens, shared.recipe.wiring, shared.tokens)
         for name, stream in streams.items():
-            stream.step(joint.cond, env[name], joint.recipe.autocast)
+            stream.step(shared.cond, env[name], shared.recipe.autocast)
 
 
-def denoise(joint: Joint, streams: Mapping[str, Stream]) -> None:
-    """Takes all streams from z_T to z_0, in place: as an addition of the recipe does it, or as the paper does.
+def denoise(shared: Shared, streams: Mapping[str, Stream]) -> None:
+    """Take all streams from z_T to z_0, in place: as an addition of the recipe does it, or as the paper does.
 
     Raises:
         ValueError: on latents that leave all bounds.
     """
-    if not any(addition.loop(joint, streams) for addition in joint.recipe.additions):
-        joint_sample(joint, streams)
+    if not any(addition.loop(shared, streams) for addition in shared.recipe.additions):
+        joint_sample(shared, streams)
     for name, stream in streams.items():
         if not (stream.z.abs() < LARGEST).all():  # NaN is not, either
             raise ValueError(f"{name}: expected latents within ±{LARGEST:,}; is guidance too large?")
 
 
-def guided_by(recipe: Recipe, modality: Modality, T: int, asked: float | None = None) -> Callable[..., Tensor]:
-    """ε_m with guidance inside: at the scale asked for, or the recipe's, as its additions change it."""
-    base = recipe.guidance_of(modality.name) if asked is None else asked
+def guided_by(recipe: Recipe, modality: Modality, T: int, g: float | None = None) -> Callable[..., Tensor]:
+    """ε_m with guidance inside: at the scale g, or the recipe's if it is None, as the recipe's additions change it."""
+    base = recipe.guidance_of(modality.name) if g is None else g
     check_number("guidance", base)
-    changes = [a.scale for a in recipe.additions if asked is None or not a.replaceable]
+    changes = [a.scale for a in recipe.additions if g is None or not a.replaceable]
 
-    def scale(t: Tensor, env: Tensor | None) -> float:
-        g, share = base, float(t[0]) / T  # all samples of a stream are at the same t
+    def scale(t: Tensor, env: Environment | None) -> float:
+        changed, share = base, float(t[0]) / T  # all samples of a stream are at the same t
         for change in changes:
-            g = change(modality.name, g, share, env)
-        return g
+            changed = change(modality.name, changed, share, env)
+        return changed
 
     keep_env = any(addition.keeps_environment(modality.name) for addition in recipe.additions)
     return guided(modality.denoiser, scale, keep_env)

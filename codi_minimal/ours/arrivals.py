@@ -13,7 +13,7 @@ from torch import Tensor
 
 from codi_minimal.config import checked
 from codi_minimal.recipe import Addition
-from codi_minimal.sample import Joint, Stream
+from codi_minimal.sample import Shared, Stream
 
 
 @checked
@@ -23,18 +23,18 @@ class Arrivals(Addition):
     It needs streams that finish at different times, see `stagger`.
     """
 
-    def finished(self, joint: Joint, stream: Stream) -> tuple[Tensor, Tensor] | None:
-        if joint.recipe.wiring not in ("others", "off"):
+    def finished(self, shared: Shared, stream: Stream) -> tuple[Tensor, Tensor] | None:
+        if shared.recipe.wiring not in ("others", "off"):
             return None
         m, made = stream.modality, stream.modality.autoencoder.decode(stream.z)
 
         def c(batch: Any) -> Tensor:
-            return joint.model.read_prompt(m.name, batch, joint.recipe)
+            return shared.model.read_prompt(m.name, batch, shared.recipe)
 
         try:
             prompt = c(made)
         except ValueError:  # a caption of no words or too many, or numbers that are not finite: no prompt
-            prompt = torch.zeros(len(made), joint.model.config.model.d, device=stream.z.device)
+            prompt = torch.zeros(len(made), shared.model.config.model.d, device=stream.z.device)
             for i in range(len(made)):
                 with suppress(ValueError):
                     prompt[i] = c(made[i : i + 1])[0]

@@ -14,7 +14,7 @@ from torch import Tensor
 from codi_minimal.alignment import wire
 from codi_minimal.config import Share, checked
 from codi_minimal.recipe import Addition
-from codi_minimal.sample import Joint, Stream
+from codi_minimal.sample import Shared, Stream
 
 
 @checked
@@ -30,27 +30,27 @@ class Stagger(Addition):
 
     share: Share = 0.85
 
-    def loop(self, joint: Joint, streams: Mapping[str, Stream]) -> bool:
+    def loop(self, shared: Shared, streams: Mapping[str, Stream]) -> bool:
         queue = sorted(streams, key=lambda name: (streams[name].z[0].numel(), name))
         ticks = max(len(stream.sampler.timesteps) for stream in streams.values())
         start = {name: round(self.share * ticks * i) for i, name in enumerate(queue)}
         became: dict[str, Tensor] = {}  # tokens of streams that became prompts
-        wiring, cond = joint.recipe.wiring, joint.cond
+        wiring, cond = shared.recipe.wiring, shared.cond
 
         @cache  # a stream that rests has the tokens of its last step
         def tokens_after(name: str, taken: int) -> Tensor:
             stream = streams[name]  # before its first step it has none, though others are beside it already
             return stream.tokens() if taken else stream.z.new_zeros(len(stream.z), 0, stream.modality.environment.d_env)
 
-        for tick in joint.bar(range(1, ticks + max(start.values()) + 1)):
+        for tick in shared.bar(range(1, ticks + max(start.values()) + 1)):
             due = [name for name, stream in streams.items() if is_due(stream, tick - start[name], ticks)]
             looked_at = {name for name in streams if wiring == "own" or set(due) - {name}}
             tokens = {name: tokens_after(name, streams[name].taken * (name in looked_at)) for name in streams} | became
-            env = wire(tokens, wiring, joint.tokens)
+            env = wire(tokens, wiring, shared.tokens)
             for name in due:
-                streams[name].step(cond, env[name], joint.recipe.autocast)
+                streams[name].step(cond, env[name], shared.recipe.autocast)
             for name in (name for name in queue if streams[name].done and name not in became):
-                prompt = None if len(became) + 1 == len(streams) else finished(joint, streams[name])
+                prompt = None if len(became) + 1 == len(streams) else finished(shared, streams[name])
                 if prompt is not None:
                     became[name] = prompt[1]
                     cond = F.normalize(prompt[0] if cond is None else cond + prompt[0], dim=-1)
@@ -62,9 +62,9 @@ def is_due(stream: Stream, tick: int, ticks: int) -> bool:
     return stream.taken * ticks < min(tick, ticks) * len(stream.sampler.timesteps)
 
 
-def finished(joint: Joint, stream: Stream) -> tuple[Tensor, Tensor] | None:
+def finished(shared: Shared, stream: Stream) -> tuple[Tensor, Tensor] | None:
     """What the recipe makes of a stream that is finished before others."""
-    for addition in joint.recipe.additions:
-        if (prompt := addition.finished(joint, stream)) is not None:
+    for addition in shared.recipe.additions:
+        if (prompt := addition.finished(shared, stream)) is not None:
             return prompt
     return None
