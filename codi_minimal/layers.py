@@ -73,20 +73,26 @@ class ResBlock(nn.Module):
         return self.skip(self.pool(x)) + self.conv2(F.silu(h))  # b c_out ...
 
 
+def heads_of(channels: int, head: int) -> int:
+    """The number of attention heads: channels // head, and at least one. ValueError: they cannot share the channels."""
+    heads = max(1, channels // head)
+    if channels % heads:
+        raise ValueError(f"expected channels that {heads} heads can share, got {channels}")
+    return heads
+
+
 class Attention(nn.Module):
     """softmax(q kᵀ / √d) v over tokens: queries from x, keys and values from `context`, or from x if it is None.
 
     Args:
         channels: of x, a multiple of the number of heads.
         context: channels of the context; None: those of x.
-        head: channels of a head. There are channels // head heads, and at least one.
+        head: channels of a head, see `heads_of`.
     """
 
     def __init__(self, channels: int, context: int | None = None, head: int = 32):
         super().__init__()
-        self.heads = max(1, channels // head)
-        if channels % self.heads:
-            raise ValueError(f"expected channels that {self.heads} heads can share, got {channels}")
+        self.heads = heads_of(channels, head)
         self.q = nn.Linear(channels, channels, bias=False)
         self.kv = nn.Linear(context or channels, 2 * channels, bias=False)
         self.out = zero(nn.Linear(channels, channels))

@@ -10,30 +10,35 @@ from torch import Tensor, nn
 from codi_minimal.alignment.environment import CLOCK, Environment, clock_code, slots
 from codi_minimal.denoisers.blocks import UNetBlock
 from codi_minimal.denoisers.unet import UNet
-from codi_minimal.layers import zero
+from codi_minimal.layers import heads_of, zero
 
 
 class EnvironmentAttention(nn.Module):
-    """softmax(q kᵀ + s c cᵀ) v from the places of one stream to the environment tokens of the others.
+    """softmax(q kᵀ / √d + s c c′ᵀ) v from the n places of one stream to the m environment tokens of the others.
 
-    Queries carry a learned position, and where there is time, over all frames at once for video, their place's clock c:
-    from the start a place looks first at the tokens of its own time. A learned key of value zero lets a place take
-    nothing. Where no token is visible the residual is exactly zero, as it is everywhere at the start of training. What
-    has no time itself does not attend to clock tokens.
+    Queries carry a learned position. The residual is exactly zero where no token is visible, and everywhere at the
+    start of training, because its last layer starts at zero. CoDi sect. 3.4.
+
+    Ours: the clock term. c and c′ are the clock codes of places and tokens, and s is learned, so that from the start a
+    place attends first to tokens of its own time. A clip attends with the places of all its frames at once. A stream
+    without time does not attend to clock tokens.
+    Ours: the silent key, which is learned and has the value zero. A place that attends to it takes nothing.
 
     Args:
         channels: channels of the denoiser's block. d_env: width of an environment token.
-        times: the time in [0, 1] of each position of the block's feature map (n,), frames first; None: it has no time.
-        places: n, where there are no times. frames: frames folded into the block's batch (1 = none).
+        times: the time in [0, 1] of each place, (n,), or (f n,) for f frames, frames first; None: there is no time.
+        places: n, where there are no times. frames: f, the frames folded into the block's batch (1 = none).
+        head: channels of a head, see `layers.heads_of`.
+
+    Raises:
+        ValueError: if the heads cannot share the channels.
     """
 
     def __init__(
         self, channels: int, d_env: int, times: Tensor | None = None, places: int = 1, frames: int = 1, head: int = 32
     ):
         super().__init__()
-        self.heads, self.frames, self.timed = max(1, channels // head), frames, times is not None
-        if channels % self.heads:
-            raise ValueError(f"expected channels that {self.heads} heads can share, got {channels}")
+        self.heads, self.frames, self.timed = heads_of(channels, head), frames, times is not None
         code = torch.zeros(places, CLOCK) if times is None else clock_code(times)
         self.register_buffer("codes", code, persistent=False)
         self.sharpness = nn.Parameter(torch.tensor(6.0))
@@ -45,26 +50,28 @@ class EnvironmentAttention(nn.Module):
         self.out = zero(nn.Linear(channels, channels, bias=False))
 
     def forward(self, h: Tensor, env: Environment) -> Tensor:
-        x = rearrange(self.norm(h), "(b f) n c -> b (f n) c", f=self.frames) + self.position
-        q = rearrange(self.q(x), "b n (h d) -> b h n d", h=self.heads)
-        k, v = rearrange(self.kv(env.tokens), "b n (two h d) -> two b h n d", two=2, h=self.heads)
-        k = torch.cat([self.nothing.expand(k.shape[0], -1, -1, -1), k], dim=2)
-        v = F.pad(v, (0, 0, 1, 0))
-        visible = F.pad(env.visible(self.timed), (1, 0), value=True)                        # b n+1
-        q_clock = repeat(self.sharpness * self.codes, "n e -> b h n e", b=q.shape[0], h=self.heads)
-        k_clock = repeat(F.pad(env.tokens[..., -CLOCK:], (0, 0, 1, 0)), "b n e -> b h n e", h=self.heads)
-        q = torch.cat([q * q.shape[-1] ** -0.5, q_clock], dim=-1)
-        k = torch.cat([k, k_clock * CLOCK**-0.5], dim=-1)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None, None, :], scale=1.0)
-        return rearrange(self.out(rearrange(x, "b h n d -> b n (h d)")), "b (f n) c -> (b f) n c", f=self.frames)
+        """The residual "(b f) n c" of feature maps h "(b f) n c", given m tokens of d_env for each of b samples."""
+        x = rearrange(self.norm(h), "(b f) n c -> b (f n) c", f=self.frames) + self.position  # b fn c
+        q = rearrange(self.q(x), "b n (h d) -> b h n d", h=self.heads)  # b h fn d
+        k, v = rearrange(self.kv(env.tokens), "b m (two h d) -> two b h m d", two=2, h=self.heads)  # 2 × b h m d
+        k = torch.cat([self.nothing.expand(k.shape[0], -1, -1, -1), k], dim=2)  # b h 1+m d
+        v = F.pad(v, (0, 0, 1, 0))  # b h 1+m d
+        visible = F.pad(env.visible(self.timed), (1, 0), value=True)  # b 1+m
+        q_clock = repeat(self.sharpness * self.codes, "n e -> b h n e", b=q.shape[0], h=self.heads)  # b h fn e, s c
+        codes = F.pad(env.tokens[..., -CLOCK:] * CLOCK**-0.5, (0, 0, 1, 0))  # b 1+m e, c′ of unit norm
+        k_clock = repeat(codes, "b m e -> b h m e", h=self.heads)  # b h 1+m e
+        q = torch.cat([q * q.shape[-1] ** -0.5, q_clock], dim=-1)  # b h fn d+e
+        k = torch.cat([k, k_clock], dim=-1)  # b h 1+m d+e
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None, None, :], scale=1.0)  # b h fn d
+        x = self.out(rearrange(x, "b h n d -> b n (h d)"))  # b fn c
+        return rearrange(x, "b (f n) c -> (b f) n c", f=self.frames)  # (b f) n c
 
 
 def add_environment(denoiser: UNet, d_env: int, clock: bool = False) -> None:
-    """Let a denoiser attend to an environment: its condition, and its feature maps from the middle of the U on up.
+    """Let a denoiser attend to an environment with its feature maps, from the middle of the U on up, and with C.
 
-    The condition: another stream is a prompt that is not finished yet, so what its summary tokens say of all of it at
-    once joins C, which the denoiser knows how to follow. The feature maps: what has a place or a time. ε is unchanged
-    until these are trained.
+    The feature maps attend because they have places and times. ε is unchanged until the attention is trained.
+    Ours: C attends, too. Summary tokens describe an unfinished stream. Attention to them adds a residual to C.
 
     Args:
         clock: the last axis of the latents is time. Frames are, anyway.

@@ -24,7 +24,7 @@ def slots(n: int) -> Tensor:
 
 
 def clock_code(u: Tensor) -> Tensor:
-    """Unit vectors (n, CLOCK) for times u (n,) in [0, 1], whose products are mean_k cos πk(u − u′): sharp at u = u′.
+    """Ours: unit vectors (n, CLOCK) for times u (n,) in [0, 1]; their products mean_k cos πk(u − u′) peak at u = u′.
 
     >>> [round(x, 3) for x in (clock_code(slots(8)) @ clock_code(slots(8)).T)[2, 1:4].tolist()]
     [-0.125, 1.0, -0.125]
@@ -60,11 +60,14 @@ class Environment(NamedTuple):
 
 
 class EnvironmentEncoder(nn.Module):
-    """V_m(z_t, t): (b, *shape) → tokens (b, n, d_env), of norm √d_env but for their clock. CoDi sect. 3.4.
+    """V_m(z_t, t): (b, *shape) → tokens (b, n, d_env). CoDi sect. 3.4.
 
-    The public code pools each latent to one vector, and attention over one key is a constant. Here every modality gives
-    `summary` tokens that say what there is, and those with a time axis one token more a video frame that say when:
-    the clock that audio and video share. The last components of a token are its `clock_code`, zero for a summary token.
+    The public code pools each latent to one vector, and attention over one key is a constant. Here every modality has
+    `summary` tokens of its content. A token is d_env − CLOCK components of content, of norm √d_env, and then CLOCK
+    components of a clock code, which are zero in a summary token.
+
+    Ours: clock tokens. A modality with a time axis has one more token for each video frame. Its clock code has norm
+    √CLOCK and is the same in audio and video.
 
     Args:
         shape: latent shape, (c, l), (c, h, w) or (f, c, h, w).
@@ -72,6 +75,7 @@ class EnvironmentEncoder(nn.Module):
         sizes: the lengths that `patches` needs, for instance {"p": 2, "q": 2}.
         clock: k, the number of clock tokens; 0 for a modality without time (then k = 1 in the pattern).
         d_env: width of a token. width, layers: of the transformer. summary: number of summary tokens.
+        stem: channels of the convolution and the residual block before the patches, a multiple of 8.
     """
 
     def __init__(
@@ -111,20 +115,20 @@ class EnvironmentEncoder(nn.Module):
         """Tokens (b, summary + clock, d_env), in this order, for z_t (b, *shape) at zero-based t (b,)."""
         if tuple(z_t.shape[1:]) != self.shape:
             raise ValueError(f"expected z_t {batch_of(self.shape)}, got {tuple(z_t.shape)}")
-        emb = self.time_mlp(time_embedding(t, self.width).to(self.position.dtype))          # b w
-        x = with_motion(z_t).flatten(0, 1) if self.frames else z_t                      # (b f) 3c h w, or b c ...
-        h = self.res(self.conv_in(x), emb.repeat_interleave(self.frames or 1, dim=0))
-        h = self.to_token(self.patches(h)) + self.position                              # b k n w
+        emb = self.time_mlp(time_embedding(t, self.width).to(self.position.dtype))  # b w
+        x = with_motion(z_t).flatten(0, 1) if self.frames else z_t  # (b f) 3c h w, or b c ...
+        h = self.res(self.conv_in(x), emb.repeat_interleave(self.frames or 1, dim=0))  # (b f) stem h w, or b stem ...
+        h = self.to_token(self.patches(h)) + self.position  # b k n w
         times = h.shape[1]
-        queries = repeat(self.queries, "s w -> b s w", b=t.shape[0])
-        h = torch.cat([queries, rearrange(h, "b k n w -> b (k n) w")], dim=1) + emb[:, None]
-        h = self.transformer(h)
-        tokens = h[:, : self.summary]
+        queries = repeat(self.queries, "s w -> b s w", b=t.shape[0])  # b s w
+        h = torch.cat([queries, rearrange(h, "b k n w -> b (k n) w")], dim=1) + emb[:, None]  # b s+kn w
+        h = self.transformer(h)  # b s+kn w
+        tokens = h[:, : self.summary]  # b s w
         if self.clock:
-            clock = rearrange(h[:, self.summary :], "b (k n) w -> b k n w", k=times).mean(dim=2)
-            tokens = torch.cat([tokens, clock], dim=1)
-        tokens = F.normalize(self.out(tokens), dim=-1) * self.d_env**0.5
-        return torch.cat([tokens, self.codes.expand(t.shape[0], -1, -1)], dim=-1)
+            clock = rearrange(h[:, self.summary :], "b (k n) w -> b k n w", k=times).mean(dim=2)  # b k w
+            tokens = torch.cat([tokens, clock], dim=1)  # b s+k w
+        tokens = F.normalize(self.out(tokens), dim=-1) * self.d_env**0.5  # b s+k d_env−CLOCK
+        return torch.cat([tokens, self.codes.expand(t.shape[0], -1, -1)], dim=-1)  # b s+k d_env
 
     def clock_tokens(self, z0: Tensor) -> Tensor:
         """The clock tokens (b, clock, d_env) of V_m(z_0) at t = 0.
@@ -135,10 +139,10 @@ class EnvironmentEncoder(nn.Module):
 
 
 def with_motion(z: Tensor) -> Tensor:
-    """Each frame of (b, f, c, h, w) with its change since the one before and until the one after: (b, f, 3c, h, w).
+    """Ours: each frame of (b, f, c, h, w) with its changes since the last frame and to the next: (b, f, 3c, h, w).
 
-    A convolution over a spectrogram sees what comes before and after; over single frames it would not, and motion that
-    sets in moves a glyph by less than a latent's cell.
+    A convolution over a spectrogram sees what comes before and after, but one over single frames does not. The first
+    motion moves a glyph by less than a cell of the latent.
     """
     change = F.pad(z[:, 1:] - z[:, :-1], (0, 0, 0, 0, 0, 0, 1, 1))
     return torch.cat([change[:, :-1], z, change[:, 1:]], dim=2)
