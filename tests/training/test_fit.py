@@ -157,12 +157,14 @@ def test_a_signal_lets_the_step_end_and_saves(tmp_path, reference, signum):
         raise Terminated
 
     seen, previous = [], signal.signal(signal.SIGTERM, handler)
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
         with pytest.raises(KeyboardInterrupt if signum == signal.SIGINT else Terminated):
             train(tmp_path, seen, before=lambda i: i == 7 and signal.raise_signal(signum))
         assert signal.getsignal(signal.SIGTERM) is handler
     finally:
         signal.signal(signal.SIGTERM, previous)
+        signal.signal(signal.SIGINT, interrupt)
     assert len(seen) == 8 and (tmp_path / "toy.state.safetensors").exists()
     modules, _ = train(tmp_path, seen)
     assert seen == reference[3]
