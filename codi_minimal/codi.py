@@ -35,7 +35,7 @@ from codi_minimal.prompts import mix
 from codi_minimal.recipe import Recipe, find_recipe
 from codi_minimal.sample import Shared, Stream, denoise, guided_by
 
-WEIGHTS = Path(__file__).parent / "weights" / "small"
+SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "small"
 EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
 P, R = ParamSpec("P"), TypeVar("R")
 
@@ -166,7 +166,8 @@ class CoDi(nn.Module):
         made: dict[str, list[Tensor]] = {name: [] for name in asked}
         for rows in slices(b):
             of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of the prompts
-            z = {name: noise[name][rows] if name in noise else m.noise_of(seeds[rows]) for name, m in records.items()}
+            z = {name: m.initial_noise(seeds[rows]) for name, m in records.items() if name not in noise}
+            z |= {name: given[rows] for name, given in noise.items()}
             streams = {
                 name: Stream(m, z[name].to(self.device), nets[name], samplers[name], m.generators(seeds[rows], "steps"))
                 for name, m in records.items()
@@ -214,7 +215,7 @@ class CoDi(nn.Module):
     def noise_of(self, seed: int, k: int = 0) -> dict[str, Tensor]:
         """z_T (1, *latent_shape) of every modality, as sample k of `generate(seed=seed)` begins with it."""
         seed = sample_seed(check_whole("seed", seed, 0), check_whole("k", k, 0))
-        return {name: m.noise_of([seed]) for name, m in self.modalities.items()}
+        return {name: m.initial_noise([seed]) for name, m in self.modalities.items()}
 
     def in_batches(self, f: Callable[[Any], Tensor], data: Tensor | list[str]) -> Tensor:
         """f of all data, in batches, on the model's device."""
@@ -231,7 +232,7 @@ class CoDi(nn.Module):
         """The checkpoint that ships, or one in a folder or on the hub ("user/name"); safetensors and JSON only."""
         if folder is not None and not isinstance(folder, (str, Path)):
             raise ValueError(f"expected a folder or a hub id, got {folder!r}")
-        tensors, saved = load_folder(WEIGHTS if folder is None else local_folder(folder))
+        tensors, saved = load_folder(SHIPPED_WEIGHTS if folder is None else local_folder(folder))
         if not {"config", "vocabulary"} <= set(saved) <= {"config", "inference", "vocabulary"}:
             raise ValueError(f"config.json: expected the keys config, inference and vocabulary, got {sorted(saved)}")
         # checkpoints of earlier versions have no inference section, and were sampled as "shipped" says

@@ -43,9 +43,10 @@ Width = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]  # channels, which g
 Embedding = Annotated[int, Field(ge=16, le=4096, multiple_of=2)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Sigma = Annotated[float, Field(ge=0, le=100)]
-Temperature = Annotated[float, Field(gt=0, le=100)]
+Tau = Annotated[float, Field(gt=0, le=100)]
 Finite = Annotated[float, Field(ge=-1e6, le=1e6)]
 Size = Annotated[int, Field(ge=1, le=100_000)]
+OLD_KEYS = {"memory"}  # of `ModelConfig` in earlier checkpoints
 
 
 @checked
@@ -63,7 +64,6 @@ class ModelConfig:
     """Sizes of all modules. Data: 32×32 images, 8 frames, 8192 samples at 8 kHz, captions of at most 12 words."""
 
     d: Embedding = 128  # the prompt space
-    memory: Size = 700  # captions of `CaptionMemory`; the grammar has 692 meanings
     d_env: Annotated[int, Field(ge=32, le=4096)] = 128  # an environment token
     summary: Few = 4  # environment tokens without a time; audio and video have one more a frame, with its time
     T: Annotated[int, Field(ge=2, le=100_000)] = 1000
@@ -142,9 +142,13 @@ class Config:
     def from_dict(cls, values: dict) -> Config:
         """A config from what `to_dict` gave, also after a trip through JSON. What is missing has its default.
 
+        What earlier versions wrote and nothing reads any more (`OLD_KEYS`) is dropped.
+
         Raises:
             ValueError: a section is missing, a key is unknown, or a value has another type or is out of range.
         """
+        if isinstance(values, dict) and isinstance(model := values.get("model"), dict):
+            values = values | {"model": {key: value for key, value in model.items() if key not in OLD_KEYS}}
         return from_plain(cls, values, "config")
 
 

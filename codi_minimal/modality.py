@@ -67,7 +67,7 @@ class Modality(nn.Module):
         code = zlib.crc32(f"{self.name} {use}".strip().encode())
         return [torch.Generator().manual_seed((seed * 1_000_003 + code) % 2**63) for seed in seeds]
 
-    def noise_of(self, seeds: Sequence[int]) -> Tensor:
+    def initial_noise(self, seeds: Sequence[int]) -> Tensor:
         """z_T (b, *latent_shape) of samples with these seeds."""
         return torch.cat([self.noise(1, generator) for generator in self.generators(seeds)])
 

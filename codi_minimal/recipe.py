@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Generator, Tensor
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from codi_minimal.codi import CoDi
     from codi_minimal.sample import Shared, Stream
 
-ADDITIONS: dict[str, type[Addition]] = {}  # the name of an addition's file -> its class; each class enters itself
+ADDITIONS: dict[str, type[Addition]] = {}  # the name of an addition -> its class; each class enters itself
 AUTOCAST = (None, "bf16")
 Tensors = Mapping[str, Tensor]  # one for each modality
 
@@ -29,10 +29,12 @@ class Addition:
     A subclass is a frozen dataclass of plain numbers, made by `config.checked`, in a file of its own in `ours/`.
     """
 
+    name: ClassVar[str]  # that of the file in `ours/`
     replaceable = False  # whether an explicit `guidance` takes the place of this addition's `scale`
 
     def __init_subclass__(cls) -> None:
-        ADDITIONS[cls.__module__.rpartition(".")[2]] = cls
+        cls.name = cls.__module__.rpartition(".")[2]
+        ADDITIONS[cls.name] = cls
 
     def attach(self, model: CoDi) -> None:
         """Give a new model what the addition needs: weights, or hooks on its modules."""
@@ -84,8 +86,8 @@ class Recipe:
     """How outputs are sampled where `generate` is not told otherwise, and which additions train with it.
 
     The defaults are those of `recipes.PAPER`, which adds nothing to the paper. Sampler, steps and guidance are open in
-    the paper. Those here are chosen on samples without a prompt. Steps and
-    guidance are one number, or one for each modality. A value of another type or out of range is a ValueError.
+    the paper. Those here are chosen on samples without a prompt. Steps and guidance are one number, or one for each
+    modality. A value of another type or out of range is a ValueError.
     """
 
     name: str = "paper"  # for reports and files
@@ -133,13 +135,13 @@ class Recipe:
         """
         if unknown := set(names) - set(ADDITIONS):
             raise ValueError(f"expected names of additions out of {', '.join(ADDITIONS)}; got {sorted(unknown)}")
-        kept = tuple(a for a in self.additions if addition_name(a) not in names)
+        kept = tuple(a for a in self.additions if a.name not in names)
         return Recipe(**{**vars(self), "additions": kept})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` is the inverse."""
         plain = {key: dict(value) if isinstance(value, Mapping) else value for key, value in vars(self).items()}
-        return plain | {"additions": [{"addition": addition_name(a), **asdict(a)} for a in self.additions]}
+        return plain | {"additions": [{"addition": a.name, **asdict(a)} for a in self.additions]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -173,11 +175,6 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     if not isinstance(recipe, str) or recipe not in recipes:
         raise ValueError(f"recipe: expected one of {', '.join(recipes)}, or a Recipe, got {recipe!r}")
     return recipes[recipe]
-
-
-def addition_name(addition: Addition) -> str:
-    """The name of the file in `ours/` that an addition comes from."""
-    return type(addition).__module__.rpartition(".")[2]
 
 
 def _each(value: Any) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_the_names_are_those_that_the_code_knows():
 
 def test_the_smallest_sizes_make_a_model():
     unet = UNetConfig(widths=(8,), embed=16, tokens=1)
-    sizes = {"d": 16, "memory": 1, "d_env": 32, "summary": 1, "T": 2, "image_latent": 1, "image_widths": (8,)}
+    sizes = {"d": 16, "d_env": 32, "summary": 1, "T": 2, "image_latent": 1, "image_widths": (8,)}
     sizes |= {"audio_latent": 1, "audio_widths": (8, 8, 8), "text_latent": (1, 2), "text_width": 8, "prompt_width": 8}
     sizes |= {"text_prompt_width": 8, "env_width": 8, "env_layers": 1, "vocoder_width": 8, "vocoder_layers": 1}
     sizes |= {"text_unet": unet, "image_unet": unet, "audio_unet": unet, "vocoder": "network"}
@@ -104,5 +104,12 @@ def test_the_smallest_sizes_make_a_model():
 
 def test_what_is_missing_has_its_default():
     values = preset("small").to_dict()
-    del values["model"]["memory"], values["train"]["split_seed"], values["model"]["text_unet"]["depth"]
+    del values["model"]["summary"], values["train"]["split_seed"], values["model"]["text_unet"]["depth"]
     assert Config.from_dict(values) == preset("small")
+
+
+def test_what_earlier_versions_wrote_is_dropped():
+    values = preset("small").to_dict()
+    assert "memory" not in values["model"]
+    values["model"]["memory"] = 700
+    assert Config.from_dict(values) == preset("small") and "memory" in values["model"]  # the caller's stay

@@ -10,7 +10,7 @@ from codi_minimal import CoDi
 from codi_minimal.ours.guidance_beside import GuidanceBeside
 from codi_minimal.ours.prompt_guidance import PromptGuidance
 from codi_minimal.ours.stagger import Stagger
-from codi_minimal.recipe import ADDITIONS, Addition, Recipe, addition_name, find_recipe
+from codi_minimal.recipe import ADDITIONS, Addition, Recipe, find_recipe
 from codi_minimal.recipes import CASCADE, PAPER, RECIPES, SHIPPED
 from tests.models import AUDIO, IMAGE, NAMES, random_codi
 
@@ -34,8 +34,8 @@ def test_the_paper_adds_nothing():
 
 def test_all_additions_ship_and_each_has_the_name_of_its_file():
     ours = {name for name, kind in ADDITIONS.items() if kind.__module__ == f"codi_minimal.ours.{name}"}
-    assert {addition_name(a) for a in SHIPPED.additions} == ours
-    assert addition_name(Stagger()) == "stagger" and ADDITIONS["stagger"] is Stagger
+    assert {a.name for a in SHIPPED.additions} == ours
+    assert Stagger.name == "stagger" and ADDITIONS["stagger"] is Stagger
 
 
 def test_an_addition_that_replaces_nothing_changes_nothing():
@@ -98,7 +98,7 @@ def test_a_recipe_has_a_sampler_that_exists(sampler):
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_json_keeps_a_recipe(recipe):
     assert through_json(recipe) == recipe
-    for name in (addition_name(a) for a in recipe.additions):
+    for name in (a.name for a in recipe.additions):
         assert through_json(recipe.without(name)) == recipe.without(name) != recipe
 
 
@@ -157,8 +157,8 @@ def test_it_cannot_be_changed_in_place():
 
 def test_without_removes_by_the_name_of_the_file_and_keeps_the_order():
     fewer = SHIPPED.without("stagger", "arrivals")
-    names = [addition_name(a) for a in SHIPPED.additions]
-    assert [addition_name(a) for a in fewer.additions] == [n for n in names if n not in ("stagger", "arrivals")]
+    names = [a.name for a in SHIPPED.additions]
+    assert [a.name for a in fewer.additions] == [n for n in names if n not in ("stagger", "arrivals")]
     assert replace(fewer, additions=SHIPPED.additions) == SHIPPED
 
 

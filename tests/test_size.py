@@ -18,7 +18,9 @@ CORE = [path for path in FILES if path.relative_to(PACKAGE).parts[0] in (*ROOMS,
 # one file a modality in each room of the core, and what these files share
 IN_EACH_ROOM = {"__init__", "base", "text", "image", "audio", "video"}
 # these modules have the names of others; none may join them
-SHARED = {"autoencoders", "denoisers", "joint", "prompts", "sample", "wiring"}
+SHARED = {"autoencoders", "denoisers", "joint", "prompts", "wiring"}
+# so are these constants, each of them of its own file
+SHARED_CONSTANTS = {"CAPTION", "INK", "MEASURES", "READERS", "RECIPES", "SAMPLERS", "WIDTH"}
 
 
 def lines(paths) -> int:
@@ -49,13 +51,23 @@ def test_generate_has_at_most_13_parameters():
         assert len(inspect.signature(function).parameters) - 1 <= 13  # without self
 
 
-def test_no_two_classes_have_one_name():
+def defined(tree: ast.Module) -> set[str]:
+    """Names of the classes in a file, and of its public constants and type aliases."""
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        found = {part.id for target in targets if target for part in ast.walk(target) if isinstance(part, ast.Name)}
+        names |= {name for name in found if name[0].isupper()}
+    return names
+
+
+def test_no_two_classes_type_aliases_or_constants_have_one_name():
     where = defaultdict(set)
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef):
-                where[node.name].add(str(path.relative_to(PACKAGE)))
-    assert not {name: places for name, places in where.items() if len(places) > 1}
+        for name in defined(ast.parse(path.read_text(encoding="utf-8"))):
+            where[name].add(str(path.relative_to(PACKAGE)))
+    twice = {name: places for name, places in where.items() if len(places) > 1}
+    assert twice.keys() == SHARED_CONSTANTS, twice
 
 
 def test_no_two_modules_have_one_name():

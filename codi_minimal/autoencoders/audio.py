@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from codi_minimal.autoencoders.base import Autoencoder
+from codi_minimal.autoencoders.base import Autoencoder, moments
 from codi_minimal.autoencoders.conv import ConvDecoder, ConvEncoder
 
 
@@ -38,8 +38,7 @@ class AudioVAE(Autoencoder):
         self.decoder = ConvDecoder(latent_channels, 1, widths)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, logvar = self.encoder(self.mel(x)).chunk(2, dim=1)
-        return mean, logvar.clamp(-20, 10)
+        return moments(self.encoder(self.mel(x)))
 
     def decode_mel(self, z: Tensor) -> Tensor:
         """The log-mel spectrogram (b, 1, m, n) of a scaled latent: what the vocoder is given."""

@@ -15,6 +15,16 @@ def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
 
 
+def moments(h: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log-variance (b, c, ...), the halves of an encoder's channels "b 2c ...".
+
+    The log-variance is clamped to [−20, 10], which keeps exp() finite. Elsewhere: diffusers and LDM clamp to
+    [−30, 20] (`DiagonalGaussianDistribution`).
+    """
+    mean, logvar = h.chunk(2, dim=1)
+    return mean, logvar.clamp(-20, 10)
+
+
 class Autoencoder(nn.Module):
     """E_m and D_m of one modality: x → z_0 (b, *latent_shape) → x.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from codi_minimal.autoencoders.base import Autoencoder
+from codi_minimal.autoencoders.base import Autoencoder, moments
 from codi_minimal.autoencoders.conv import ConvDecoder, ConvEncoder
 from codi_minimal.inputs import batch_of
 
@@ -33,8 +33,7 @@ class ImageVAE(Autoencoder):
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if tuple(x.shape[1:]) != self.data_shape:
             raise ValueError(f"expected images {batch_of(self.data_shape)}, got {tuple(x.shape)}")
-        mean, logvar = self.encoder(2 * x - 1).chunk(2, dim=1)
-        return mean, logvar.clamp(-20, 10)
+        return moments(self.encoder(2 * x - 1))
 
     def decode_raw(self, z: Tensor) -> Tensor:
         return (0.5 * self.decoder(z) + 0.5).clamp(0, 1)

@@ -8,6 +8,8 @@ import torch
 from einops import einsum
 from torch import Tensor
 
+from codi_minimal.spectrogram import SAMPLES
+
 from .sources import Source
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -25,7 +27,7 @@ ATTRIBUTES_OF = {
     "video": ("digit", "colour", "motion", "onset"),
 }
 
-CANVAS, FRAMES, SAMPLES = 32, 8, 8192
+CANVAS, FRAMES = 32, 8
 SAMPLES_PER_ONSET = 1000
 SILENCE = 0.002  # standard deviation of the noise before and after the voice
 VIDEO_WIDTH = 22.0

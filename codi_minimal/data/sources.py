@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from . import sample
+from . import builtin
 from .rows import decode_handwriting, decode_voices, read_parquet
 from .voices import trim
 
@@ -139,8 +139,8 @@ def _from_hub(split: str) -> Source:
 
 
 def _from_sample(split: str) -> Source:
-    waves, spoken, speakers = sample.voices(split)
-    return _source("built-in sample", *sample.handwriting(split), [trim(wave) for wave in waves], spoken, speakers)
+    waves, spoken, speakers = builtin.voices(split)
+    return _source("built-in sample", *builtin.handwriting(split), [trim(wave) for wave in waves], spoken, speakers)
 
 
 def _source(

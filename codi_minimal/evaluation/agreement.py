@@ -12,7 +12,7 @@ from torch import Tensor
 from codi_minimal.data import DIGITS, caption
 from codi_minimal.evaluation.coherence import MODALITIES
 from codi_minimal.evaluation.generation import BatchedModel
-from codi_minimal.evaluation.readers import READERS, VALUES, Reading, read
+from codi_minimal.evaluation.readers import READERS, VALUES, Shown, read
 from codi_minimal.evaluation.statistics import Estimate, mean, share
 
 
@@ -43,7 +43,7 @@ QUESTIONS = (
 )
 
 
-def agreement(attribute: str, readings: Mapping[str, Reading], items: Sequence[Tensor] = ()) -> dict[str, Estimate]:
+def agreement(attribute: str, readings: Mapping[str, Shown], items: Sequence[Tensor] = ()) -> dict[str, Estimate]:
     """How often all outputs show the same value.
 
     Args:

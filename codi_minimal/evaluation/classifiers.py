@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from codi_minimal.autoencoders.mel import LogMel
 from codi_minimal.checkpoint import load_into, read_tensors, write_tensors
 
-WEIGHTS = "judges.safetensors"
+JUDGES_FILE = "judges.safetensors"
 
 
 class DigitNet(nn.Module):

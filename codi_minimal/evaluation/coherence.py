@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from codi_minimal.data import ATTRIBUTES_OF, Scene
-from codi_minimal.evaluation.readers import CHANCE, READERS, Reading, read
+from codi_minimal.evaluation.readers import CHANCE, READERS, Shown, read
 from codi_minimal.evaluation.statistics import Estimate, average, share
 
 MODALITIES = tuple(ATTRIBUTES_OF)
@@ -34,7 +34,7 @@ def cell_name(prompts: Sequence[str], outputs: Sequence[str]) -> str:
     return f"{letters(prompts)} → {letters(outputs)}"
 
 
-def said_by(prompts: Mapping[str, Any], scene: Scene) -> Reading:
+def said_by(prompts: Mapping[str, Any], scene: Scene) -> Shown:
     """The attributes that a set of prompts of n scenes gives: attribute → (n,) values, -1 where no prompt gives it.
 
     A text gives what its caption mentions: its words are read, not the scene. The others give all that they carry.
@@ -47,7 +47,7 @@ def said_by(prompts: Mapping[str, Any], scene: Scene) -> Reading:
     return said
 
 
-def coherence(said: Reading, outputs: Mapping[str, Any], items: Sequence[Tensor] = ()) -> Scores:
+def coherence(said: Shown, outputs: Mapping[str, Any], items: Sequence[Tensor] = ()) -> Scores:
     """The share of outputs that show what the prompts give, for each attribute that both carry.
 
     An unreadable picture or sound is wrong. A caption may leave attributes out, so two figures describe it: of the

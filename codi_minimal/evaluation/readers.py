@@ -10,27 +10,27 @@ from einops import rearrange
 from torch import Tensor
 
 from codi_minimal.data import ATTRIBUTES_OF, ONSETS, WORDS, Scene, parse
-from codi_minimal.evaluation.classifiers import WEIGHTS, Judges
+from codi_minimal.evaluation.classifiers import JUDGES_FILE, Judges
 from codi_minimal.evaluation.rules import DIM, QUIET, read_audio_onset, read_colour, read_motion, read_video_onset
 
 VALUES = WORDS | {"onset": ONSETS}
 LEGAL = {name: tuple(range(len(words))) for name, words in WORDS.items()} | {"onset": ONSETS}  # of what can be read
 CHANCE = {name: 1 / len(values) for name, values in VALUES.items()}
-SHIPPED = Path(__file__).parents[1] / "weights" / "judges"
+JUDGES_FOLDER = Path(__file__).parents[1] / "weights" / "judges"
 # attribute → (b,): the index into VALUES, or the frame of the onset; -1 where the sample shows none
-Reading = dict[str, Tensor]
+Shown = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Reader:
     """How one modality is read.
 
-    read: the samples → a Reading.
+    read: the samples → a Shown.
     formed: which samples make sense at all; for a modality that need not show all its attributes.
     item: the field of `Scene` with the item that a render shows: renders of one item are not independent.
     """
 
-    read: Callable[..., Reading]
+    read: Callable[..., Shown]
     formed: Callable[..., Tensor] | None = None
     item: str | None = None
 
@@ -38,10 +38,10 @@ class Reader:
 @cache
 def shipped_judges() -> Judges:
     """The classifiers whose weights come with the package."""
-    return Judges.load(SHIPPED / WEIGHTS)
+    return Judges.load(JUDGES_FOLDER / JUDGES_FILE)
 
 
-def read(name: str, data: Tensor | Sequence[str]) -> Reading:
+def read(name: str, data: Tensor | Sequence[str]) -> Shown:
     """The attributes that a batch of one modality shows, by rules and by the shipped classifiers.
 
     Args:
@@ -70,7 +70,7 @@ def well_formed(captions: Sequence[str]) -> Tensor:
     return torch.tensor([parse(caption) is not None for caption in captions])
 
 
-def _read_text(captions: Sequence[str]) -> Reading:
+def _read_text(captions: Sequence[str]) -> Shown:
     said = [parse(caption) or {} for caption in captions]
     return {
         name: torch.tensor([VALUES[name].index(words[name]) if name in words else -1 for words in said])
@@ -78,7 +78,7 @@ def _read_text(captions: Sequence[str]) -> Reading:
     }
 
 
-def _read_tensor(name: str, rules: Mapping[str, Callable], least: float, data: Tensor) -> Reading:
+def _read_tensor(name: str, rules: Mapping[str, Callable], least: float, data: Tensor) -> Shown:
     """The digit by a classifier, the rest by rules; nothing where no value reaches `least`."""
     data = data.detach().cpu().float()
     flat = data.flatten(1)

@@ -12,10 +12,10 @@ from einops import einsum, rearrange, reduce
 from torch import Tensor
 
 from codi_minimal.data.scenes import COLOURS, MOTIONS, SAMPLES_PER_ONSET
+from codi_minimal.data.voices import WINDOW
 
 DIM = 0.2  # a picture whose brightest value is under this shows nothing
 QUIET = 0.01  # a sound whose loudest window's RMS is under this says nothing
-WINDOW = 128  # samples
 SHIFT = 1.5  # px a frame
 ZOOM = 0.07  # log size a frame, roughly: growing log 1.07, shrinking log 1.09
 STIR = 0.4  # of the largest change: growing starts at half of what it comes to, all else more evenly

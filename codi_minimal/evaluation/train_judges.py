@@ -14,13 +14,13 @@ from tqdm import tqdm
 from codi_minimal.checkpoint import atomic_write
 from codi_minimal.data import Source
 from codi_minimal.data.world import World
-from codi_minimal.evaluation.classifiers import WEIGHTS, DigitNet, Judges
+from codi_minimal.evaluation.classifiers import JUDGES_FILE, DigitNet, Judges
 from codi_minimal.evaluation.readers import items_of
 from codi_minimal.evaluation.statistics import share
 from codi_minimal.inputs import check_whole
 from codi_minimal.lock import alone_in
 
-BATCH = 64
+JUDGE_BATCH = 64
 
 
 def train_classifiers(
@@ -39,7 +39,7 @@ def train_classifiers(
             at work in it.
         OSError: `folder` cannot be written; nothing has been trained yet.
     """
-    seed, path = check_whole("seed", seed, 0), Path(folder) / WEIGHTS
+    seed, path = check_whole("seed", seed, 0), Path(folder) / JUDGES_FILE
     if source.split != "train":
         raise ValueError(f"expected data of the split train for judges, got {source.split}")
     if path.exists():
@@ -85,9 +85,9 @@ def _fit(net: DigitNet, draw: Callable[[], tuple[Tensor, Tensor]], steps: int, t
 
 def _pictures(world: World, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Ink "b 1 h w" of images and of as many frames of videos, blurred, noisy, of any brightness; and digits."""
-    scene, renders = world.sample(BATCH, generator)
-    frame = torch.randint(renders["video"].shape[1], (BATCH,), generator=generator)
-    x = torch.cat([renders["image"], renders["video"][torch.arange(BATCH), frame]]).amax(1, keepdim=True)
+    scene, renders = world.sample(JUDGE_BATCH, generator)
+    frame = torch.randint(renders["video"].shape[1], (JUDGE_BATCH,), generator=generator)
+    x = torch.cat([renders["image"], renders["video"][torch.arange(JUDGE_BATCH), frame]]).amax(1, keepdim=True)
     uniform = partial(torch.rand, len(x), 1, 1, 1, generator=generator)
     x = x.lerp(F.avg_pool2d(x, 3, 1, 1), uniform())
     x = x * (0.7 + 0.3 * uniform())
@@ -97,10 +97,10 @@ def _pictures(world: World, generator: torch.Generator) -> tuple[Tensor, Tensor]
 
 def _sounds(world: World, judges: Judges, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Log-mels of sounds, each at its own speed, loudness and noise, smeared, bands and moments masked; and digits."""
-    scene, renders = world.sample(BATCH, generator)
+    scene, renders = world.sample(JUDGE_BATCH, generator)
 
     def uniform(low: float, high: float, axes: int) -> Tensor:
-        return low + (high - low) * torch.rand(BATCH, *[1] * axes, generator=generator)
+        return low + (high - low) * torch.rand(JUDGE_BATCH, *[1] * axes, generator=generator)
 
     x, speed, shift = renders["audio"], uniform(0.85, 1.18, 1), uniform(-0.1, 0.1, 1)
     at = (torch.linspace(-1, 1, x.shape[1]) - 2 * shift) * speed  # later by a share of the length, and faster

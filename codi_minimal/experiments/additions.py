@@ -27,7 +27,6 @@ from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import Estimate, average
 from codi_minimal.experiments.base import Place, validation
 from codi_minimal.inputs import check_whole
-from codi_minimal.recipe import addition_name
 from codi_minimal.recipes import CASCADE, PAPER, SHIPPED
 
 ASKED = QUESTIONS[:3]  # digit, colour and onset
@@ -43,7 +42,7 @@ NEEDS = {"arrivals": {"stagger"}}  # without it all streams finish at once
 
 def rows() -> dict[str, dict[str, Any]]:
     """Title → arguments of `generate`. An addition that acts in training or in encoders alone has no row."""
-    used = {addition_name(a): a for a in SHIPPED.additions if IN_SAMPLING & vars(type(a)).keys()}
+    used = {a.name: a for a in SHIPPED.additions if IN_SAMPLING & vars(type(a)).keys()}
     used.pop("centring", None)  # encoders are centred under any recipe
     slowest = max(map(SHIPPED.steps_of, MODALITIES))  # at the same t all streams take the same number of steps
     plain = replace(PAPER, sampler=SHIPPED.sampler, steps=slowest, guidance=SHIPPED.guidance)

@@ -13,7 +13,7 @@ from codi_minimal.fitting import fit_image
 
 from .files import Content, read
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow knows many more, and starts a program of its own for PostScript
 MAX_PIXELS = 51_000_000  # in the header: a phone's 50 megapixels
 MAX_DECODED = 13_000_000  # in memory
@@ -28,7 +28,7 @@ def read_image(path: str | Path) -> Tensor:
     A picture has at most 13 million pixels, no more than 20,000 on a side. An ordinary JPEG may have 51 million,
     because it can be decoded at a half to an eighth of its size; a progressive one cannot.
     """
-    return read(path, "a picture", ENDINGS, lambda data: as_pixels([_decode(data)])[0], fit_image)
+    return read(path, "a picture", PICTURE_ENDINGS, lambda data: as_pixels([_decode(data)])[0], fit_image)
 
 
 def _decode(data: bytes) -> Image.Image:

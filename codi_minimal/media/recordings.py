@@ -12,7 +12,7 @@ from codi_minimal.fitting import fit_audio
 
 from .files import read
 
-ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+RECORDING_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"\xff")  # how files of these formats begin
 MAX_CHANNELS, MAX_SAMPLES = 8, 24_000_000
 
@@ -23,7 +23,7 @@ def read_audio(path: str | Path) -> Tensor:
     A recording lasts at most 60 s, in at most 8 channels of 24 million samples together. Its channels are averaged;
     where they cancel, the loudest is taken.
     """
-    return read(path, "a recording", ENDINGS, _decode, lambda decoded: fit_audio(*decoded))
+    return read(path, "a recording", RECORDING_ENDINGS, _decode, lambda decoded: fit_audio(*decoded))
 
 
 def _decode(data: bytes, closed: bool = False) -> tuple[Tensor, int]:

@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codi_minimal.config import Size, Temperature, checked
+from codi_minimal.config import Size, Tau, checked
 from codi_minimal.recipe import Addition
-
-NAME = "caption_memory"
 
 
 @checked
@@ -30,12 +28,12 @@ class CaptionMemory(Addition):
         size: how many captions it can hold. The grammar of Talking Digits has 692 meanings.
     """
 
-    tau: Temperature = 0.02
+    tau: Tau = 0.02
     size: Size = 700
 
     def attach(self, model: Any) -> None:
-        if NAME not in model.additions:  # else it keeps its captions
-            model.additions[NAME] = Captions(model.config.model.d, self.size).to(model.device)
+        if self.name not in model.additions:  # else it keeps its captions
+            model.additions[self.name] = Captions(model.config.model.d, self.size).to(model.device)
 
     @torch.no_grad()
     def after_bridging(
@@ -44,12 +42,12 @@ class CaptionMemory(Addition):
         if paraphrases is None:
             return
         c_text = model.modalities["text"].prompt  # of each meaning the mean over all ways to say it
-        model.additions[NAME].fit(torch.stack([c_text(same).mean(dim=0) for same in paraphrases]))
+        model.additions[self.name].fit(torch.stack([c_text(same).mean(dim=0) for same in paraphrases]))
 
     def prompt(self, model: Any, c: Tensor) -> Tensor:
-        if NAME not in model.additions:
+        if self.name not in model.additions:
             raise ValueError("expected a checkpoint with a memory of captions, or a recipe without it")
-        return model.additions[NAME].project(c, self.tau)
+        return model.additions[self.name].project(c, self.tau)
 
 
 class Captions(nn.Module):

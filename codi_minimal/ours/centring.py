@@ -14,8 +14,6 @@ from torch.nn import functional as F
 from codi_minimal.config import checked
 from codi_minimal.recipe import Addition
 
-NAME = "centring"
-
 
 @checked
 class Centring(Addition):
@@ -27,9 +25,9 @@ class Centring(Addition):
 
     def attach(self, model: Any) -> None:
         """Call it again when an encoder is replaced or a modality added; shifts that are there stay as they are."""
-        if NAME not in model.additions:
-            model.additions[NAME] = nn.ModuleDict()
-        shifts = model.additions[NAME]
+        if self.name not in model.additions:
+            model.additions[self.name] = nn.ModuleDict()
+        shifts = model.additions[self.name]
         for name, m in model.modalities.items():
             if name not in shifts:
                 shifts[name] = Shift(model.config.model.d).to(model.device)
@@ -38,16 +36,15 @@ class Centring(Addition):
 
     def before_bridging(self, model: Any, name: str) -> None:
         self.attach(model)
-        model.additions[NAME][name].shift.zero_()
+        model.additions[self.name][name].shift.zero_()
 
     def after_bridging(
         self, model: Any, name: str, own: Tensor, text: Tensor, paraphrases: list[list[str]] | None
     ) -> None:
-        model.additions[NAME][name].shift.copy_(text.mean(dim=0) - own.mean(dim=0))
-
+        model.additions[self.name][name].shift.copy_(text.mean(dim=0) - own.mean(dim=0))
 
     def prompt(self, model: Any, c: Tensor) -> Tensor:
-        for name, shift in model.additions[NAME].items() if NAME in model.additions else ():
+        for name, shift in model.additions[self.name].items() if self.name in model.additions else ():
             if not shift.moves(model.modalities[name].prompt):
                 expected = f"expected a prompt encoder of {name} that is centred, got one that was put in its place"
                 raise ValueError(f"{expected}: call Centring().attach(model)")

@@ -15,7 +15,7 @@ from codi_minimal.training.run import Run
 from codi_minimal.training.streams import build_cache, tabulated
 
 # ε_text learns the captions of these modalities in turn; those of clips state the most. Others are paired with text
-TURNS = {"text": ("image", "video", "audio", "video")}
+PAIRED_WITH = {"text": ("image", "video", "audio", "video")}
 
 
 def denoiser_step(run: Run, stage: str, name: str) -> Step:
@@ -25,7 +25,7 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
     u = s v / (1 + (s − 1) v) of uniform v, with s the stage's shift (Esser et al. 2024, eq. 23): what many positions
     share, such as the colour of a clip, is decided where noise is strong, at times that few uniform draws would reach.
     """
-    cfg, turns, modalities = run.config.train, TURNS.get(name, (name,)), run.model.modalities
+    cfg, turns, modalities = run.config.train, PAIRED_WITH.get(name, (name,)), run.model.modalities
     caches = {other: build_cache(run, ("text", other)) for other in sorted(set(turns))}
     c_text, net = tabulated(modalities["text"].prompt), modalities[name].denoiser
     encode = None if name in caches else tabulated(modalities[name].encode)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from codi_minimal.data import load
-from codi_minimal.evaluation.classifiers import WEIGHTS, DigitNet, Judges
-from codi_minimal.evaluation.readers import SHIPPED
+from codi_minimal.evaluation.classifiers import JUDGES_FILE, DigitNet, Judges
+from codi_minimal.evaluation.readers import JUDGES_FOLDER
 from codi_minimal.evaluation.train_judges import _fit, judge_accuracy, train_classifiers
 
 
@@ -13,7 +13,7 @@ def test_the_shipped_judges_know_digits_they_were_not_trained_on(judges, source,
     report = judge_accuracy(judges, source, tmp_path, n=300)
     assert min(report["accuracy"].values()) >= 0.97, report
     assert json.loads((tmp_path / "judges.json").read_text()) == report
-    assert min(json.loads((SHIPPED / "judges.json").read_text())["accuracy"].values()) >= 0.97
+    assert min(json.loads((JUDGES_FOLDER / "judges.json").read_text())["accuracy"].values()) >= 0.97
 
 
 def test_the_colour_does_not_matter_to_the_judges(judges, sample):
@@ -30,7 +30,7 @@ def test_nan_is_judged_and_an_unknown_modality_refused(judges):
 
 
 def test_weights_are_small_and_come_back_as_they_were_saved(judges, sample, tmp_path):
-    path = tmp_path / WEIGHTS
+    path = tmp_path / JUDGES_FILE
     judges.save(path)
     again = Judges.load(path)
     audio = sample[1]["audio"][:8]

@@ -14,12 +14,11 @@ from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.statistics import Estimate
 from codi_minimal.experiments import additions as module
 from codi_minimal.experiments.additions import additions, column, cost, measure, rows
-from codi_minimal.recipe import addition_name
 from codi_minimal.recipes import CASCADE, PAPER, SHIPPED
 from tests.evaluation.conftest import Deaf, Oracle
 from tests.models import random_codi
 
-USED = [addition_name(a) for a in SHIPPED.additions if addition_name(a) not in ("centring", "reading")]
+USED = [a.name for a in SHIPPED.additions if a.name not in ("centring", "reading")]
 FEW = {"paper": {"recipe": replace(PAPER, steps=1)}, "shipped, apart": {"recipe": SHIPPED, "joint": False}}
 
 
@@ -31,13 +30,13 @@ def no_data(monkeypatch):
 
 def test_each_addition_is_switched_on_in_the_paper_and_off_in_what_ships():
     recipes = {title: options["recipe"] for title, options in rows().items()}
-    names = {title: [addition_name(a) for a in recipe.additions] for title, recipe in recipes.items()}
+    names = {title: [a.name for a in recipe.additions] for title, recipe in recipes.items()}
     for name in USED:
         on = ["stagger", "arrivals"] if name == "arrivals" else [name]
         assert names.pop(" + ".join(["paper", *on])) == on
         without = recipes[f"shipped - {name}"]
         assert replace(without, steps=SHIPPED.steps) == SHIPPED.without(name)
-        assert names.pop(f"shipped - {name}") == [addition_name(a) for a in without.additions]
+        assert names.pop(f"shipped - {name}") == [a.name for a in without.additions]
     assert set(names) == {"paper", "paper + sampler, steps, guidance", "shipped", "cascade", "shipped, apart"}
     for title, recipe in recipes.items():
         if title.startswith("paper") and recipe.additions:
