@@ -104,7 +104,7 @@ def train(args: argparse.Namespace) -> None:
     if args.further is not None:
         stages.train_further(args.stages or (), args.further or None, args.data, out, args.device, args.steps, **seed)
     elif args.steps is not None:
-        raise ValueError(f"--steps: expected only with --further, for a preset has its own, got {args.steps}")
+        raise ValueError(f"--steps: expected only with --further, because a preset has its own, got {args.steps}")
     else:
         stages.train(args.preset, args.data, out, device=args.device, stages=args.stages, **seed)
     print(out)

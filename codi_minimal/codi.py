@@ -89,7 +89,7 @@ class CoDi(nn.Module):
         return self.in_batches(m.prompt, m.data.batch(value))
 
     def read_prompt(self, name: str, value: Any, recipe: Recipe) -> Tensor:
-        """What becomes of C_m(y) (b, d) under a recipe; under the paper's, nothing."""
+        """C_m(y) (b, d) as the recipe's additions change it; under PAPER it is C_m(y)."""
         c = self.encode_prompt(name, value)
         for addition in recipe.additions:
             c = addition.prompt(self, c)
@@ -101,7 +101,7 @@ class CoDi(nn.Module):
     ) -> Tensor | None:
         """C = Σ_i w_i C_i(y_i) (b, d) over all prompts; None where there are none. CoDi sect. 3.2.
 
-        A modality's weight is shared by its prompts; batches of one are broadcast. `generate` brings C to unit length.
+        A modality's weight is shared by its prompts; batches of one are broadcast. Ours: `generate` scales C to norm 1.
         """
         prompts, weights = check_mapping("prompts", prompts), check_mapping("weights", weights)
         recipe = find_recipe(self.recipe if recipe is None else recipe)
@@ -152,7 +152,7 @@ class CoDi(nn.Module):
         seeds = check_seeds(seed, b)
         shapes = {name: (b, *records[name].latent_shape) for name in check_names("noise", noise, names)}
         noise = {name: check_tensor(f"noise of {name}", noise[name], shape) for name, shape in shapes.items()}
-        # unit length, as in `composition_loss`: a mixture is shorter than one prompt, and would be followed less
+        # ours: unit length, as in `composition_loss`, because a mixture is shorter than one prompt and acts less
         cond = None if cond is None else F.normalize(cond, dim=-1)
         seen = {n: self.modalities[n].data.prompts(v) for n, v in prompts.items() if weights.get(n, 1.0) != 0}
         tokens = [tokens for addition in recipe.additions for tokens in addition.tokens(self, seen)]
@@ -166,8 +166,7 @@ class CoDi(nn.Module):
         made: dict[str, list[Tensor]] = {name: [] for name in asked}
         for rows in slices(b):
             of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of the prompts
-            z = {name: m.initial_noise(seeds[rows]) for name, m in records.items() if name not in noise}
-            z |= {name: given[rows] for name, given in noise.items()}
+            z = {n: noise[n][rows] if n in noise else m.initial_noise(seeds[rows]) for n, m in records.items()}
             streams = {
                 name: Stream(m, z[name].to(self.device), nets[name], samplers[name], m.generators(seeds[rows], "steps"))
                 for name, m in records.items()
@@ -182,7 +181,10 @@ class CoDi(nn.Module):
 
     @with_arguments_of(generate_latents)
     def generate(self, *args, **options) -> dict[str, Any]:
-        """Any to any: denoise all `outputs` together, each attending to the environment of the others at every step.
+        """Any to any: denoise all `outputs` together, each with attention to the environment of the others.
+
+        Under recipe="paper" all streams are at the same t, and each attends to all others at every step (CoDi sect.
+        3.4). Under the default recipe they start one after the other; a stream attends to those that have started.
 
         Args:
             prompts: for any subset of the modalities one item, a batch, or (a list of batches) several prompts.
@@ -190,13 +192,11 @@ class CoDi(nn.Module):
             weights: of the prompts' modalities; normalised.
             guidance, steps: a number, or one an output. sampler: "ddim", "dpm-solver++", "ddpm". None: the recipe's.
             joint: False generates each output by itself.
-            num_samples: samples a prompt, next to each other in the batch; without prompts, the batch. Any number that
-                2 GiB of outputs can hold.
+            num_samples: samples of each prompt, next to each other; without prompts, the batch. Outputs of up to 2 GiB.
             seed: sample k has the seed `device.sample_seed(seed, k)`; or a list of one seed a sample. All noise of a
                 sample comes from its seed and the modality's name, whatever else is generated beside it.
             noise: initial latents z_T of some outputs, (b, *latent_shape); `noise_of` has those that a seed gives.
-            recipe: "paper", "shipped", "cascade", or a `Recipe` of your own. None: the checkpoint's.
-            progress: show a bar.
+            recipe: "paper", "shipped", "cascade", or a `Recipe` of your own. None: the checkpoint's. progress: a bar.
 
         Returns:
             A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; b texts.

@@ -1,4 +1,4 @@
-"""A modality is a record: one piece from each room. All that CoDi does, it does by going through such records."""
+"""A modality is a record of its networks, one from each package of the core. CoDi is a loop over such records."""
 
 import zlib
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ class TransformerBlock(nn.Module):
 
     LDM sect. 3.3; CoDi sect. 3.4. Two slots are filled later: `environment`, a module (h, env) → residual, by
     `alignment.cross_attention`; and `frames`, by the video denoiser. The `frames` of a clip follow one another in the
-    batch, and attend to each other's positions (ours).
+    batch. Ours: self-attention is over the positions of all frames together.
     """
 
     def __init__(self, channels: int, context: int):

@@ -87,7 +87,7 @@ class UNet(nn.Module):
     def embed_condition(self, t: Tensor, cond: Tensor | None, env: Environment | None = None) -> tuple[Tensor, Tensor]:
         """Embedding (b, embed) and condition tokens (b, tokens, embed) of zero-based t (b,) and C (b, d) or None.
 
-        Attention to the environment adds a residual to C: other streams are unfinished prompts.
+        Ours: attention to the environment adds a residual to C, because other streams are unfinished prompts.
         """
         b = t.shape[0]  # not len(t), which torch.export takes for a constant
         cond = t.new_zeros((b, self.d), dtype=self.position.dtype) if cond is None else cond

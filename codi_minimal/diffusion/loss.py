@@ -37,7 +37,7 @@ def diffusion_loss(
 ) -> Tensor:
     """L_D = mean ‖target - net(z_t, t, cond, env)‖² (CoDi, sect. 3.1; DDPM, eq. 14).
 
-    The paper's target is eps. With v the error is the same up to a weight: ‖eps - ê‖² = alpha_bar ‖v - v̂‖².
+    Ours: the choice of v. The paper's target is eps; the errors differ by a weight, ‖eps - ê‖² = alpha_bar ‖v - v̂‖².
     With `env` it is the first term of CoDi's L_Cross (sect. 3.4).
 
     Args:

@@ -16,8 +16,8 @@ JUDGES_FILE = "judges.safetensors"
 class DigitNet(nn.Module):
     """A four-layer CNN: a picture of one channel to a digit.
 
-    The maximum over places is what makes it indifferent to position; `rows` keeps some rows of the picture
-    apart, for high and low bands of a spectrogram are not the same thing.
+    The maximum over places makes it indifferent to position; `rows` keeps some rows of the picture apart, because high
+    and low bands of a spectrogram differ in meaning.
     """
 
     def __init__(self, rows: int = 1):

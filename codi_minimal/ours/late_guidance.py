@@ -14,9 +14,9 @@ from codi_minimal.recipe import Addition
 
 @checked
 class LateGuidance(Addition):
-    """Below the share `start` of T the scale is g; above it there is no guidance (g = 1).
+    """At times t < start · T, late in sampling, the scale is g. At noisier times there is no guidance (g = 1).
 
-    In noise alone the two branches differ in little but the mean of all samples, and guidance moves all samples alike.
+    At those the two branches hardly differ except in the mean of all samples, and guidance moves all samples alike.
 
     Args:
         start: modality -> share of T; where a modality is missing all steps are guided.

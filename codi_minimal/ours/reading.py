@@ -48,9 +48,9 @@ def reading_loss(
     """L_Read = ‖C + R(C, V) − (C + Σ_B C_B) / n‖², where R is a denoiser's attention from C to the environment.
 
     Bridging alignment has put the prompts C_B(x_B) of all modalities into one space that every denoiser reads. Here V
-    learns to predict, from z_t^B alone, what the frozen C_B gives for the clean x_B. The least squares are the mean of
-    all that is possible, a short vector where z_t^B shows little. No pair is needed, so that any stream learns to read
-    any other.
+    learns to predict, from z_t^B alone, what the frozen C_B gives for the clean x_B. The minimiser is the conditional
+    mean; it is short where z_t^B carries little information. No pair is needed, so that any stream learns to read any
+    other.
 
     Args:
         reader: (C (b, 1, d), env) → residual (b, 1, d).

@@ -62,7 +62,7 @@ def test_what_a_source_holds(source):
         rms = voice[: length // 128 * 128].unfold(0, 128, 128).pow(2).mean(-1).sqrt()
         assert rms[0] > rms.max() / 10
     peaks = source.recordings.abs().amax(1)
-    assert (peaks > 0.799).float().mean() > 0.97  # but for the few whose peak lies past 8192 samples
+    assert (peaks > 0.799).float().mean() > 0.97  # except the few whose peak lies past 8192 samples
 
 
 def test_trim_starts_at_the_first_whole_window_that_passes_a_tenth():
