@@ -31,8 +31,7 @@ def joint_loss(
         denoisers, z0, eps: of both streams. A stream may have fewer samples than the batch: then its z0 has the first.
         t: (b,) zero-based, the same for both streams. cond: C (b, d), the same for both.
         tokens: V_m(z_t^m) (b, n, d_env) of both streams. logit_scale, positives: see `contrastive_loss`. lam: λ.
-        env: Ours: what each stream sees instead of the other's tokens.
-        compared: Ours: tokens for L_Con instead of `tokens`.
+        env, compared: Ours: what each stream sees, and tokens for L_Con, instead of `tokens`.
 
     Returns:
         The loss, L_Cross of each stream, and L_Con.
