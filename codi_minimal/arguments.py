@@ -129,7 +129,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
 
     add = verb("experiment", "device checkpoint data autocast seed", out="results")
     add("name", choices=EXPERIMENTS, help="; ".join(f"{k}: {v}" for k, v in EXPERIMENTS.items()))
-    add("--steps", type=steps, help="of training, for each variant")
+    add("--steps", type=steps, help="training steps of each variant")
     add("--samples", type=samples, help=f"for each figure; at most {MOST_SAMPLES}")
     add("--workers", type=workers, help="processes (default: 1)")
 
