@@ -22,6 +22,7 @@ MAX_JSON = 1 << 26  # bytes; Python needs many times as much memory to read them
 OLD_NAMES = {
     r".*\.mel\.(mel_scale\.fb|spectrogram\.window)$": "",
     r"\.shortcut\.": ".skip.",
+    r"\.(denoiser|transformer)\.environment\.": r".\1.environment_attention.",
     r"^memory\.captions$": "additions.caption_memory.captions",
     r"^modalities\.(\w+)\.prompt\.shift$": r"additions.centring.\1.shift",
 }

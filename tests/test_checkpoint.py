@@ -169,6 +169,9 @@ def test_names_of_older_checkpoints_are_the_present_ones(tmp_path):
         "a.prompt.trunk.1.shortcut.weight": torch.ones(2, 2),
         "a.prompt.trunk.1.conv1.weight": 2 * torch.ones(2),
         "a.prompt.mel.mel_scale.bias": torch.zeros(1),
+        "a.denoiser.environment.q.weight": 3 * torch.ones(1),
+        "a.denoiser.up.0.transformer.environment.q.weight": 5 * torch.ones(1),
+        "a.environment.transformer.layers.0.norm1.weight": 6 * torch.ones(1),
     }
     save_folder(tmp_path, old, CONFIG)
     tensors, _ = load_folder(tmp_path)
@@ -176,6 +179,9 @@ def test_names_of_older_checkpoints_are_the_present_ones(tmp_path):
         "a.prompt.trunk.1.skip.weight": 4,
         "a.prompt.trunk.1.conv1.weight": 4,
         "a.prompt.mel.mel_scale.bias": 0,
+        "a.denoiser.environment_attention.q.weight": 3,
+        "a.denoiser.up.0.transformer.environment_attention.q.weight": 5,
+        "a.environment.transformer.layers.0.norm1.weight": 6,
     }
 
 

@@ -76,7 +76,7 @@ def add_environment(denoiser: UNet, d_env: int, clock: bool = False) -> None:
     Args:
         clock: the last axis of the latents is time. Frames are, anyway.
     """
-    denoiser.environment = EnvironmentAttention(denoiser.d, d_env)
+    denoiser.environment_attention = EnvironmentAttention(denoiser.d, d_env)
     frames = getattr(denoiser, "frames", 1)
     for block in [denoiser.middle, *(layer for layer in denoiser.up if isinstance(layer, UNetBlock))]:
         places, last = math.prod(block.sides), block.sides[-1]
@@ -85,7 +85,7 @@ def add_environment(denoiser: UNet, d_env: int, clock: bool = False) -> None:
             times = repeat(slots(frames), "f -> (f n)", n=places)
         elif clock:
             times = repeat(slots(last), "w -> (n w)", n=places // last)
-        block.transformer.environment = EnvironmentAttention(block.channels, d_env, times, places, frames)
+        block.transformer.environment_attention = EnvironmentAttention(block.channels, d_env, times, places, frames)
 
 
 def environment_modules(denoiser: UNet) -> list[EnvironmentAttention]:

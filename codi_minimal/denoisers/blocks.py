@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class TransformerBlock(nn.Module):
     """Self-attention over positions, then cross-attention to the condition and, where there is one, to the environment.
 
-    LDM sect. 3.3; CoDi sect. 3.4. Two slots are filled later: `environment`, a module (h, env) → residual, by
+    LDM sect. 3.3; CoDi sect. 3.4. Two slots are filled later: `environment_attention`, a module (h, env) → residual, by
     `alignment.cross_attention`; and `frames`, by the video denoiser. The `frames` of a clip follow one another in the
     batch. Ours: self-attention is over the positions of all frames together.
     """
@@ -30,7 +30,7 @@ class TransformerBlock(nn.Module):
         self.cross_attention = Attention(channels, context)
         self.norm3 = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(nn.Linear(channels, 2 * channels), nn.GELU(), zero(nn.Linear(2 * channels, channels)))
-        self.environment: nn.Module | None = None
+        self.environment_attention: nn.Module | None = None
         self.channels, self.frames = channels, 1
 
     def forward(self, x: Tensor, context: Tensor, env: Environment | None) -> Tensor:
@@ -39,8 +39,8 @@ class TransformerBlock(nn.Module):
         places = rearrange(self.norm1(h), "(b f) n c -> b (f n) c", f=self.frames)
         h = h + rearrange(self.self_attention(places), "b (f n) c -> (b f) n c", f=self.frames)
         h = h + self.cross_attention(self.norm2(h), context)
-        if self.environment is not None and env is not None:
-            h = h + self.environment(h, env)
+        if self.environment_attention is not None and env is not None:
+            h = h + self.environment_attention(h, env)
         h = h + self.mlp(self.norm3(h))
         return h.transpose(1, 2).reshape(x.shape)  # b c ...
 

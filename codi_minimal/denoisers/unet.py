@@ -51,7 +51,7 @@ class UNet(nn.Module):
         self.time_mlp = nn.Sequential(nn.Linear(embed, embed), nn.SiLU(), nn.Linear(embed, embed))
         self.cond_mlp = nn.Sequential(nn.Linear(d, embed), nn.SiLU(), nn.Linear(embed, embed))
         self.cond_tokens = nn.Linear(d, tokens * embed)
-        self.environment: nn.Module | None = None  # a slot, as in `TransformerBlock`: (C, env) → residual of C
+        self.environment_attention: nn.Module | None = None  # a slot, as in `TransformerBlock`: (C, env) → residual
 
         width = widths[0]
         self.conv_in = conv(dims, channels, width, 3)
@@ -81,7 +81,7 @@ class UNet(nn.Module):
 
     @property
     def blocks(self) -> list[UNetBlock]:
-        """All blocks from first to last: where `temporal` and `transformer.environment` can be filled."""
+        """All blocks from first to last: where `temporal` and `transformer.environment_attention` can be filled."""
         return [m for m in self.modules() if isinstance(m, UNetBlock)]
 
     def embed_condition(self, t: Tensor, cond: Tensor | None, env: Environment | None = None) -> tuple[Tensor, Tensor]:
@@ -93,8 +93,8 @@ class UNet(nn.Module):
         cond = t.new_zeros((b, self.d), dtype=self.position.dtype) if cond is None else cond
         if tuple(cond.shape) != (b, self.d):
             raise ValueError(f"expected a condition ({b}, {self.d}), got {tuple(cond.shape)}")
-        if self.environment is not None and env is not None:
-            cond = cond + self.environment(cond[:, None], env)[:, 0]
+        if self.environment_attention is not None and env is not None:
+            cond = cond + self.environment_attention(cond[:, None], env)[:, 0]
         c = cond * self.d**0.5  # unit norm → unit variance a component
         emb = self.time_mlp(time_embedding(t, self.embed).to(self.position.dtype)) + self.cond_mlp(c)
         return emb, rearrange(self.cond_tokens(c), "b (n e) -> b n e", n=self.tokens)

@@ -98,7 +98,7 @@ class VideoUNet(UNet):
 
     def start_from(self, image: UNet) -> None:
         """Copies the weights of a trained image denoiser of the same sizes, except its attention to other streams."""
-        shared = {name: p for name, p in image.state_dict().items() if "environment." not in name}
+        shared = {name: p for name, p in image.state_dict().items() if "environment_attention." not in name}
         own = self.state_dict()
         if wrong := [name for name, p in shared.items() if name not in own or own[name].shape != p.shape]:
             raise ValueError(f"expected an image U-Net of the same sizes, got one that differs in {', '.join(wrong)}")

@@ -38,7 +38,7 @@ class Reading(Addition):
             env = gather([seen[name] for name in names], train.wiring)
             noise = torch.randn(tuple(env.tokens.shape), generator=generator).to(env.tokens)
             env = env.noisy(train.env_noise * noise)
-            losses.append(reading_loss(m.denoiser.environment, env, [prompts[name] for name in names], cond))
+            losses.append(reading_loss(m.denoiser.environment_attention, env, [prompts[name] for name in names], cond))
         return sum(losses) / len(losses)
 
 

@@ -106,7 +106,7 @@ def train_environment(run: Run) -> None:
     modules["temperature"] = temperature = Temperature().to(run.device)
     for name, m in run.model.modalities.items():
         modules[f"environment-{name}"] = m.environment
-        modules[f"reader-{name}"] = m.denoiser.environment
+        modules[f"reader-{name}"] = m.denoiser.environment_attention
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = draw(i, generator)

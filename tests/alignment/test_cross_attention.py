@@ -101,7 +101,7 @@ def test_the_time_of_a_place_is_its_frame_or_its_column(name, clock):
     kind, shape = NETS[name]
     net = kind(shape, **SIZES)
     add_environment(net, d_env=32, clock=clock)
-    code = net.middle.transformer.environment.codes
+    code = net.middle.transformer.environment_attention.codes
     if name == "video":
         assert torch.equal(code, clock_code(slots(8)).repeat_interleave(len(code) // 8, dim=0))
     else:
@@ -124,8 +124,8 @@ def test_the_condition_listens_too():
     t, cond, env = torch.tensor([10, 900]), F.normalize(torch.randn(2, 8), dim=-1), summary(2, 6)
     before, asleep = net.embed_condition(t, cond), net.embed_condition(t, cond, env)
     assert all(torch.equal(a, b) for a, b in zip(before, asleep, strict=True))
-    awake(net.environment)
-    heard = cond + net.environment(cond[:, None], env)[:, 0]
+    awake(net.environment_attention)
+    heard = cond + net.environment_attention(cond[:, None], env)[:, 0]
     for a, b in zip(net.embed_condition(t, cond, env), net.embed_condition(t, heard), strict=True):
         torch.testing.assert_close(a, b)
     assert (heard - cond).abs().amax(dim=1).min() > 1e-4

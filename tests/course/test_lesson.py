@@ -29,7 +29,7 @@ def shipped():
         ("prompts-text-image", [*PROMPTS, "additions.caption_memory.", "additions.centring.image."]),
         ("prompts-text-audio", ["modalities.audio.prompt.", "additions.centring.audio."]),
         ("denoiser-video", ["modalities.video.denoiser."]),
-        ("beside-video", ["modalities.video.denoiser.mid", "modalities.video.denoiser.environment."]),
+        ("beside-video", ["modalities.video.denoiser.mid", "modalities.video.denoiser.environment_attention."]),
         ("joint", [f"modalities.{m}.{what}" for m in ("text", "image") for what in ("environment.", "denoiser.mid")]),
     ],
 )

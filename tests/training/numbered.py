@@ -71,7 +71,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.name, self.off = name, 0.0
         self.weight = nn.Parameter(torch.zeros(()))
-        self.environment = Reader()
+        self.environment_attention = Reader()
         self.calls: list[SimpleNamespace] = []
         self.started_from: nn.Module | None = None
 

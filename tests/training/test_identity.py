@@ -186,7 +186,7 @@ def test_the_environment_is_trained_on_pairs_of_tokens_and_on_their_prompts(monk
         beside_text = positives is not None
         assert not beside_text or torch.equal(positives, same)
         assert losses["loss"].item() == pytest.approx(7.0 + (CON if beside_text else 1.0) * 3.0)
-    readers = {id(run.model.modalities[m].denoiser.environment): m for m in NAMES}
+    readers = {id(run.model.modalities[m].denoiser.environment_attention): m for m in NAMES}
     assert Counter(readers[id(reader)] for reader, *_ in read) == dict.fromkeys(NAMES, 8)
     for _, (env, present), shown, cond in read:
         assert present.all()

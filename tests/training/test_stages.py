@@ -68,7 +68,7 @@ TRAINED = {  # what a stage may change: prefixes of parameter names after "modal
     "denoiser-audio": ("audio.denoiser.",),
     "denoiser-text": ("text.denoiser.",),
     "denoiser-video": ("video.denoiser.",),
-    "environment": tuple(f"{m}{v}" for m in NAMES for v in (".environment.", ".denoiser.environment.")),
+    "environment": tuple(f"{m}{v}" for m in NAMES for v in (".environment.", ".denoiser.environment_attention.")),
     "joint": tuple(f"{m}.environment." for m in NAMES),
     **{f"beside-{m}": (f"{m}.denoiser.",) for m in NAMES},
 }
@@ -118,11 +118,11 @@ def test_a_stage_changes_its_own_parameters_and_nothing_else(whole_run, stage):
     names = whole_run[2][stage]
     foreign = {n for n in names if not n.startswith(prefixes)}
     if stage == "joint":  # and the attention to the environment, inside the frozen denoisers
-        foreign = {n for n in foreign if "denoiser" not in n or "environment." not in n}
+        foreign = {n for n in foreign if "denoiser" not in n or "environment_attention." not in n}
     if stage.startswith("denoiser"):
-        assert not any(".environment." in n for n in names)
+        assert not any(".environment_attention." in n for n in names)
     if stage.startswith("beside"):  # the denoiser, and what listens inside it
-        assert len({".environment." in n for n in names}) == 2
+        assert len({".environment_attention." in n for n in names}) == 2
     assert not foreign
     assert all(any(n.startswith(prefix) for n in names) for prefix in prefixes)
 
@@ -404,7 +404,7 @@ def test_the_joint_stage_trains_under_every_wiring(run, wiring, tmp_path):
     train_environment(variant)
     before = snapshot(model)
     train_joint(variant)
-    heard = {name for name in changed(model, before) if ".transformer.environment." in name}
+    heard = {name for name in changed(model, before) if ".transformer.environment_attention." in name}
     assert bool(heard) == (wiring != "off")  # who sees nothing learns nothing
 
 
