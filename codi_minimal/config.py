@@ -152,8 +152,8 @@ class Config:
         return from_plain(cls, values, "config")
 
 
-# For the denoisers of images and voices, twice the steps on batches of half the size cost little more, and their samples
-# are closer to real ones (the log in docs/experiments.md). Clips have the same.
+# For the denoisers of images and voices, twice the steps on batches of half the size cost little more, and samples are
+# closer to real ones (the log in docs/experiments.md). Clips have the same.
 ALL_STAGES = {
     "autoencoder-image": Stage(2000, 64, 2e-3),
     "autoencoder-audio": Stage(2400, 32, 2e-3),
