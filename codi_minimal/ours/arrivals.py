@@ -1,7 +1,7 @@
 """Ours: a stream that is finished before others becomes a prompt for them.
 
 Source: our own. A finished output can be read by its prompt encoder, which is more certain than V.
-Buys: colour image–video .928 → .980 (n = 500, the log in docs/experiments.md); `experiment additions` measures it now.
+Buys: colour of image and clip .953 → .993 in `SHIPPED` (n = 300, `python -m codi_minimal experiment additions`).
 Without it: remove this file and its line in `recipes.py`; a finished stream stays a stream, at t = 0.
 """
 

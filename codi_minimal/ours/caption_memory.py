@@ -1,7 +1,8 @@
 """Ours: the memory of captions, which replaces a prompt by a mixture of the captions nearest to it.
 
 Source: DeCap (Li et al. 2023), sect. 3, which closes the modality gap so for a decoder of captions, without training.
-Buys: its row in `python -m codi_minimal experiment additions`. In this closed world it is a nearest-caption classifier.
+Buys: digit of images from images .850 → .987 in `SHIPPED` (n = 300, `python -m codi_minimal experiment additions`).
+With all captions of this closed world in it, it is a nearest-caption classifier.
 Without it: remove this file and its line in `recipes.py`; prompts are then used as their encoders give them.
 """
 

@@ -1,7 +1,7 @@
 """Ours: text is denoised beside the outputs that were asked for, and then thrown away.
 
 Source: our own. Text was paired with every other modality, so that it connects streams that never met in training.
-Buys: digit image–audio .80 → .99 (n = 100, docs/experiments.md); `experiment additions` measures it now.
+Buys: digit of image and audio .827 → .993 in `SHIPPED` (n = 300, `python -m codi_minimal experiment additions`).
 Without it: remove this file and its line in `recipes.py`; only the outputs that were asked for are denoised.
 """
 
