@@ -68,10 +68,6 @@ class Addition:
         """The guidance scale of output `name` at a share t of T, given the scale g so far."""
         return g
 
-    def keeps_environment(self, name: str) -> bool:
-        """Whether the unguided branch of output `name` sees the environment, too."""
-        return False
-
     def loop(self, shared: Shared, streams: Mapping[str, Stream]) -> bool:
         """Denoise all streams in place of `sample.joint_sample`. False: not done."""
         return False

@@ -8,7 +8,6 @@ from codi_minimal.ours.centring import Centring
 from codi_minimal.ours.guidance_beside import GuidanceBeside
 from codi_minimal.ours.late_guidance import LateGuidance
 from codi_minimal.ours.prompt_clocks import PromptClocks
-from codi_minimal.ours.prompt_guidance import PromptGuidance
 from codi_minimal.ours.reading import Reading
 from codi_minimal.ours.silent_text import SilentText
 from codi_minimal.ours.stagger import Stagger
@@ -32,7 +31,6 @@ SHIPPED = Recipe(
         Arrivals(),
         GuidanceBeside(g={"image": 3.0, "audio": 2.5}),
         LateGuidance(start={"image": 0.9, "video": 0.9}),
-        PromptGuidance(names=("text",)),
     ),
 )
 # One output after the other, each a prompt for the next, so that no stream under way is ever seen: the baseline.

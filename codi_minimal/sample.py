@@ -132,5 +132,4 @@ def guided_by(recipe: Recipe, modality: Modality, T: int, g: float | None = None
             changed = change(modality.name, changed, share, env)
         return changed
 
-    keep_env = any(addition.keeps_environment(modality.name) for addition in recipe.additions)
-    return guided(modality.denoiser, scale, keep_env)
+    return guided(modality.denoiser, scale)

@@ -19,8 +19,7 @@ RECIPES = {  # what is an argument of the earlier `generate` and no argument any
     "at once": staggered(SHIPPED.without("silent_text"), 0.0),
     "no arrivals": SHIPPED.without("arrivals"),
     "no prompt streams": SHIPPED.without("prompt_clocks"),
-    "drop": staggered(SHIPPED.without("prompt_guidance"), 0.5),
-    "own": replace(SHIPPED, wiring="own"),
+    "drop": staggered(SHIPPED, 0.5),
     "pooled": staggered(replace(SHIPPED, wiring="pooled"), 0.5),
 }
 GONE = {"stagger", "bridge", "arrivals", "prompt_streams", "env_guidance", "wiring"}

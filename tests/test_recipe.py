@@ -8,7 +8,7 @@ import torch
 
 from codi_minimal import CoDi
 from codi_minimal.ours.guidance_beside import GuidanceBeside
-from codi_minimal.ours.prompt_guidance import PromptGuidance
+from codi_minimal.ours.late_guidance import LateGuidance
 from codi_minimal.ours.stagger import Stagger
 from codi_minimal.recipe import ADDITIONS, Addition, Recipe, find_recipe
 from codi_minimal.recipes import CASCADE, PAPER, RECIPES, SHIPPED
@@ -103,9 +103,8 @@ def test_json_keeps_a_recipe(recipe):
 
 
 def test_json_keeps_values_of_ones_own():
-    recipe = Recipe(
-        "mine", "ddim", {"text": 3}, 2.5, {"image": ["audio"]}, "bf16", (Stagger(share=0.5), PromptGuidance(("video",)))
-    )
+    additions = (Stagger(share=0.5), LateGuidance({"video": 0.5}))
+    recipe = Recipe("mine", "ddim", {"text": 3}, 2.5, {"image": ["audio"]}, "bf16", additions)
     assert through_json(recipe) == recipe
     assert Recipe.from_dict({}) == PAPER and Recipe.from_dict({"guidance": 2.0}) == replace(PAPER, guidance=2.0)
 

@@ -35,7 +35,7 @@ def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float) -> Tensor:
 
 
 def guided(
-    net: Callable[..., Tensor], g: float | Callable[[Tensor, Environment | None], float], keep_env: bool = False
+    net: Callable[..., Tensor], g: float | Callable[[Tensor, Environment | None], float]
 ) -> Callable[..., Tensor]:
     """The network with guidance inside: the same signature, one forward of twice the batch.
 
@@ -46,15 +46,14 @@ def guided(
     Args:
         net: callable net(z_t, t, cond, env), with cond "b d" and env an `alignment.Environment`, or None.
         g: guidance scale, a number, or a callable (t, env) -> number.
-        keep_env: the unguided branch sees the environment, so that guidance amplifies the prompt alone.
     """
 
     def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Environment | None = None) -> Tensor:
         scale = g(t, env) if callable(g) else g
-        if scale == 1 or (cond is None and (env is None or keep_env)):
+        if scale == 1 or (cond is None and env is None):
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])
-        envs = None if env is None else tree_map(lambda x: torch.cat([x if keep_env else torch.zeros_like(x), x]), env)
+        envs = None if env is None else tree_map(lambda x: torch.cat([torch.zeros_like(x), x]), env)
         output = net(torch.cat([z_t, z_t]), torch.cat([t, t]), conds, envs)
         return classifier_free_guidance(*output.chunk(2), scale)
 

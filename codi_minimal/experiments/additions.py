@@ -36,7 +36,7 @@ WITH_PAIRS = ("paper", "paper + silent_text", "shipped", "shipped - silent_text"
 MEASURES = {"all": "", "within one frame": " ±1"}  # of `agreement.answer`, and what it adds to the name of a column
 CELLS = (("text", "image"), ("image", "audio"), ("image", "image"), ("audio", "video"))
 FOLLOWED = ("digit", "onset")  # attributes of the prompt
-IN_SAMPLING = {"outputs", "prompt", "tokens", "scale", "keeps_environment", "loop", "finished"}
+IN_SAMPLING = {"outputs", "prompt", "tokens", "scale", "loop", "finished"}
 NEEDS = {"arrivals": {"stagger"}}  # without it all streams finish at once
 
 

@@ -43,26 +43,22 @@ def test_other_scales_take_one_call_of_twice_the_batch():
 def test_scale_zero_is_unconditional():
     torch.testing.assert_close(guided(Net(), 0.0)(Z, T, COND, None), NULL)
     torch.testing.assert_close(guided(Net(), 0.0)(Z, T, COND, ENV), NULL)
-    torch.testing.assert_close(guided(Net(), 0.0, keep_env=True)(Z, T, COND, ENV), WITH_ENV)
 
 
-@pytest.mark.parametrize("keep_env", [False, True])
-def test_linear_in_the_scale(keep_env):
-    at = {g: guided(Net(), g, keep_env)(Z, T, COND, ENV) for g in (0.0, 2.0, 5.0)}
+def test_linear_in_the_scale():
+    at = {g: guided(Net(), g)(Z, T, COND, ENV) for g in (0.0, 2.0, 5.0)}
     torch.testing.assert_close(at[5.0] - at[0.0], 2.5 * (at[2.0] - at[0.0]))
 
 
-def test_env_is_amplified_with_the_prompt_unless_both_branches_keep_it():
+def test_env_is_amplified_with_the_prompt():
     full = Net()(Z, T, COND, ENV)
     torch.testing.assert_close(guided(Net(), 2.0)(Z, T, COND, ENV), NULL + 2 * (full - NULL))
-    torch.testing.assert_close(guided(Net(), 2.0, keep_env=True)(Z, T, COND, ENV), WITH_ENV + 2 * (full - WITH_ENV))
 
 
 def test_without_a_prompt_only_the_env_can_be_guided():
     net = Net()
-    assert torch.equal(guided(net, 4.0, keep_env=True)(Z, T, None, ENV), WITH_ENV)
     assert torch.equal(guided(net, 4.0)(Z, T, None, None), NULL)
-    assert net.batches == [B, B]
+    assert net.batches == [B]
     torch.testing.assert_close(guided(net, 4.0)(Z, T, None, ENV), NULL + 4 * (WITH_ENV - NULL))
 
 

@@ -26,7 +26,6 @@ CASES = {  # the arguments of the earlier `generate`; see tests/test_earlier_che
     "no arrivals": {"prompts": {"text": "two"}, "outputs": ["image", "audio"], "steps": 3, "arrivals": False},
     "no prompt streams": {"prompts": {"audio": AUDIO}, "outputs": ["video"], "steps": 2, "prompt_streams": False},
     "drop": {"outputs": ["text", "image"], "steps": 4, "stagger": 0.5, "env_guidance": "drop"},
-    "own": {"outputs": ["text", "image"], "steps": 2, "wiring": "own"},
     "pooled": {"outputs": ["text", "image", "audio"], "steps": 3, "stagger": 0.5, "wiring": "pooled"},
     "apart": {"prompts": {"audio": AUDIO}, "outputs": ["text", "image"], "steps": 2, "joint": False},
 }
