@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of parquet files: CODI_DATA, or ../shared/data; without it, the test is skipped."""
+    """The folder of real recordings: CODI_DATA, or ../shared/data; without it, the test is skipped."""
     folder = Path(os.environ.get("CODI_DATA") or ROOT.parent / "shared" / "data")
     if not (folder / "mnist-train.parquet").is_file():
         pytest.skip(f"no mnist-train.parquet in {folder}: set CODI_DATA")

@@ -14,6 +14,7 @@ def test_chance_is_that_of_independent_uniform_draws():
     assert motion == {"among those that say it": pytest.approx(1 / 6)}
 
 
+@pytest.mark.usefixtures("data_dir")
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.attribute)
 def test_a_shared_scene_agrees_and_scenes_apart_are_at_chance(models, question):
     model = BatchedModel(models.oracle, seed=1)
@@ -63,6 +64,7 @@ def test_real_renders_of_one_recording_are_one_cluster():
         assert figure.value == alone[what].value and figure.interval[0] < low and figure.interval[1] > high, what
 
 
+@pytest.mark.usefixtures("data_dir")
 def test_one_scene_is_near_itself_and_scenes_apart_are_not(models, sample):
     renders = {name: data[:120] for name, data in sample[1].items() if name != "text"}
     near = similarity(models.oracle, renders)
@@ -72,6 +74,7 @@ def test_one_scene_is_near_itself_and_scenes_apart_are_not(models, sample):
     assert apart["cosine image–audio"].value == pytest.approx(0.1, abs=0.1)  # one digit of ten
 
 
+@pytest.mark.usefixtures("data_dir")
 def test_what_no_encoder_takes_is_near_nothing(models, sample):
     image = sample[1]["image"][:4].clone()
     image[2] = float("nan")

@@ -9,6 +9,7 @@ from codi_minimal.evaluation.readers import JUDGES_FOLDER
 from codi_minimal.evaluation.train_judges import _fit, judge_accuracy, train_classifiers
 
 
+@pytest.mark.usefixtures("data_dir")
 def test_the_shipped_judges_know_digits_they_were_not_trained_on(judges, source, tmp_path):
     report = judge_accuracy(judges, source, tmp_path, n=300)
     assert min(report["accuracy"].values()) >= 0.97, report

@@ -41,6 +41,7 @@ def test_each_prompt_says_what_it_carries(sample):
     assert torch.equal(both["colour"], scene.colour) and torch.equal(both["motion"], said["motion"])
 
 
+@pytest.mark.usefixtures("data_dir")
 @pytest.mark.parametrize("prompt", ALL)
 def test_one_who_listens_is_coherent_and_one_who_does_not_is_at_chance(sample, models, prompt):
     scene, prompts = sample[0][:80], prompts_of(sample, [prompt])

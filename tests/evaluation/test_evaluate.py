@@ -21,6 +21,7 @@ def report(models, source, tmp_path_factory):
         return evaluate(models.oracle, source, out, quick=True, samples=12, progress=False), out
 
 
+@pytest.mark.usefixtures("data_dir")
 def test_an_oracle_scores_at_the_ceiling(report):
     report, _ = report
     summary = report["summary"]

@@ -7,6 +7,7 @@ from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
 
 
+@pytest.mark.usefixtures("data_dir")
 @pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda c: c.title)
 def test_an_oracle_follows_every_part_and_a_deaf_model_none(models, sample, composition):
     scene, renders = sample[0][:60], {name: data[:60] for name, data in sample[1].items()}
@@ -27,6 +28,7 @@ def test_texts_say_their_part_and_no_more(sample):
     assert [parse(text) for text in colours] == [{"colour": w["colour"]} for w in words]
 
 
+@pytest.mark.usefixtures("data_dir")
 def test_all_is_the_share_where_each_is_right(sample):
     composition = COMPOSITIONS[0]
     assert composition.title == "audio: digit + text: colour → I"

@@ -5,6 +5,7 @@ from codi_minimal.data import ATTRIBUTES_OF, MOTIONS
 from codi_minimal.evaluation.readers import READERS, read, well_formed
 
 
+@pytest.mark.usefixtures("data_dir")
 @pytest.mark.parametrize("name", ["image", "audio", "video"])
 def test_real_renders_are_read_as_the_scenes_they_show(sample, name):
     scene, renders = sample

@@ -60,6 +60,7 @@ def test_of_real_renders_only_recordings_are_clusters(models, few, real):
     assert all(next(iter(row.values())).n == 200 for row in errors.values())
 
 
+@pytest.mark.usefixtures("data_dir")
 def test_compositions_and_answers_are_clustered_by_what_they_show(models, few, real):
     model = BatchedModel(models.oracle)
     for title, found in measure_parts(model, few, N).items():

@@ -28,6 +28,7 @@ except ModuleNotFoundError:  # Python 3.10, where pytest brings its forerunner
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("codi_minimal", "tests", "pyproject.toml")
+DATA = Path(os.environ.get("CODI_DATA") or ROOT.parent / "shared" / "data")  # as tests/conftest.py finds it
 HEAVY = ("torch", "torchaudio", "torchvision", "einops", "numpy", "pytest", "safetensors.torch", "scipy", "sklearn")
 SECONDS = 600  # for the tests of one edit
 FAILED = 1  # pytest's exit code; others are errors of its own, such as an edit that is no Python
@@ -53,12 +54,13 @@ COVER = {
 
 
 class Edit(NamedTuple):
-    """`old` becomes `new` in `file`; `why` says what is then wrong."""
+    """`old` becomes `new` in `file`; `why` says what is then wrong. Its tests may need the real recordings (`data`)."""
 
     file: str
     old: str
     new: str
     why: str
+    data: bool = False
 
 
 def edits() -> list[Edit]:
@@ -119,6 +121,8 @@ def _run_tests(tree: Path, paths: Sequence[str]) -> None:
     os.chdir(tree)
     sys.path = [str(tree), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    if DATA.is_dir():
+        os.environ["CODI_DATA"] = str(DATA.resolve())  # which lies beside the tree, not beside its copy
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
@@ -145,6 +149,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = chosen if args.sample is None else random.Random(args.seed).sample(chosen, args.sample)
     for edit in chosen:
         applied(edit, ROOT)
+    for edit in [edit for edit in chosen if edit.data and not DATA.is_dir()]:
+        chosen.remove(edit)
+        print(f"not run, because its tests need the real recordings: {edit.file}: {edit.why}")
     left = 0
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"), _warm_up) as pool:
         covers = [] if args.unchecked else list(dict.fromkeys(map(tests_of, chosen)))
