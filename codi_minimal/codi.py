@@ -17,23 +17,15 @@ from codi_minimal.checkpoint import check_named, load_folder, load_into, local_f
 from codi_minimal.config import Config
 from codi_minimal.device import best_device, sample_seed
 from codi_minimal.diffusion import Schedule, make_sampler
-from codi_minimal.inputs import (
-    check_count,
-    check_flag,
-    check_mapping,
-    check_names,
-    check_number,
-    check_seeds,
-    check_tensor,
-    check_whole,
-    join,
-    per_output,
-    slices,
-)
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 from codi_minimal.recipe import Recipe, find_recipe
-from codi_minimal.sample import Shared, Stream, denoise, guided_by
+from codi_minimal.sample import GivenStream, Shared, Stream, denoise, guided_by
+
+from codi_minimal.inputs import (  # isort: skip
+    check_count, check_flag, check_given, check_mapping, check_names, check_number, check_seeds, check_sizes,
+    check_tensor, check_whole, join, per_output, slices,
+)  # fmt: skip
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "small"
 EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
@@ -130,6 +122,7 @@ class CoDi(nn.Module):
         num_samples: int = 1,
         seed: int | Sequence[int] = 0,
         noise: Mapping[str, Tensor] | None = None,
+        given: Mapping[str, Any] | None = None,
         recipe: str | Recipe | None = None,
         progress: bool = False,
     ) -> dict[str, Tensor]:
@@ -139,19 +132,20 @@ class CoDi(nn.Module):
             raise ValueError(f"expected weights of float32, got {other}; a recipe with autocast='bf16' is the fast way")
         num_samples, prompts = check_whole("num_samples", num_samples, 1), check_mapping("prompts", prompts)
         weights, noise = check_mapping("weights", weights), check_mapping("noise", noise)
-        check_flag("joint", joint)
+        given = check_given(given, asked, self.modalities, check_flag("joint", joint))
         recipe = find_recipe(self.recipe if recipe is None else recipe)
         names = asked
         for addition in recipe.additions if joint else ():
-            names = addition.outputs(self, names, bool(prompts))
+            names = addition.outputs(self, names, bool(prompts or given))
         check_names("recipe", [*names, *recipe.named()], self.modalities)
         cond = self.condition(prompts, weights, recipe)
-        b = num_samples * (1 if cond is None else len(cond))
-        records = {name: self.modalities[name] for name in names}
+        records, held = ({name: self.modalities[name] for name in some} for some in (names, given))
+        z0 = {name: self.in_batches(m.encode, m.data.batch(given[name])).float() for name, m in held.items()}
+        b = num_samples * check_sizes(z0 if cond is None else z0 | {"prompts": cond})
         check_count(b, sum(max(math.prod(m.latent_shape), math.prod(m.data.shape)) for m in records.values()))
         seeds = check_seeds(seed, b)
-        shapes = {name: (b, *records[name].latent_shape) for name in check_names("noise", noise, names)}
-        noise = {name: check_tensor(f"noise of {name}", noise[name], shape) for name, shape in shapes.items()}
+        for name in check_names("noise", noise, [*names, *given]):
+            noise[name] = check_tensor(f"noise of {name}", noise[name], (b, *self.modalities[name].latent_shape))
         # ours: unit length, as in `composition_loss`, because a mixture is shorter than one prompt and acts less
         cond = None if cond is None else F.normalize(cond, dim=-1)
         seen = {n: self.modalities[n].data.prompts(v) for n, v in prompts.items() if weights.get(n, 1.0) != 0}
@@ -165,14 +159,17 @@ class CoDi(nn.Module):
         samplers = {name: make_sampler(solver, self.schedule, n, prediction, clip=clip) for name, n in steps.items()}
         made: dict[str, list[Tensor]] = {name: [] for name in asked}
         for rows in slices(b):
-            of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of the prompts
-            z = {n: noise[n][rows] if n in noise else m.initial_noise(seeds[rows]) for n, m in records.items()}
+            of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of prompts
+            drawn = {name: m.initial_noise(seeds[rows]) for name, m in (records | held).items() if name not in noise}
+            z = {name: x.to(self.device) for name, x in (drawn | {n: x[rows] for n, x in noise.items()}).items()}
             streams = {
-                name: Stream(m, z[name].to(self.device), nets[name], samplers[name], m.generators(seeds[rows], "steps"))
+                name: Stream(m, z[name], nets[name], samplers[name], m.generators(seeds[rows], "steps"))
                 for name, m in records.items()
             }
-            env = [x[of] if len(x) > 1 else x.expand(len(of), -1, -1) for x in tokens]
-            shared = Shared(self, recipe, None if cond is None else cond[of], env, progress)
+            at = self.schedule, samplers[names[0]], recipe.given == "t = 0"
+            streams |= {n: GivenStream(m, z0[n][of % len(z0[n])], z[n], *at) for n, m in held.items()}
+            env = [x[of % len(x)] for x in tokens]  # a batch of one is shared
+            shared = Shared(self, recipe, None if cond is None else cond[of % len(cond)], env, progress)
             for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
                 denoise(shared, group)
             for name in asked:
@@ -191,11 +188,14 @@ class CoDi(nn.Module):
             outputs: any non-empty subset of the modalities.
             weights: of the prompts' modalities; normalised.
             guidance, steps: a number, or one an output. sampler: "ddim", "dpm-solver++", "ddpm". None: the recipe's.
-            joint: False generates each output by itself.
-            num_samples: samples of each prompt, next to each other; without prompts, the batch. Outputs of up to 2 GiB.
+            joint: False generates each output by itself, without given streams.
+            num_samples: samples of each prompt or given item, next to each other; without, the batch. Up to 2 GiB.
             seed: sample k has the seed `device.sample_seed(seed, k)`; or a list of one seed a sample. All noise of a
                 sample comes from its seed and the modality's name, whatever else is generated beside it.
             noise: initial latents z_T of some outputs, (b, *latent_shape); `noise_of` has those that a seed gives.
+            given: real streams, for any of the other modalities one item or a batch. The outputs are generated around
+                them: they attend to V_m(z_t) of a given stream as they do to each other's, and no prompt encoder reads
+                it. Under the default recipe it is a finished stream, which is a prompt for the others (`ours.stagger`).
             recipe: "paper", "shipped", "cascade", or a `Recipe` of your own. None: the checkpoint's. progress: a bar.
 
         Returns:

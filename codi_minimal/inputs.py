@@ -4,7 +4,7 @@ It is then worked on in batches, so that memory grows with a batch and not with 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -149,6 +149,27 @@ def check_count(samples: int, numbers: int) -> None:
     if samples * numbers > MOST:
         expected = f"expected at most {MOST // numbers:,} samples of these outputs (2 GiB)"
         raise ValueError(f"num_samples: {expected}, got {samples:,}; make several calls, each with another seed")
+
+
+def check_given(value: Any, outputs: Sequence[str], known: Iterable[str], joint: bool) -> dict[str, Any]:
+    """A copy of a mapping by modality, of modalities that are not generated; empty, if nothing could see them."""
+    given = check_mapping("given", value)
+    check_names("given", given, known)
+    if both := [name for name in outputs if name in given]:
+        raise ValueError(f"given: expected modalities that are no outputs, got {both[0]!r}, which is one")
+    if given and not joint:
+        raise ValueError("joint: expected True where streams are given, because no output by itself sees them")
+    return given
+
+
+def check_sizes(batches: Mapping[str, Sized]) -> int:
+    """The number of items that batches have in common; those of one item are shared. 1 if there are none."""
+    sizes = {name: len(batch) for name, batch in batches.items()}
+    n = max(sizes.values(), default=1)
+    if any(size not in (1, n) for size in sizes.values()):
+        got = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise ValueError(f"given: expected batches of {n} items, or of 1, got {got}")
+    return n
 
 
 def check_seeds(value: Any, b: int) -> list[int]:

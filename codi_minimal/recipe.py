@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ADDITIONS: dict[str, type[Addition]] = {}  # the name of an addition -> its class; each class enters itself
 AUTOCAST = (None, "bf16")
+GIVEN_AT = ("same t", "t = 0")
 Tensors = Mapping[str, Tensor]  # one for each modality
 
 
@@ -53,7 +54,7 @@ class Addition:
         return None
 
     def outputs(self, model: CoDi, names: Sequence[str], prompted: bool) -> list[str]:
-        """The streams that are denoised, where `names` were asked for."""
+        """The streams that are denoised, where `names` were asked for; `prompted`: beside prompts or given streams."""
         return list(names)
 
     def prompt(self, model: CoDi, c: Tensor) -> Tensor:
@@ -93,6 +94,7 @@ class Recipe:
     wiring: Wiring = "others"  # which stream sees which others, see `alignment.wire`
     autocast: str | None = None  # "bf16" runs the denoisers in bfloat16
     additions: tuple[Addition, ...] = ()  # in the order in which they act
+    given: str = "same t"  # the t at which `joint_sample` holds given streams: that of the others, or "t = 0"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.sampler not in list(SAMPLERS):  # which need not be hashable
@@ -105,6 +107,8 @@ class Recipe:
         check_wiring(self.wiring)
         if self.autocast not in AUTOCAST:
             raise ValueError(f"autocast: expected one of {AUTOCAST}, got {self.autocast!r}")
+        if self.given not in GIVEN_AT:
+            raise ValueError(f"given: expected one of {GIVEN_AT}, got {self.given!r}")
         if not isinstance(self.additions, tuple) or not all(isinstance(a, Addition) for a in self.additions):
             raise ValueError(f"additions: expected a tuple of instances of Addition, got {self.additions!r}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from codi_minimal.alignment import Environment, wire
-from codi_minimal.diffusion import Sampler, guided
+from codi_minimal.diffusion import Sampler, Schedule, guided, q_sample
 from codi_minimal.inputs import check_number
 from codi_minimal.modality import Modality
 from codi_minimal.recipe import Recipe
@@ -63,6 +64,38 @@ class Stream:
             noise = torch.cat([self.modality.noise(1, generator) for generator in self.generators]).to(self.z.device)
         self.z, self.state = self.sampler.step(self.taken, self.z, output, noise, self.state)
         self.taken += 1
+
+
+class GivenStream(Stream):
+    """A real stream, held while others are generated around it: its step is the forward process, not a denoiser.
+
+    z is z_t = √ᾱ_t z_0 + √(1 − ᾱ_t) ε at the t of the others, with one ε for all t; once it is done, z is z_0.
+
+    Args:
+        z0: E_m(x) (b, *latent_shape). eps: ε, of the same shape. schedule: of ᾱ_t. sampler: that of an output.
+        held: it is done before the first step, and stays at t = 0.
+    """
+
+    def __init__(
+        self, modality: Modality, z0: Tensor, eps: Tensor, schedule: Schedule, sampler: Sampler, held: bool = False
+    ):
+        super().__init__(modality, z0, partial(q_sample, schedule, z0, eps=eps), sampler, generators=())
+        self.z0 = z0
+        self.move(len(sampler.timesteps) if held else 0)
+
+    def move(self, taken: int) -> None:
+        """To where the others are after so many steps."""
+        self.taken = taken
+        self.z = self.z0 if self.done else self.net(self.t)
+
+    def hold(self) -> None:
+        """Skip all steps: from now on it is z_0 at t = 0."""
+        self.move(len(self.sampler.timesteps))
+
+    def step(self, cond: Tensor | None = None, env: Environment | None = None, autocast: str | None = None) -> None:
+        """z_t → z_s for the next smaller timestep s, out of z_0 and ε alone."""
+        if not self.done:
+            self.move(self.taken + 1)
 
 
 @dataclass

@@ -13,7 +13,7 @@ Wiring: TypeAlias = str | Mapping[str, Sequence[str]]
 
 
 def wire(
-    tokens: Mapping[str, Tensor | None], wiring: Wiring = "others", given: Sequence[Tensor] = ()
+    tokens: Mapping[str, Tensor | None], wiring: Wiring = "others", prompts: Sequence[Tensor] = ()
 ) -> dict[str, Environment | None]:
     """The environment of each stream, out of the tokens V_m(z_t^m) of all streams. CoDi sect. 3.4.
 
@@ -25,7 +25,7 @@ def wire(
 
     Args:
         tokens: for each stream its tokens (b, n, d_env), or None where no stream needs them.
-        given: tokens of prompts. Every stream sees them as it sees other streams, except under "own" and "off".
+        prompts: tokens of prompts. Every stream sees them as it sees other streams, except under "own" and "off".
 
     Returns:
         For each stream its environment, or None where there is nothing to see.
@@ -38,7 +38,7 @@ def wire(
     for name in tokens:
         # sorted, because the order of the outputs must not matter
         others = [x for other in sorted(_sources(name, tokens, wiring)) if (x := tokens[other]) is not None]
-        others += [] if wiring in ("own", "off") else given
+        others += [] if wiring in ("own", "off") else prompts
         env[name] = gather(others, wiring) if others else None
     return env
 

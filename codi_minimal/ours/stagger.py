@@ -15,7 +15,7 @@ from torch import Tensor
 from codi_minimal.alignment import wire
 from codi_minimal.config import Share, checked
 from codi_minimal.recipe import Addition
-from codi_minimal.sample import Shared, Stream
+from codi_minimal.sample import GivenStream, Shared, Stream
 
 
 @checked
@@ -27,14 +27,21 @@ class Stagger(Addition):
 
     Streams of fewer steps rest at some ticks. A stream without a step behind it has no tokens: what V makes of pure
     noise would only be amplified by guidance. A stream that is finished may become a prompt, see `Addition.finished`.
+
+    A given stream takes no step: it is finished before the first tick, and so at t = 0 whatever the recipe's `given`.
+    Others see its tokens from their first step on, or it is a prompt for them, as `arrivals` makes of a finished one.
     """
 
     share: Share = 0.85
 
     def loop(self, shared: Shared, streams: Mapping[str, Stream]) -> bool:
-        queue = sorted(streams, key=lambda name: (streams[name].z[0].numel(), name))
+        for stream in streams.values():
+            if isinstance(stream, GivenStream):
+                stream.hold()
+        queue = sorted(streams, key=lambda name: (not streams[name].done, streams[name].z[0].numel(), name))
         ticks = max(len(stream.sampler.timesteps) for stream in streams.values())
-        start = {name: round(self.share * ticks * i) for i, name in enumerate(queue)}
+        moving = [name for name in queue if not streams[name].done]
+        start = dict.fromkeys(streams, 0) | {name: round(self.share * ticks * i) for i, name in enumerate(moving)}
         became: dict[str, Tensor] = {}  # tokens of streams that became prompts
         wiring, cond = shared.recipe.wiring, shared.cond
 
@@ -45,16 +52,16 @@ class Stagger(Addition):
 
         for tick in shared.bar(range(1, ticks + max(start.values()) + 1)):
             due = [name for name, stream in streams.items() if is_due(stream, tick - start[name], ticks)]
+            for name in (name for name in queue if due and streams[name].done and name not in became):
+                prompt = finished(shared, streams[name])
+                if prompt is not None:
+                    became[name] = prompt[1]
+                    cond = F.normalize(prompt[0] if cond is None else cond + prompt[0], dim=-1)
             looked_at = {name for name in streams if wiring == "own" or set(due) - {name}}
             tokens = {name: tokens_after(name, streams[name].taken * (name in looked_at)) for name in streams} | became
             env = wire(tokens, wiring, shared.tokens)
             for name in due:
                 streams[name].step(cond, env[name], shared.recipe.autocast)
-            for name in (name for name in queue if streams[name].done and name not in became):
-                prompt = None if len(became) + 1 == len(streams) else finished(shared, streams[name])
-                if prompt is not None:
-                    became[name] = prompt[1]
-                    cond = F.normalize(prompt[0] if cond is None else cond + prompt[0], dim=-1)
         return True
 
 

@@ -69,10 +69,10 @@ def test_a_stream_alone_has_no_environment():
 
 def test_prompts_are_seen_by_every_stream_as_other_streams_are():
     given = [torch.randn(3, 2 + 8, WIDTH)]
-    env = tokens_of(wire(TOKENS, given=given))
+    env = tokens_of(wire(TOKENS, prompts=given))
     assert torch.equal(env["text"][:, -10:], given[0])
     assert torch.equal(env["audio"][:, -10:], given[0])
-    assert torch.equal(wire({"text": TOKENS["text"]}, given=given)["text"].tokens, given[0])
+    assert torch.equal(wire({"text": TOKENS["text"]}, prompts=given)["text"].tokens, given[0])
     assert wire(TOKENS, "pooled", given)["text"].tokens.shape == (3, 3, WIDTH)
     assert torch.equal(wire(TOKENS, "own", given)["text"].tokens, TOKENS["text"])
     assert wire(TOKENS, "off", given)["text"] is None
