@@ -50,6 +50,14 @@ def weight(value: str) -> tuple[str, float]:
     return name, within(0, 1_000_000, float)(amount)
 
 
+def held(value: str) -> tuple[str, str]:
+    """A type for argparse: a modality and a file or a caption of it, as video=clip.gif."""
+    name, _, item = value.partition("=")
+    if name not in PROMPTS or not item:
+        raise argparse.ArgumentTypeError(f"expected NAME=FILE with a name out of {', '.join(PROMPTS)}, got {value!r}")
+    return name, item
+
+
 def folder(value: str) -> str:
     """A type for argparse: a folder that can be made or written, before any work is done. It makes nothing."""
     there = next(path for path in (Path(value), *Path(value).parents) if os.path.lexists(path))
@@ -97,7 +105,9 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add = verb("generate", "device checkpoint recipe autocast seed", out="out")
     for name, what in PROMPTS.items():
         add(f"--{name}", action="append", default=[], help=f"{what}; may be repeated")
-    add("--to", nargs="+", choices=PROMPTS, default=list(PROMPTS), help="outputs (default: all)")
+    around = "hold this file or caption as a stream, and generate the outputs around it, as video=clip.gif"
+    add("--given", action="append", type=held, default=[], metavar="NAME=FILE", help=around)
+    add("--to", nargs="+", choices=PROMPTS, help="outputs (default: all that are not given)")
     add("--weights", nargs="+", type=weight, default=[], metavar="NAME=W", help="as text=1 audio=0.5")
     add("--guidance", type=within(-1_000_000, 1_000_000, float), help="1: none; more: closer to the prompts")
     add("--steps", type=steps, help="of the sampler")

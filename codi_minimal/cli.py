@@ -60,19 +60,26 @@ def generate(args: argparse.Namespace) -> None:
     from codi_minimal.sheet import ROWS, contact_sheet
 
     read = media.READERS | {"text": _caption}
-    given = {name: [read[name](value) for value in getattr(args, name)] for name in PROMPTS if getattr(args, name)}
+    asked = {name: [read[name](value) for value in getattr(args, name)] for name in PROMPTS if getattr(args, name)}
     # a list of strings would be one prompt for each sample
-    prompts = {name: [[item] if isinstance(item, str) else item for item in items] for name, items in given.items()}
+    prompts = {name: [[item] if isinstance(item, str) else item for item in items] for name, items in asked.items()}
+    if len(dict(args.given)) < len(args.given):
+        raise ValueError(f"--given: expected each modality once, got {', '.join(name for name, _ in args.given)}")
+    given = {name: read[name](value) for name, value in args.given}
+    to = args.to or [name for name in PROMPTS if name not in given]
+    left = " + ".join([*asked, *(f"given {name}" for name in given)]) or "nothing"
+    drawn = asked | {name: [*asked.get(name, []), item] for name, item in given.items()}
     model, out, rows, sheet = _model(args), Path(args.out), [], None
     for batch in slices(args.num):  # so that memory is bounded, and what is done is on disk
         seeds = check_seeds(args.seed, args.num)[batch]
         results = model.generate(
             prompts,
-            tuple(dict.fromkeys(args.to)),
+            tuple(dict.fromkeys(to)),
             weights=dict(args.weights) or None,
             joint=args.joint,
             num_samples=len(seeds),
             seed=seeds,
+            given=given or None,
             progress=sys.stderr.isatty(),
             **_given(args, "guidance", "steps", "sampler"),
         )
@@ -84,8 +91,8 @@ def generate(args: argparse.Namespace) -> None:
                 sample = {name: items[i] for name, items in results.items()}
                 for path in media.write_sample(out, f"{first + i:03d}", sample, mp4=args.mp4):
                     print(path)
-                title = f"{' + '.join(given) or 'nothing'} → {' + '.join(sample)}"
-                rows = [*rows, {"title": title, "prompts": given, "outputs": sample}][:ROWS]
+                title = f"{left} → {' + '.join(sample)}"
+                rows = [*rows, {"title": title, "prompts": drawn, "outputs": sample}][:ROWS]
     print(contact_sheet(rows, sheet, args.num))
 
 
@@ -207,7 +214,7 @@ def _caption(value: str) -> str:
     if value.lower().endswith(".txt"):
         return read_text(value)
     if value != value.encode("utf-8", "ignore").decode("utf-8"):
-        raise ValueError(f"--text: expected a caption in UTF-8, got {value!r}")
+        raise ValueError(f"text: expected a caption in UTF-8, got {value!r}")
     return value
 
 

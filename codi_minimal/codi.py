@@ -24,7 +24,7 @@ from codi_minimal.sample import GivenStream, Shared, Stream, denoise, guided_by
 
 from codi_minimal.inputs import (  # isort: skip
     check_count, check_flag, check_given, check_mapping, check_names, check_number, check_seeds, check_sizes,
-    check_tensor, check_whole, join, per_output, slices,
+    check_tensor, check_whole, join, per_output, slices, take,
 )  # fmt: skip
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "small"
@@ -132,7 +132,7 @@ class CoDi(nn.Module):
             raise ValueError(f"expected weights of float32, got {other}; a recipe with autocast='bf16' is the fast way")
         num_samples, prompts = check_whole("num_samples", num_samples, 1), check_mapping("prompts", prompts)
         weights, noise = check_mapping("weights", weights), check_mapping("noise", noise)
-        given = check_given(given, asked, self.modalities, check_flag("joint", joint))
+        given = check_given(given, asked, {n: m.data for n, m in self.modalities.items()}, check_flag("joint", joint))
         recipe = find_recipe(self.recipe if recipe is None else recipe)
         names = asked
         for addition in recipe.additions if joint else ():
@@ -140,7 +140,7 @@ class CoDi(nn.Module):
         check_names("recipe", [*names, *recipe.named()], self.modalities)
         cond = self.condition(prompts, weights, recipe)
         records, held = ({name: self.modalities[name] for name in some} for some in (names, given))
-        z0 = {name: self.in_batches(m.encode, m.data.batch(given[name])).float() for name, m in held.items()}
+        z0 = {name: self.in_batches(m.encode, given[name]).float() for name, m in held.items()}
         b = num_samples * check_sizes(z0 if cond is None else z0 | {"prompts": cond})
         check_count(b, sum(max(math.prod(m.latent_shape), math.prod(m.data.shape)) for m in records.values()))
         seeds = check_seeds(seed, b)
@@ -167,9 +167,9 @@ class CoDi(nn.Module):
                 for name, m in records.items()
             }
             at = self.schedule, samplers[names[0]], recipe.given == "t = 0"
-            streams |= {n: GivenStream(m, z0[n][of % len(z0[n])], z[n], *at) for n, m in held.items()}
-            env = [x[of % len(x)] for x in tokens]  # a batch of one is shared
-            shared = Shared(self, recipe, None if cond is None else cond[of % len(cond)], env, progress)
+            streams |= {n: GivenStream(m, take(given[n], of), take(z0[n], of), z[n], *at) for n, m in held.items()}
+            env = [take(x, of) for x in tokens]
+            shared = Shared(self, recipe, None if cond is None else take(cond, of), env, progress)
             for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
                 denoise(shared, group)
             for name in asked:

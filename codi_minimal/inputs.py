@@ -151,15 +151,17 @@ def check_count(samples: int, numbers: int) -> None:
         raise ValueError(f"num_samples: {expected}, got {samples:,}; make several calls, each with another seed")
 
 
-def check_given(value: Any, outputs: Sequence[str], known: Iterable[str], joint: bool) -> dict[str, Any]:
-    """A copy of a mapping by modality, of modalities that are not generated; empty, if nothing could see them."""
+def check_given(
+    value: Any, outputs: Sequence[str], known: Mapping[str, TensorData | TextData], joint: bool
+) -> dict[str, Tensor | list[str]]:
+    """The batches in a mapping by modality, none of which is generated; nothing could see them unless `joint`."""
     given = check_mapping("given", value)
     check_names("given", given, known)
     if both := [name for name in outputs if name in given]:
-        raise ValueError(f"given: expected modalities that are no outputs, got {both[0]!r}, which is one")
+        raise ValueError(f"given: expected modalities that are not generated, got {both[0]!r}, which is an output")
     if given and not joint:
-        raise ValueError("joint: expected True where streams are given, because no output by itself sees them")
-    return given
+        raise ValueError("joint: expected True where streams are given, got False: no output by itself sees them")
+    return {name: known[name].batch(item) for name, item in given.items()}
 
 
 def check_sizes(batches: Mapping[str, Sized]) -> int:
@@ -189,6 +191,12 @@ def slices(n: int) -> Iterator[slice]:
     [(0, 64), (64, 100)]
     """
     return (slice(start, min(start + BATCH, n)) for start in range(0, n, BATCH))
+
+
+def take(batch: Any, rows: Tensor) -> Any:
+    """These rows (n,) of a batch, a tensor or a list of captions; a batch of one item is shared."""
+    rows = rows % len(batch)
+    return batch[rows.to(batch.device)] if isinstance(batch, Tensor) else [batch[i] for i in rows.tolist()]
 
 
 def join(parts: Sequence[Any]) -> Any:

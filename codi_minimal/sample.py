@@ -55,6 +55,10 @@ class Stream:
         """V_m(z_t, t), (b, n, d_env)."""
         return self.modality.environment(self.z, self.t)
 
+    def data(self) -> Tensor | list[str]:
+        """D_m(z), a batch of b: what a finished stream shows."""
+        return self.modality.autoencoder.decode(self.z)
+
     def step(self, cond: Tensor | None, env: Environment | None, autocast: str | None = None) -> None:
         """z_t → z_s for the next smaller timestep s, given C (b, d) and the environment, or neither."""
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=autocast == "bf16"):
@@ -72,15 +76,23 @@ class GivenStream(Stream):
     z is z_t = √ᾱ_t z_0 + √(1 − ᾱ_t) ε at the t of the others, with one ε for all t; once it is done, z is z_0.
 
     Args:
-        z0: E_m(x) (b, *latent_shape). eps: ε, of the same shape. schedule: of ᾱ_t. sampler: that of an output.
+        x: b items. z0: E_m(x) (b, *latent_shape). eps: ε, of the same shape. schedule: of ᾱ_t.
+        sampler: that of an output.
         held: it is done before the first step, and stays at t = 0.
     """
 
     def __init__(
-        self, modality: Modality, z0: Tensor, eps: Tensor, schedule: Schedule, sampler: Sampler, held: bool = False
+        self,
+        modality: Modality,
+        x: Tensor | list[str],
+        z0: Tensor,
+        eps: Tensor,
+        schedule: Schedule,
+        sampler: Sampler,
+        held: bool = False,
     ):
         super().__init__(modality, z0, partial(q_sample, schedule, z0, eps=eps), sampler, generators=())
-        self.z0 = z0
+        self.x, self.z0 = x, z0
         self.move(len(sampler.timesteps) if held else 0)
 
     def move(self, taken: int) -> None:
@@ -91,6 +103,10 @@ class GivenStream(Stream):
     def hold(self) -> None:
         """Skip all steps: from now on it is z_0 at t = 0."""
         self.move(len(self.sampler.timesteps))
+
+    def data(self) -> Tensor | list[str]:
+        """x itself."""
+        return self.x
 
     def step(self, cond: Tensor | None = None, env: Environment | None = None, autocast: str | None = None) -> None:
         """z_t → z_s for the next smaller timestep s, out of z_0 and ε alone."""

@@ -9,8 +9,8 @@ from codi_minimal.diffusion import make_sampler
 from codi_minimal.ours.stagger import Stagger
 from codi_minimal.recipe import Recipe
 from codi_minimal.recipes import PAPER
-from codi_minimal.sample import Shared, Stream
-from tests.models import random_codi
+from codi_minimal.sample import GivenStream, Shared, Stream
+from tests.models import PROMPTS, random_codi
 
 
 def stream(name: str = "image", steps: int = 4, sampler: str = "ddim", seed: int = 0) -> Stream:
@@ -19,6 +19,15 @@ def stream(name: str = "image", steps: int = 4, sampler: str = "ddim", seed: int
     m, generators = model.modalities[name], [torch.Generator().manual_seed(seed + k) for k in range(2)]
     z = torch.cat([m.noise(1, generator) for generator in generators])
     return Stream(m, z, m.denoiser, make_sampler(sampler, model.schedule, steps), generators)
+
+
+def given_stream(name: str = "image", steps: int = 4, held: bool = False) -> GivenStream:
+    """A given stream of two samples: the item of `PROMPTS`, and another one."""
+    model = random_codi()
+    m, item = model.modalities[name], PROMPTS[name]
+    x = [item, "a green two"] if isinstance(item, str) else torch.stack([item, item.flip(0)])
+    sampler = make_sampler("ddim", model.schedule, steps)
+    return GivenStream(m, x, m.encode(x), m.initial_noise([4, 5]), model.schedule, sampler, held)
 
 
 def shared(recipe: Recipe = PAPER, **changes) -> Shared:

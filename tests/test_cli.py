@@ -17,6 +17,7 @@ from codi_minimal.data.world import World
 from codi_minimal.device import sample_seed
 from codi_minimal.recipe import find_recipe
 from codi_minimal.recipes import PAPER, RECIPES
+from tests.models import random_codi
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,6 +86,35 @@ def test_generate_takes_several_prompts_of_a_modality_and_a_text_file(fake, caps
     assert fake.calls[0]["prompts"] == {"text": [["seven"], ["sliding left"]]}
 
 
+def test_given_streams_are_read_as_prompts_are_and_all_the_others_are_outputs(fake, capsys, tmp_path, monkeypatch):
+    sheets = []
+    monkeypatch.setattr("codi_minimal.sheet.contact_sheet", lambda rows, *_: sheets.extend(rows))
+    media.write_wav(tmp_path / "me.wav", 0.5 * torch.sin(torch.arange(8192) / 4))
+    given = ["--given", f"audio={tmp_path / 'me.wav'}", "--given", "text=a red = seven", "--text", "two"]
+    code, lines, _ = run(capsys, "generate", *given, "--out", tmp_path / "out", "--seed", 3)
+    assert code == 0
+    call = fake.calls[0]
+    assert call["given"]["text"] == "a red = seven" and call["given"]["audio"].shape == (8192,)
+    assert torch.equal(call["given"]["audio"], media.read_audio(tmp_path / "me.wav"))
+    assert call["prompts"] == {"text": [["two"]]} and call["outputs"] == ("image", "video")
+    assert [Path(line).name for line in lines[:-1]] == ["001-image.png", "001-video.gif"]
+    (row,) = sheets
+    assert row["title"] == "text + given audio + given text → image + video"
+    assert row["prompts"]["text"] == ["two", "a red = seven"] and len(row["prompts"]["audio"]) == 1
+    run(capsys, "generate", "--text", "two", "--out", tmp_path / "out")
+    assert fake.calls[1]["given"] is None and fake.calls[1]["outputs"] == ("text", "image", "audio", "video")
+
+
+def test_what_is_given_and_also_an_output_is_one_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "_model", lambda args: random_codi())
+    for options, message in (
+        (["--to", "text"], "got 'text', which is an output"),
+        (["--no-joint"], "joint: expected True"),
+    ):
+        code, _, err = run(capsys, "generate", "--given", "text=seven", *options, "--out", tmp_path / "out")
+        assert code == 2 and message in err and err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
 def test_generate_without_prompts_is_unconditional_and_numbers_go_up(fake, capsys, tmp_path):
     for _ in range(2):
         assert run(capsys, "generate", "--to", "text", "--num", 2, "--out", tmp_path)[0] == 0
@@ -108,7 +138,13 @@ BAD = [
     (["generate", "--weights", "text"], "NAME=NUMBER"),
     (["generate", "--weights", "smell=1"], "NAME=NUMBER with a name out of text, image, audio, video"),
     (["generate", "--weights", "text=-1"], "expected a number from 0"),
-    (["generate", "--text", "seven \udcff"], "--text: expected a caption in UTF-8"),
+    (["generate", "--given", "clip.gif"], "--given: expected NAME=FILE with a name out of text, image, audio, video"),
+    (["generate", "--given", "smell=clip.gif"], "--given: expected NAME=FILE with a name out of"),
+    (["generate", "--given", "video="], "--given: expected NAME=FILE with a name out of"),
+    (["generate", "--given", "video=gone.gif"], "gone.gif: expected a clip"),
+    (["generate", "--given", "text=\udcff"], "text: expected a caption in UTF-8"),
+    (["generate", "--given", "text=a", "--given", "text=b"], "--given: expected each modality once, got text, text"),
+    (["generate", "--text", "seven \udcff"], "text: expected a caption in UTF-8"),
     (["generate", "--text", "gone.TXT"], "gone.TXT: expected a UTF-8 text file"),
     (["evaluate", "--samples", "1000000000"], "--samples: expected a whole number from 2 to 5000"),
     (["evaluate", "--cells", "1000000000"], "--cells: expected a whole number from 1 to 5000"),

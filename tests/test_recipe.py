@@ -106,6 +106,7 @@ def test_json_keeps_values_of_ones_own():
     additions = (Stagger(share=0.5), LateGuidance({"video": 0.5}))
     recipe = Recipe("mine", "ddim", {"text": 3}, 2.5, {"image": ["audio"]}, "bf16", additions)
     assert through_json(recipe) == recipe
+    assert through_json(replace(PAPER, given="t = 0")).given == "t = 0"
     assert Recipe.from_dict({}) == PAPER and Recipe.from_dict({"guidance": 2.0}) == replace(PAPER, guidance=2.0)
 
 
@@ -130,6 +131,9 @@ def test_json_keeps_values_of_ones_own():
         ({"guidance": {"image": None}}, "guidance of image: expected a finite number, got None"),
         ({"wiring": "all"}, "expected a wiring out of others, own, pooled, off, or a mapping, got 'all'"),
         ({"wiring": {"image": "audio"}}, "wiring: expected a sequence of names for each stream, got"),
+        ({"given": "t=0"}, r"given: expected one of \('same t', 't = 0'\), got 't=0'"),
+        ({"given": None}, "given: expected one of .*, got None"),
+        ({"given": ["t = 0"]}, "given: expected one of"),
         ({"autocast": "fp8"}, r"autocast: expected one of \(None, 'bf16'\), got 'fp8'"),
     ],
 )
@@ -225,6 +229,11 @@ def test_a_checkpoint_keeps_its_recipe(tmp_path):
     saved = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["config"]
     assert set(saved) == {"config", "inference", "vocabulary"} and saved["inference"]["steps"] == 2
     assert CoDi.from_pretrained(tmp_path, device="cpu").recipe == recipe
+
+
+def test_a_checkpoint_of_before_given_streams_loads(tmp_path):
+    assert edited(tmp_path, lambda saved: saved["inference"].pop("given")).recipe == SHIPPED
+    assert SHIPPED.given == PAPER.given == "same t"
 
 
 def test_a_checkpoint_without_a_recipe_is_sampled_as_the_shipped_one_says(tmp_path):

@@ -40,6 +40,7 @@ class BatchedModel:
         options: further arguments of `generate`, for instance steps.
         batch: samples at a time, at most.
         workers: processes that make batches, each with a copy of the model; 1 uses this process alone.
+        role: what prompts are to `generate`: "prompts", or streams that are "given".
     """
 
     model: Any
@@ -48,6 +49,7 @@ class BatchedModel:
     batch: int = 32
     bar: tqdm | None = None
     workers: int = 1
+    role: str = "prompts"
 
     def __call__(self, prompts: Mapping[str, Any], outputs: Sequence[str], n: int, **options: Any) -> dict[str, Any]:
         """n samples: one for each of n prompts a modality, or without prompts just n."""
@@ -61,7 +63,7 @@ class BatchedModel:
         count = math.ceil(n / self.batch)
         jobs = [
             {
-                "prompts": {name: part(data, start, stop) for name, data in prompts.items()},
+                self.role: {name: part(data, start, stop) for name, data in prompts.items()},
                 "outputs": tuple(outputs),
                 "num_samples": 1 if prompts else stop - start,
                 "seed": (self.seed + start) % 2**63,

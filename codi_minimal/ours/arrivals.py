@@ -20,13 +20,14 @@ from codi_minimal.sample import Shared, Stream
 class Arrivals(Addition):
     """C of a finished stream makes up half of the condition of the others; of its tokens the clock alone stays.
 
-    It needs streams that finish at different times, see `stagger`.
+    It needs streams that finish at different times, see `stagger`. A given stream is finished before the others start.
+    Under the cascade, where no stream under way is seen, it is thus what a prompt would be.
     """
 
     def finished(self, shared: Shared, stream: Stream) -> tuple[Tensor, Tensor] | None:
         if shared.recipe.wiring not in ("others", "off"):
             return None
-        m, made = stream.modality, stream.modality.autoencoder.decode(stream.z)
+        m, made = stream.modality, stream.data()
 
         def c(batch: Any) -> Tensor:
             return shared.model.read_prompt(m.name, batch, shared.recipe)

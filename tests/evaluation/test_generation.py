@@ -41,6 +41,17 @@ def test_without_prompts_the_number_of_samples_is_asked_for():
     assert [n for _, n, _ in model.calls] == [3, 3]
 
 
+def test_prompts_can_be_given_streams_instead():
+    class Held(Counter):
+        def generate(self, given, outputs, **options):
+            assert "prompts" not in options
+            return super().generate(given, outputs, **options)
+
+    captions = [str(i) for i in range(10)]
+    made = BatchedModel(Held(), 5, batch=4, role="given")({"text": captions}, ("text", "image"), 10)
+    assert made["text"] == captions and made["image"][:, 0].tolist() == [5] * 3 + [8] * 3 + [11] * 4
+
+
 def test_several_processes_make_the_same():
     requests = [({"text": [f"{k} {i}" for i in range(5)]}, ("image", "text")) for k in "ab"]
     expected = list(BatchedModel(Counter(), 3, batch=2).many(requests, 5))

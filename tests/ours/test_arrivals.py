@@ -11,7 +11,7 @@ from codi_minimal.ours.arrivals import Arrivals
 from codi_minimal.ours.stagger import Stagger
 from codi_minimal.recipes import PAPER
 from tests.models import random_codi
-from tests.streams import shared, stream
+from tests.streams import given_stream, shared, stream
 
 PAIR = {"outputs": ("image", "audio"), "steps": 2, "guidance": 1.0}
 RECIPE = replace(PAPER, additions=(Stagger(1.0), Arrivals()))
@@ -75,6 +75,14 @@ def test_of_its_tokens_only_the_clock_stays():
     assert torch.equal(tokens, v(audio.z, t)[:, v.summary :]) and tokens.shape[1] == v.clock > 0
     made = audio.modality.autoencoder.decode(audio.z)
     torch.testing.assert_close(c, random_codi().encode_prompt("audio", made))
+
+
+@pytest.mark.parametrize("name", ["text", "audio"])
+def test_a_given_stream_is_read_itself_and_not_what_its_latent_decodes_to(name):
+    one = given_stream(name, held=True)
+    c, tokens = Arrivals().finished(shared(RECIPE), one)
+    torch.testing.assert_close(c, random_codi().encode_prompt(name, one.x))
+    assert torch.equal(tokens, one.modality.environment.clock_tokens(one.z0))
 
 
 def test_a_finished_stream_is_read_as_the_recipe_reads_prompts():

@@ -12,7 +12,7 @@ from codi_minimal.recipe import Addition
 from codi_minimal.recipes import PAPER, SHIPPED
 from codi_minimal.sample import joint_sample
 from tests.models import random_codi
-from tests.streams import calls, shared, stream
+from tests.streams import calls, given_stream, shared, stream
 
 
 class Finished(Addition):
@@ -143,6 +143,38 @@ def test_prompts_of_finished_streams_join_the_condition_and_their_tokens_the_env
         torch.testing.assert_close(cond, expected)
     clocks = [streams[name].modality.environment.clock_tokens(streams[name].z) for name in ("image", "text")]
     torch.testing.assert_close(given[2][2].tokens, torch.cat(clocks, dim=1))  # audio sees both, in the order of names
+
+
+def test_a_given_stream_takes_no_step_and_delays_no_other():
+    def order(streams):
+        return [(name, t) for name, t in watched("net", streams, 0.5)]
+
+    pair = {name: stream(name) for name in ("image", "text")}
+    beside = {name: stream(name) for name in ("image", "text")} | {"video": given_stream("video")}
+    assert order(beside) == order(pair)
+
+
+def test_a_given_stream_is_seen_at_time_zero_from_the_first_step_on():
+    streams, seen = {"image": stream(steps=2), "video": given_stream("video", steps=2)}, []
+    assert not streams["video"].done
+    z0 = streams["video"].z0
+    streams["image"].net = lambda z, t, cond, env: seen.append(env) or torch.zeros_like(z)
+    torch.no_grad()(Stagger(1.0).loop)(shared(), streams)
+    expected = streams["video"].modality.environment(z0, torch.zeros(2, dtype=torch.long))
+    assert len(seen) == 2
+    for env in seen:
+        torch.testing.assert_close(env.tokens, expected)
+    assert watched("V", {"image": stream(), "video": given_stream("video")}, 1.0) == [("video", 0)]
+
+
+def test_a_given_stream_is_finished_before_the_first_step_of_others():
+    streams = {name: stream(name, 2) for name in ("text", "image")} | {"video": given_stream("video", steps=2)}
+    record, conditions = Finished(1.0), []
+    for name in ("text", "image"):
+        streams[name].net = lambda z, t, cond, env: conditions.append(cond) or torch.zeros_like(z)
+    torch.no_grad()(Stagger(1.0).loop)(shared(replace(PAPER, additions=(record,))), streams)
+    assert record.seen == [("video", 2), ("text", 2)]  # though it is the largest
+    assert len(conditions) == 4 and all(cond is not None for cond in conditions)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), None, "1"])
