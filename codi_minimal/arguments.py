@@ -14,6 +14,7 @@ PROMPTS = {
 }
 EXPERIMENTS = {
     "additions": "from the paper to what ships, one addition at a time",
+    "given": "whether outputs fit a real stream that they are generated around",
     "gap": "the modality gap, and what closes it",
     "wiring": "which streams see each other while they are generated",
     "sampling": "guidance, steps and samplers",

@@ -18,7 +18,7 @@ from typing import Any
 from codi_minimal.arguments import PROMPTS, parser
 
 CAPTION = "a red seven sliding left"
-ONLY = {"steps": ("gap", "wiring"), "workers": ("additions",)}  # options that few experiments have
+ONLY = {"steps": ("gap", "wiring"), "workers": ("additions", "given")}  # options that few experiments have
 PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets", "soundfile", "safetensors")
 
 

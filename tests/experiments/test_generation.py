@@ -10,6 +10,7 @@ from codi_minimal.data import Pairs
 from codi_minimal.data.world import World
 from codi_minimal.experiments.additions import additions
 from codi_minimal.experiments.gap import gap
+from codi_minimal.experiments.given import given
 from codi_minimal.experiments.probe import linear, probe
 from codi_minimal.experiments.sampling import sampling
 from codi_minimal.recipe import Recipe
@@ -23,7 +24,7 @@ def no_data(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-@pytest.mark.parametrize("experiment", [additions, gap, probe, sampling])
+@pytest.mark.parametrize("experiment", [additions, gap, given, probe, sampling])
 def test_settings_are_chosen_on_the_validation_share(experiment, tmp_path, monkeypatch):
     def stop(source):
         raise InterruptedError(source.split, source.split_seed)
