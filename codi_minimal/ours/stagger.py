@@ -38,7 +38,7 @@ class Stagger(Addition):
         for stream in streams.values():
             if isinstance(stream, GivenStream):
                 stream.hold()
-        queue = sorted(streams, key=lambda name: (not streams[name].done, streams[name].z[0].numel(), name))
+        queue = sorted(streams, key=lambda name: (streams[name].z[0].numel(), name))
         ticks = max(len(stream.sampler.timesteps) for stream in streams.values())
         moving = [name for name in queue if not streams[name].done]
         start = dict.fromkeys(streams, 0) | {name: round(self.share * ticks * i) for i, name in enumerate(moving)}
