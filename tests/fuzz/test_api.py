@@ -85,6 +85,7 @@ ARGUMENTS = {
     "num_samples": mostly(st.sampled_from([1, 2, 10**9])),
     "seed": mostly(st.one_of(st.integers(0, 2**63), st.lists(st.integers(0, 99), max_size=2))),
     "noise": mostly(st.fixed_dictionaries({}, optional=NOISE)),
+    "given": mostly(st.fixed_dictionaries({}, optional=PROMPTS)),
 }
 
 

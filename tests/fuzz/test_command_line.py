@@ -43,7 +43,7 @@ def run(*argv: str) -> list[str]:
     return out.getvalue().splitlines()
 
 
-OPTIONS = ["--guidance", "--seed", "--num", "--recipe", "--weights", "--sampler", "--steps", "--autocast"]
+OPTIONS = ["--guidance", "--seed", "--num", "--recipe", "--weights", "--sampler", "--steps", "--autocast", "--given"]
 options = st.sampled_from(OPTIONS)
 
 
@@ -53,7 +53,8 @@ options = st.sampled_from(OPTIONS)
     file=st.none() | st.none() | damaged(),
     to=st.lists(st.sampled_from([*NAMES, "text", "smell"]), min_size=1, max_size=2),
     odd=st.lists(
-        st.tuples(options, st.sampled_from([*NUMBERS, "text=1", "text=nan", "ddim", "paper", "bf16"])), max_size=1
+        st.tuples(options, st.sampled_from([*NUMBERS, "text=1", "text=nan", "text=two", "ddim", "paper", "bf16"])),
+        max_size=1,
     ),
 )
 def test_generate(folder, texts, file, to, odd):
