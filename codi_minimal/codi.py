@@ -195,7 +195,7 @@ class CoDi(nn.Module):
             noise: initial latents z_T of some outputs, (b, *latent_shape); `noise_of` has those that a seed gives.
             given: real streams, for any of the other modalities one item or a batch. The outputs are generated around
                 them: they attend to V_m(z_t) of a given stream as they do to each other's, and no prompt encoder reads
-                it. Under the default recipe it is a finished stream, which is a prompt for the others (`ours.stagger`).
+                it. Under the default recipe and the cascade it is a finished stream, which is a prompt for the others.
             recipe: "paper", "shipped", "cascade", or a `Recipe` of your own. None: the checkpoint's. progress: a bar.
 
         Returns:

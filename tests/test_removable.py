@@ -96,6 +96,7 @@ def works(tree: Path, addition: str) -> None:
         for prompts in ({}, {"text": "a red seven", "audio": AUDIO}):
             z = model.generate_latents(prompts, NAMES, steps=1, recipe=recipe if recipe != "paper" else recipes.PAPER)
             assert list(z) == list(NAMES) and all(x.isfinite().all() for x in z.values())
+        assert model.generate_latents(outputs="audio", given={"text": "seven"}, steps=1, recipe=recipe)["audio"].any()
     model.save_pretrained(tree / "saved")
     loaded = codi_minimal.CoDi.from_pretrained(tree / "saved", device="cpu")
     settings = {"prompts": {"audio": AUDIO}, "outputs": ("text", "image"), "steps": 2}
