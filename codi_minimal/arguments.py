@@ -112,7 +112,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--weights", nargs="+", type=weight, default=[], metavar="NAME=W", help="as text=1 audio=0.5")
     add("--guidance", type=within(-1_000_000, 1_000_000, float), help="1: none; more: closer to the prompts")
     add("--steps", type=steps, help="of the sampler")
-    add("--sampler", choices=("ddim", "dpm-solver++", "ddpm"))
+    add("--sampler", choices=("ddim", "dpm-solver++", "ddpm", "restart"))
     add("--num", type=within(1, MOST_FILES), default=1, help=f"samples; at most {MOST_FILES} (default: 1)")
     add("--no-joint", dest="joint", action="store_false", help="make each output by itself")
     add("--mp4", action="store_true", help="write MP4 rather than GIF; needs the extra `video`")

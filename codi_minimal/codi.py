@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from codi_minimal.checkpoint import check_named, load_folder, load_into, local_folder, save_folder
 from codi_minimal.config import Config
 from codi_minimal.device import best_device, sample_seed
-from codi_minimal.diffusion import Schedule, make_sampler
+from codi_minimal.diffusion import Schedule
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 from codi_minimal.recipe import Recipe, find_recipe
-from codi_minimal.sample import GivenStream, Shared, Stream, denoise, guided_by
+from codi_minimal.sample import GivenStream, Shared, Stream, denoise, guided_by, make_samplers
 
 from codi_minimal.inputs import (  # isort: skip
     check_count, check_flag, check_given, check_mapping, check_names, check_number, check_seeds, check_sizes,
@@ -28,7 +28,6 @@ from codi_minimal.inputs import (  # isort: skip
 )  # fmt: skip
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "small"
-EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
 P, R = ParamSpec("P"), TypeVar("R")
 
 
@@ -152,11 +151,10 @@ class CoDi(nn.Module):
         tokens = [tokens for addition in recipe.additions for tokens in addition.tokens(self, seen)]
         guidance = per_output("guidance", guidance, asked, names)
         nets = {name: guided_by(recipe, m, self.schedule.T, guidance[name]) for name, m in records.items()}
-        solver, prediction = recipe.sampler if sampler is None else sampler, self.config.model.prediction
-        clip = EPSILON_CLIP if prediction == "epsilon" else None
         steps = per_output("steps", steps, asked, names)
         steps = {name: recipe.steps_of(name) if n is None else n for name, n in steps.items()}
-        samplers = {name: make_sampler(solver, self.schedule, n, prediction, clip=clip) for name, n in steps.items()}
+        steps |= dict.fromkeys(given, steps[names[0]])
+        samplers = make_samplers(recipe, self.schedule, self.config.model.prediction, steps, sampler)
         made: dict[str, list[Tensor]] = {name: [] for name in asked}
         for rows in slices(b):
             of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of prompts
@@ -166,8 +164,9 @@ class CoDi(nn.Module):
                 name: Stream(m, z[name], nets[name], samplers[name], m.generators(seeds[rows], "steps"))
                 for name, m in records.items()
             }
-            at = self.schedule, samplers[names[0]], recipe.given == "t = 0"
-            streams |= {n: GivenStream(m, take(given[n], of), take(z0[n], of), z[n], *at) for n, m in held.items()}
+            for name, m in held.items():
+                x, at = (take(given[name], of), take(z0[name], of), z[name]), recipe.given == "t = 0"
+                streams[name] = GivenStream(m, *x, self.schedule, samplers[name], at)
             env = [take(x, of) for x in tokens]
             shared = Shared(self, recipe, None if cond is None else take(cond, of), env, progress)
             for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
@@ -187,7 +186,7 @@ class CoDi(nn.Module):
             prompts: for any subset of the modalities one item, a batch, or (a list of batches) several prompts.
             outputs: any non-empty subset of the modalities.
             weights: of the prompts' modalities; normalised.
-            guidance, steps: a number, or one an output. sampler: "ddim", "dpm-solver++", "ddpm". None: the recipe's.
+            guidance, steps: a number, or one an output. sampler: one of `diffusion.SAMPLERS`. None: the recipe's.
             joint: False generates each output by itself, without given streams.
             num_samples: samples of each prompt or given item, next to each other; without, the batch. Up to 2 GiB.
             seed: sample k has the seed `device.sample_seed(seed, k)`; or a list of one seed a sample. All noise of a

@@ -88,13 +88,14 @@ class Recipe:
     """
 
     name: str = "paper"  # for reports and files
-    sampler: str = "ddpm"  # or "ddim", "dpm-solver++"
+    sampler: str = "ddpm"  # or "restart", "ddim", "dpm-solver++"
     steps: int | Mapping[str, int] = 30
     guidance: float | Mapping[str, float] = 4.5
     wiring: Wiring = "others"  # which stream sees which others, see `alignment.wire`
     autocast: str | None = None  # "bf16" runs the denoisers in bfloat16
     additions: tuple[Addition, ...] = ()  # in the order in which they act
     given: str = "same t"  # the t at which `joint_sample` holds given streams: that of the others, or "t = 0"
+    shift: float | Mapping[str, float] = 1.0  # of the timesteps, see `diffusion.shifted_timesteps`
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.sampler not in list(SAMPLERS):  # which need not be hashable
@@ -104,6 +105,8 @@ class Recipe:
             check_whole(f"steps{name}", value, 1)
         for name, value in _each(self.guidance).items():
             check_number(f"guidance{name}", value)
+        for name, value in _each(self.shift).items():
+            check_number(f"shift{name}", value, 0.01, 100)
         check_wiring(self.wiring)
         if self.autocast not in AUTOCAST:
             raise ValueError(f"autocast: expected one of {AUTOCAST}, got {self.autocast!r}")
@@ -119,6 +122,10 @@ class Recipe:
     def guidance_of(self, name: str) -> float:
         """The guidance scale of modality `name`; one that a mapping lacks has the paper's."""
         return self.guidance.get(name, Recipe.guidance) if isinstance(self.guidance, Mapping) else self.guidance
+
+    def shift_of(self, name: str) -> float:
+        """The shift of modality `name`'s timesteps; one that a mapping lacks has none."""
+        return self.shift.get(name, Recipe.shift) if isinstance(self.shift, Mapping) else self.shift
 
     def named(self) -> list[str]:
         """The modalities that mappings of the recipe and of its additions name."""

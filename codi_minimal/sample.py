@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from codi_minimal.alignment import Environment, wire
-from codi_minimal.diffusion import Sampler, Schedule, guided, q_sample
+from codi_minimal.diffusion import Sampler, Schedule, guided, make_sampler, q_sample
 from codi_minimal.inputs import check_number
 from codi_minimal.modality import Modality
 from codi_minimal.recipe import Recipe
@@ -20,6 +20,7 @@ from codi_minimal.recipe import Recipe
 if TYPE_CHECKING:
     from codi_minimal.codi import CoDi
 
+EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
 LARGEST = 10_000  # standard deviations of a latent: what no decoder can make sense of any more
 
 
@@ -145,10 +146,10 @@ def joint_sample(shared: Shared, streams: Mapping[str, Stream]) -> None:
     Raises:
         ValueError: if the streams do not take the same steps.
     """
-    steps = {tuple(stream.sampler.timesteps) for stream in streams.values()}
+    steps = {len(stream.sampler.timesteps) for stream in streams.values()}
     if len(steps) > 1:
-        raise ValueError(f"steps: expected the same number for all outputs, got {sorted(map(len, steps))}")
-    for _ in shared.bar(range(len(steps.pop()))):
+        raise ValueError(f"steps: expected the same number for all outputs, got {sorted(steps)}")
+    for _ in shared.bar(range(steps.pop())):
         # a single stream needs no tokens
         tokens = {name: stream.tokens() if len(streams) > 1 else None for name, stream in streams.items()}
         env = wire(tokens, shared.recipe.wiring, shared.tokens)
@@ -182,3 +183,15 @@ def guided_by(recipe: Recipe, modality: Modality, T: int, g: float | None = None
         return changed
 
     return guided(modality.denoiser, scale)
+
+
+def make_samplers(
+    recipe: Recipe, schedule: Schedule, prediction: str, steps: Mapping[str, int], solver: str | None = None
+) -> dict[str, Sampler]:
+    """A sampler for each modality in `steps`, with the recipe's shift; `solver` None: the recipe's."""
+    clip = EPSILON_CLIP if prediction == "epsilon" else None
+    solver = recipe.sampler if solver is None else solver
+    return {
+        name: make_sampler(solver, schedule, n, prediction, clip=clip, shift=recipe.shift_of(name))
+        for name, n in steps.items()
+    }

@@ -125,6 +125,8 @@ def test_json_keeps_values_of_ones_own():
         ({"additions": [{"addition": "stagger", "share": 2}]}, "stagger.share: expected .*got 2"),
         ({"additions": [{"addition": "stagger", "share": None}]}, "stagger.share: expected .*got None"),
         ({"additions": [{"addition": "guidance_beside"}]}, "guidance_beside.g: "),
+        ({"shift": 0}, r"shift: expected a number in \[0.01, 100\], got 0"),
+        ({"shift": {"video": "2"}}, "shift of video: expected a number"),
         ({"steps": 0}, "steps: expected an integer from 1"),
         ({"steps": {"image": 1.5}}, "steps of image: expected an integer from 1"),
         ({"guidance": "3"}, "guidance: expected a finite number, got '3'"),
@@ -169,6 +171,7 @@ def test_what_a_mapping_lacks_is_the_papers():
     recipe = Recipe(steps={"text": 5}, guidance={"text": 1.5})
     assert (recipe.steps_of("text"), recipe.guidance_of("text")) == (5, 1.5)
     assert (recipe.steps_of("image"), recipe.guidance_of("image")) == (PAPER.steps, PAPER.guidance)
+    assert [Recipe(shift={"video": 2.0}).shift_of(name) for name in ("video", "image")] == [2.0, 1.0]
     assert (PAPER.steps_of("image"), PAPER.guidance_of("video")) == (PAPER.steps, PAPER.guidance)
 
 

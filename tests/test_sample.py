@@ -1,9 +1,12 @@
 """The paper's joint loop: all streams at the same t, and every V_B(z_t^B) before any stream moves."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from codi_minimal.alignment import Environment, wire
+from codi_minimal.diffusion import make_sampler
 from codi_minimal.recipes import PAPER
 from codi_minimal.sample import joint_sample
 from tests.models import NAMES, random_codi
@@ -80,6 +83,20 @@ def test_a_step_is_the_equation():
             s.z, s.state = s.sampler.step(i, s.z, s.net(s.z, at, c, env), None, s.state)
     for name, s in streams.items():
         torch.testing.assert_close(s.z, other[name].z, rtol=1e-4, atol=1e-5)
+
+
+def test_a_shift_gives_a_modality_other_times_at_the_same_steps():
+    model, seen = random_codi(), {"image": [], "video": []}
+    recipe = replace(PAPER, sampler="ddim", steps=3, guidance=1.0, shift={"video": 2.0})
+    hooks = [
+        model.modalities[name].denoiser.register_forward_pre_hook(lambda _, x, times=times: times.append(int(x[1][0])))
+        for name, times in seen.items()
+    ]
+    model.generate_latents(outputs=tuple(seen), recipe=recipe)
+    for hook in hooks:
+        hook.remove()
+    shifted = make_sampler("ddim", model.schedule, 3, shift=2.0).timesteps
+    assert seen == {"image": TIMES, "video": shifted} and shifted[1] > TIMES[1]
 
 
 def test_streams_with_different_steps_are_refused():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,35 +12,17 @@ from torch import Tensor
 
 from codi_minimal.diffusion.process import check_prediction, check_same_shape, to_z0
 from codi_minimal.diffusion.schedule import Schedule, posterior_coefficients
+from codi_minimal.diffusion.timesteps import shifted_timesteps, trailing_timesteps
 
 if TYPE_CHECKING:
     from codi_minimal.alignment.environment import Environment
 
 
-def trailing_timesteps(T: int, steps: int) -> list[int]:
-    """t_i = ⌊T - i T / steps + 1/2⌋ - 1: descending, zero-based (Lin et al. 2023, table 2, "trailing").
-
-    The first is T-1, where z_t is (almost) pure noise, as z_T is; the spacing "leading" starts below it, where the
-    network never saw pure noise. Halves are rounded up, in whole numbers, which every language can repeat.
-    Elsewhere: diffusers `timestep_spacing="trailing"`, which rounds halves to even, so that some t differ by 1.
-
-    Raises:
-        ValueError: unless 1 <= steps <= T.
-
-    >>> trailing_timesteps(1000, 4)
-    [999, 749, 499, 249]
-    """
-    if not isinstance(steps, Integral) or isinstance(steps, bool) or not 1 <= steps <= T:
-        raise ValueError(f"steps: expected an integer in 1 … {T}, got {steps!r}")
-    steps = int(steps)
-    return [(2 * T * (steps - i) + steps) // (2 * steps) - 1 for i in range(steps)]
-
-
 class Sampler(ABC):
     """One way from z_T to z0. It holds only constants; what changes goes in and out of `step`.
 
-    `timesteps` are descending and zero-based, from T-1. `alpha_bars` has alpha_bar at each of them, and then 1.0: the
-    last step lands on z0. They are Python floats, hence float64 and independent of devices. `stochastic` says whether
+    `timesteps` are zero-based, from T-1 downwards. `alpha_bars` has alpha_bar at each of them, and then 1.0: the last
+    step lands on z0. They are Python floats, hence float64 and independent of devices. `stochastic` says whether
     `step` needs noise, on all but the last step.
 
     Args:
@@ -52,18 +33,25 @@ class Sampler(ABC):
         clip: the predicted z0 is clamped to [-clip, clip]; None for not at all. Give one with "epsilon" and a schedule
             that ends in almost pure noise, such as "cosine": there z0 = (z - sigma eps) / alpha divides every error of
             the network by alpha, 5e-5, and the sample explodes.
+        shift: see `shifted_timesteps`.
     """
 
     stochastic = False
 
-    def __init__(self, schedule: Schedule, steps: int, prediction: str = "v", clip: float | None = None):
+    def __init__(
+        self, schedule: Schedule, steps: int, prediction: str = "v", clip: float | None = None, shift: float = 1.0
+    ):
         check_prediction(prediction)
         if clip is not None and not clip > 0:
             raise ValueError(f"clip: expected a positive number or None, got {clip!r}")
         self.prediction, self.clip = prediction, clip
-        self.timesteps = trailing_timesteps(schedule.T, steps)
         table = schedule.exact_alpha_bar()
+        self.timesteps = shifted_timesteps(self.times(schedule.T, steps), table, shift)
         self.alpha_bars = [table[t].item() for t in self.timesteps] + [1.0]
+
+    def times(self, T: int, steps: int) -> list[int]:
+        """The timesteps of a network that has no shift."""
+        return trailing_timesteps(T, steps)
 
     def step(
         self, i: int, z: Tensor, output: Tensor, noise: Tensor | None = None, state: Tensor | None = None
@@ -126,9 +114,15 @@ class DDIM(Sampler):
     """
 
     def __init__(
-        self, schedule: Schedule, steps: int, prediction: str = "v", clip: float | None = None, eta: float = 0.0
+        self,
+        schedule: Schedule,
+        steps: int,
+        prediction: str = "v",
+        clip: float | None = None,
+        shift: float = 1.0,
+        eta: float = 0.0,
     ):
-        super().__init__(schedule, steps, prediction, clip)
+        super().__init__(schedule, steps, prediction, clip, shift)
         if not 0 <= eta <= 1:
             raise ValueError(f"eta: expected a number in [0, 1], got {eta!r}")
         self.eta, self.stochastic = eta, eta > 0
@@ -168,13 +162,19 @@ def _half_log_snr(alpha_bar: float) -> float:
     return 0.5 * math.log(alpha_bar / (1 - alpha_bar))
 
 
-SAMPLERS = {"ddpm": DDPM, "ddim": DDIM, "dpm-solver++": DPMSolverPP}
+SAMPLERS: dict[str, type[Sampler]] = {"ddpm": DDPM, "ddim": DDIM, "dpm-solver++": DPMSolverPP}  # and `restart`
 
 
 def make_sampler(
-    name: str, schedule: Schedule, steps: int, prediction: str = "v", eta: float = 0.0, clip: float | None = None
+    name: str,
+    schedule: Schedule,
+    steps: int,
+    prediction: str = "v",
+    eta: float = 0.0,
+    clip: float | None = None,
+    shift: float = 1.0,
 ) -> Sampler:
-    """A sampler by its name, "ddpm", "ddim" (which alone takes an eta) or "dpm-solver++"; arguments as of the classes.
+    """A sampler by its name: "ddpm", "restart", "ddim" (which alone takes an eta), "dpm-solver++"; see the classes.
 
     Raises:
         ValueError: on an unknown name or prediction, steps or eta out of range, or eta without DDIM.
@@ -185,10 +185,10 @@ def make_sampler(
     if not isinstance(name, str) or name not in SAMPLERS:
         raise ValueError(f"sampler: expected one of {sorted(SAMPLERS)}, got {name!r}")
     if name == "ddim":
-        return DDIM(schedule, steps, prediction, clip, eta)
+        return DDIM(schedule, steps, prediction, clip, shift, eta)
     if eta != 0:
         raise ValueError(f"eta: only 'ddim' takes one, expected 0 with {name!r}, got {eta!r}")
-    return SAMPLERS[name](schedule, steps, prediction, clip)
+    return SAMPLERS[name](schedule, steps, prediction, clip, shift)
 
 
 @torch.no_grad()

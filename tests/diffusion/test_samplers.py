@@ -9,6 +9,7 @@ from codi_minimal.diffusion import (
     make_sampler,
     posterior_coefficients,
     sample,
+    shifted_timesteps,
     trailing_timesteps,
     velocity,
 )
@@ -290,3 +291,45 @@ def test_bad_sample():
     schedule, sampler = Schedule("linear"), make_sampler("ddim", Schedule("linear"), 10, eta=1.0)
     with pytest.raises(ValueError, match="noise: DDIM expected shape"):
         sample(gaussian_net(schedule), Z_T, sampler)
+
+
+def test_a_shift_divides_the_signal_to_noise_ratio_by_its_square():
+    table = Schedule("cosine", 1000).exact_alpha_bar()
+    snr = table / (1 - table)
+    times = list(range(50, 900, 50))
+    for shift in (0.5, 2.0, 3.0):
+        moved = shifted_timesteps(times, table, shift)
+        ratio = snr[times] / snr[moved] / shift**2
+        assert (ratio >= 1).all() and (snr[times] / snr[[t - 1 for t in moved]] / shift**2 < 1).all()
+    assert shifted_timesteps(times, table, 1.0) == times and shifted_timesteps([0, 999], table, 2.0)[1] == 999
+
+
+@pytest.mark.parametrize("shift", [1.0, 2.0])
+def test_a_restart_goes_back_once_and_lands_where_it_started(shift):
+    plain = make_sampler("ddpm", Schedule("cosine"), 28, shift=shift).timesteps
+    sampler = make_sampler("restart", Schedule("cosine"), 40, shift=shift)
+    times = sampler.timesteps
+    rises = [i for i, (a, b) in enumerate(zip(times, times[1:], strict=False)) if b > a]
+    assert len(times) == 40 and rises == [sampler.jump]
+    assert times[: sampler.jump + 1] + times[sampler.jump + 1 + 12 :] == plain
+    if shift == 1:
+        assert times[sampler.jump + 1] == 649 and times[sampler.jump + 13] == 285
+    few = [make_sampler(name, Schedule("cosine"), 3).timesteps for name in ("restart", "ddpm")]
+    assert few[0] == few[1]
+    assert all(len(make_sampler("restart", Schedule("cosine"), n).timesteps) == n for n in range(1, 60))
+
+
+def test_a_restart_keeps_the_noise_level_of_every_timestep():
+    """With the true z0 at every step, z_t has the mean and the variance of q(z_t | z0)."""
+    schedule = Schedule("cosine", 1000, dtype=torch.float64)
+    sampler = make_sampler("restart", schedule, 20)
+    ab = sampler.alpha_bars
+    mean, variance = ab[0] ** 0.5 * MU, 1 - ab[0]
+    for i in range(19):
+        z, unit = torch.tensor([mean, mean + 1], dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+        still, _ = sampler.advance(i, z, torch.full_like(z, MU), 0 * unit, None)
+        noisy, _ = sampler.advance(i, z, torch.full_like(z, MU), unit, None)
+        variance = float((still[1] - still[0]) ** 2 * variance + (noisy - still)[0] ** 2)
+        mean = float(still[0])
+        assert mean == pytest.approx(ab[i + 1] ** 0.5 * MU, abs=1e-9)
+        assert variance == pytest.approx(1 - ab[i + 1], abs=1e-9)
