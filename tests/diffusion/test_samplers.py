@@ -333,3 +333,13 @@ def test_a_restart_keeps_the_noise_level_of_every_timestep():
         mean = float(still[0])
         assert mean == pytest.approx(ab[i + 1] ** 0.5 * MU, abs=1e-9)
         assert variance == pytest.approx(1 - ab[i + 1], abs=1e-9)
+
+
+def test_a_restart_is_a_step_of_ddpm_to_the_low_timestep_and_then_the_forward_process():
+    sampler, table = make_sampler("restart", Schedule("cosine", 1000), 40), Schedule("cosine", 1000).exact_alpha_bar()
+    low, high, i = table[285].item(), table[649].item(), sampler.jump
+    assert sampler.timesteps[i] > 285
+    z, z0 = Z_T, Z_T.flip(0)
+    c_z0, c_zt, _ = posterior_coefficients(sampler.alpha_bars[i], low)
+    expected = (high / low) ** 0.5 * (c_z0 * z0 + c_zt * z)
+    torch.testing.assert_close(sampler.advance(i, z, z0, torch.zeros_like(z), None)[0], expected)
