@@ -61,7 +61,7 @@ class Stream:
         return self.modality.autoencoder.decode(self.z)
 
     def step(self, cond: Tensor | None, env: Environment | None, autocast: str | None = None) -> None:
-        """z_t → z_s for the next smaller timestep s, given C (b, d) and the environment, or neither."""
+        """z_t → z_s for the next timestep s, given C (b, d) and the environment, or neither."""
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=autocast == "bf16"):
             output = self.net(self.z, self.t, cond, env).float()
         noise = None
@@ -110,7 +110,7 @@ class GivenStream(Stream):
         return self.x
 
     def step(self, cond: Tensor | None = None, env: Environment | None = None, autocast: str | None = None) -> None:
-        """z_t → z_s for the next smaller timestep s, out of z_0 and ε alone."""
+        """z_t → z_s for the next timestep s, out of z_0 and ε alone."""
         if not self.done:
             self.move(self.taken + 1)
 
@@ -139,17 +139,18 @@ class Shared:
 def joint_sample(shared: Shared, streams: Mapping[str, Stream]) -> None:
     """CoDi's joint generation (sect. 3.4): take all streams from z_T to z_0, in place.
 
-    At every step all streams are at the same t. First every V_B(z_t^B) is computed, and only then does any stream move:
+    At every step all streams are at the same t (before any `Recipe.shift`). First every V_B(z_t^B) is computed, and
+    only then does any stream move:
 
         z_s^A = step(z_t^A, ε_A(z_t^A, t, C, {V_B(z_t^B) : B ≠ A}))
 
     Raises:
         ValueError: if the streams do not take the same steps.
     """
-    steps = {len(stream.sampler.timesteps) for stream in streams.values()}
+    steps = {tuple(stream.sampler.unshifted) for stream in streams.values()}
     if len(steps) > 1:
-        raise ValueError(f"steps: expected the same number for all outputs, got {sorted(steps)}")
-    for _ in shared.bar(range(steps.pop())):
+        raise ValueError(f"steps: expected the same number for all outputs, got {sorted(map(len, steps))}")
+    for _ in shared.bar(range(len(steps.pop()))):
         # a single stream needs no tokens
         tokens = {name: stream.tokens() if len(streams) > 1 else None for name, stream in streams.items()}
         env = wire(tokens, shared.recipe.wiring, shared.tokens)

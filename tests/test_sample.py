@@ -106,6 +106,13 @@ def test_streams_with_different_steps_are_refused():
     assert not any(s.taken for s in streams.values())
 
 
+def test_streams_with_as_many_steps_at_other_times_are_refused():
+    streams = {"image": stream("image", 4, "ddpm"), "audio": stream("audio", 4, "restart")}
+    with pytest.raises(ValueError, match="steps: expected the same"):
+        joint_sample(shared(), streams)
+    assert not any(s.taken for s in streams.values())
+
+
 def test_no_v_is_computed_for_a_single_stream():
     streams = {"image": stream()}
     assert all(what == "net" for what, *_ in calls(streams, lambda: joint_sample(shared(), streams)))

@@ -23,7 +23,7 @@ class Sampler(ABC):
 
     `timesteps` are zero-based, from T-1 downwards. `alpha_bars` has alpha_bar at each of them, and then 1.0: the last
     step lands on z0. They are Python floats, hence float64 and independent of devices. `stochastic` says whether
-    `step` needs noise, on all but the last step.
+    `step` needs noise, on all but the last step. `unshifted` has the timesteps without the shift.
 
     Args:
         schedule: the one the network was trained with.
@@ -46,11 +46,12 @@ class Sampler(ABC):
             raise ValueError(f"clip: expected a positive number or None, got {clip!r}")
         self.prediction, self.clip = prediction, clip
         table = schedule.exact_alpha_bar()
-        self.timesteps = shifted_timesteps(self.times(schedule.T, steps), table, shift)
+        self.unshifted = self.times(schedule.T, steps)
+        self.timesteps = shifted_timesteps(self.unshifted, table, shift)
         self.alpha_bars = [table[t].item() for t in self.timesteps] + [1.0]
 
     def times(self, T: int, steps: int) -> list[int]:
-        """The timesteps of a network that has no shift."""
+        """The timesteps before any shift."""
         return trailing_timesteps(T, steps)
 
     def step(
