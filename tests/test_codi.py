@@ -209,10 +209,11 @@ def test_in_bfloat16_it_is_nearly_the_same():
 
 
 @pytest.mark.parametrize("vocoder", ["network", "griffin-lim"])
-def test_everything_is_generated_under_the_callers_own_autocast(vocoder):
+def test_everything_is_made_and_generated_under_the_callers_own_autocast(vocoder):
     config = preset("tiny")
-    model = CoDi(replace(config, model=replace(config.model, vocoder=vocoder)), random_codi().vocabulary).eval()
     with torch.autocast("cpu", torch.bfloat16):
+        model = CoDi(replace(config, model=replace(config.model, vocoder=vocoder)), random_codi().vocabulary).eval()
+        assert all(x.dtype == torch.float32 for x in (*model.parameters(), *model.buffers()) if x.is_floating_point())
         out = model.generate({"text": "seven"}, NAMES, **FAST)
     assert out["audio"].dtype == torch.float32
     assert all(out[name].isfinite().all() for name in NAMES if name != "text")

@@ -25,7 +25,8 @@ class GriffinLim(nn.Module):
         self.iterations, self.momentum = iterations, momentum
         mel = LogMel()
         self.register_buffer("filters", mel.filters, persistent=False)  # m k
-        self.register_buffer("inverse", torch.linalg.pinv(mel.filters), persistent=False)  # k m
+        inverse = torch.linalg.pinv(mel.filters.double()).to(mel.filters)  # in double, which no autocast changes
+        self.register_buffer("inverse", inverse, persistent=False)  # k m
         self.register_buffer("window", mel.window, persistent=False)
 
     def forward(self, log_mel: Tensor) -> Tensor:
