@@ -18,7 +18,8 @@ from typing import Any
 from codi_minimal.arguments import PROMPTS, parser
 
 CAPTION = "a red seven sliding left"
-ONLY = {"steps": ("gap", "wiring"), "workers": ("additions", "given")}  # options that few experiments have
+# options that few experiments have
+ONLY = {"steps": ("gap", "ablations"), "workers": ("additions", "given", "ablations")}
 PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets", "soundfile", "safetensors")
 
 

@@ -118,6 +118,8 @@ class TrainConfig:
     cond_noise: Sigma = 0.02  # σ a component, added to prompts of unit norm, against the gap between modalities
     env_noise: Sigma = 0.3  # σ a component, added to environment tokens of unit variance, for the same reason
     lam: Annotated[float, Field(ge=0, le=100)] = 0.5  # λ of L_Cross + λ (L_Con + L_Read), see `training.joint`
+    con: Annotated[float, Field(ge=0, le=100)] = 1.0  # weight of L_Con beside L_Read
+    p_ahead: Share = 0.5  # of the joint stages' rows, in how many the other stream is ahead, not at the same t
     clip_share: Share = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as ten images
     wiring: Literal["others", "own", "pooled", "off"] = "others"  # of stages 4 and 5; L_Read only if others are seen
     p_own: Share = 0.2  # how often a stream sees tokens of itself, in other noise, against the gap between modalities

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Generator, Tensor
 
-from codi_minimal.alignment import Environment, Wiring, check_wiring
+from codi_minimal.alignment import Wiring, check_wiring
 from codi_minimal.config import from_plain
 from codi_minimal.diffusion import SAMPLERS
 from codi_minimal.inputs import check_number, check_whole
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ADDITIONS: dict[str, type[Addition]] = {}  # the name of an addition -> its class; each class enters itself
 AUTOCAST = (None, "bf16")
 GIVEN_AT = ("same t", "t = 0")
+# what was an addition in earlier versions -> the field that it is now, and the argument that has its value
+FIELDS = {"guidance_beside": ("guidance_beside", "g"), "late_guidance": ("guidance_start", "start")}
 Tensors = Mapping[str, Tensor]  # one for each modality
 
 
@@ -31,7 +33,6 @@ class Addition:
     """
 
     name: ClassVar[str]  # that of the file in `ours/`
-    replaceable = False  # whether an explicit `guidance` takes the place of this addition's `scale`
 
     def __init_subclass__(cls) -> None:
         cls.name = cls.__module__.rpartition(".")[2]
@@ -49,6 +50,13 @@ class Addition:
         `paraphrases`: all captions, in one list for each meaning, if C_text was trained, too; else None.
         """
 
+    def bridging_loss(self, own: Tensor, whole: Tensor) -> Tensor | None:
+        """A further loss of bridging alignment, of prompts C_m(x) (b, d).
+
+        `whole`: C_text (b, d) of captions that say all that x shows of what captions can say, without a gradient.
+        """
+        return None
+
     def loss(self, model: CoDi, seen: Tensors, prompts: Tensors, cond: Tensor, generator: Generator) -> Tensor | None:
         """A further loss of latent alignment, of a pair's tokens V_m(z_t^m) and prompts C_m, and their condition C."""
         return None
@@ -65,10 +73,6 @@ class Addition:
         """Environment tokens (b, n, d_env) that prompts add to those of streams; b is 1 or that of the prompts."""
         return []
 
-    def scale(self, name: str, g: float, t: float, env: Environment | None) -> float:
-        """The guidance scale of output `name` at a share t of T, given the scale g so far."""
-        return g
-
     def loop(self, shared: Shared, streams: Mapping[str, Stream]) -> bool:
         """Denoise all streams in place of `sample.joint_sample`. False: not done."""
         return False
@@ -82,15 +86,16 @@ class Addition:
 class Recipe:
     """How outputs are sampled where `generate` is not told otherwise, and which additions train with it.
 
-    The defaults are those of `recipes.PAPER`, which adds nothing to the paper. Sampler, steps and guidance are open in
-    the paper. Those here are chosen on samples without a prompt. Steps and guidance are one number, or one for each
-    modality. A value of another type or out of range is a ValueError.
+    The defaults add nothing to the paper, which leaves sampler, steps and guidance open. Steps, guidance and shift are
+    one number, or one for each modality. A value of another type or out of range is a ValueError.
     """
 
     name: str = "paper"  # for reports and files
     sampler: str = "ddpm"  # or "restart", "ddim", "dpm-solver++"
     steps: int | Mapping[str, int] = 30
     guidance: float | Mapping[str, float] = 4.5
+    guidance_beside: float | Mapping[str, float] | None = None  # of a stream with an environment; None: `guidance`
+    guidance_start: float | Mapping[str, float] = 1.0  # at t ≥ this share of T, early in sampling, there is no guidance
     wiring: Wiring = "others"  # which stream sees which others, see `alignment.wire`
     autocast: str | None = None  # "bf16" runs the denoisers in bfloat16
     additions: tuple[Addition, ...] = ()  # in the order in which they act
@@ -105,6 +110,10 @@ class Recipe:
             check_whole(f"steps{name}", value, 1)
         for name, value in _each(self.guidance).items():
             check_number(f"guidance{name}", value)
+        for name, value in _each(self.guidance_beside).items() if self.guidance_beside is not None else ():
+            check_number(f"guidance_beside{name}", value)
+        for name, value in _each(self.guidance_start).items():
+            check_number(f"guidance_start{name}", value, 0, 1)
         for name, value in _each(self.shift).items():
             check_number(f"shift{name}", value, 0.01, 100)
         check_wiring(self.wiring)
@@ -116,16 +125,21 @@ class Recipe:
             raise ValueError(f"additions: expected a tuple of instances of Addition, got {self.additions!r}")
 
     def steps_of(self, name: str) -> int:
-        """Steps of modality `name`; one that a mapping lacks has the paper's."""
-        return self.steps.get(name, Recipe.steps) if isinstance(self.steps, Mapping) else self.steps
+        """Steps of modality `name`; one that a mapping lacks has the default."""
+        return _of(self.steps, name, Recipe.steps)
 
-    def guidance_of(self, name: str) -> float:
-        """The guidance scale of modality `name`; one that a mapping lacks has the paper's."""
-        return self.guidance.get(name, Recipe.guidance) if isinstance(self.guidance, Mapping) else self.guidance
+    def guidance_of(self, name: str, beside: bool = False) -> float:
+        """The guidance scale of modality `name`, alone or beside others; one that a mapping lacks has the default."""
+        alone = _of(self.guidance, name, Recipe.guidance)
+        return alone if not beside or self.guidance_beside is None else _of(self.guidance_beside, name, alone)
+
+    def guidance_start_of(self, name: str) -> float:
+        """The share of T below which modality `name` is guided; one that a mapping lacks always is."""
+        return _of(self.guidance_start, name, Recipe.guidance_start)
 
     def shift_of(self, name: str) -> float:
         """The shift of modality `name`'s timesteps; one that a mapping lacks has none."""
-        return self.shift.get(name, Recipe.shift) if isinstance(self.shift, Mapping) else self.shift
+        return _of(self.shift, name, Recipe.shift)
 
     def named(self) -> list[str]:
         """The modalities that mappings of the recipe and of its additions name."""
@@ -166,6 +180,10 @@ class Recipe:
         find_recipe("paper")  # imports all additions
         for entry in entries:
             name = entry.get("addition") if isinstance(entry, Mapping) else None
+            if isinstance(name, str) and name in FIELDS:
+                field, argument = FIELDS[name]
+                values = {**values, field: entry.get(argument)}
+                continue
             if not isinstance(name, str) or name not in ADDITIONS:
                 raise ValueError(f"recipe: expected an addition out of {', '.join(ADDITIONS)}; got {entry!r}")
             fields = {key: value for key, value in entry.items() if key != "addition"}
@@ -182,6 +200,10 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     if not isinstance(recipe, str) or recipe not in recipes:
         raise ValueError(f"recipe: expected one of {', '.join(recipes)}, or a Recipe, got {recipe!r}")
     return recipes[recipe]
+
+
+def _of(value: Any, name: str, default: Any) -> Any:
+    return value.get(name, default) if isinstance(value, Mapping) else value
 
 
 def _each(value: Any) -> dict[str, Any]:

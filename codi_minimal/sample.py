@@ -172,16 +172,19 @@ def denoise(shared: Shared, streams: Mapping[str, Stream]) -> None:
 
 
 def guided_by(recipe: Recipe, modality: Modality, T: int, g: float | None = None) -> Callable[..., Tensor]:
-    """ε_m with guidance inside: at the scale g, or the recipe's if it is None, as the recipe's additions change it."""
-    base = recipe.guidance_of(modality.name) if g is None else g
-    check_number("guidance", base)
-    changes = [a.scale for a in recipe.additions if g is None or not a.replaceable]
+    """ε_m with guidance inside, at the scale g, or the recipe's if it is None.
+
+    The recipe has a scale for streams with an environment, and one for those without; at t ≥ `guidance_start` · T there
+    is no guidance (Kynkäänniemi et al. 2024), because the branches hardly differ there but in the mean of all samples.
+    """
+    alone, beside = (recipe.guidance_of(modality.name, beside) if g is None else g for beside in (False, True))
+    check_number("guidance", alone)
+    start = recipe.guidance_start_of(modality.name) * T
 
     def scale(t: Tensor, env: Environment | None) -> float:
-        changed, share = base, float(t[0]) / T  # all samples of a stream are at the same t
-        for change in changes:
-            changed = change(modality.name, changed, share, env)
-        return changed
+        if t[0] >= start:  # all samples of a stream are at the same t
+            return 1.0
+        return alone if env is None else beside
 
     return guided(modality.denoiser, scale)
 

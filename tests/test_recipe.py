@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from codi_minimal import CoDi
-from codi_minimal.ours.guidance_beside import GuidanceBeside
-from codi_minimal.ours.late_guidance import LateGuidance
+from codi_minimal.ours.caption_memory import CaptionMemory
+from codi_minimal.ours.prompt_clocks import PromptClocks
 from codi_minimal.ours.stagger import Stagger
 from codi_minimal.recipe import ADDITIONS, Addition, Recipe, find_recipe
 from codi_minimal.recipes import CASCADE, PAPER, RECIPES, SHIPPED
@@ -103,8 +103,9 @@ def test_json_keeps_a_recipe(recipe):
 
 
 def test_json_keeps_values_of_ones_own():
-    additions = (Stagger(share=0.5), LateGuidance({"video": 0.5}))
-    recipe = Recipe("mine", "ddim", {"text": 3}, 2.5, {"image": ["audio"]}, "bf16", additions)
+    additions = (Stagger(share=0.5), CaptionMemory(tau=0.1))
+    guidance = (2.5, {"text": 3.5}, {"video": 0.5})
+    recipe = Recipe("mine", "ddim", {"text": 3}, *guidance, {"image": ["audio"]}, "bf16", additions)
     assert through_json(recipe) == recipe
     assert through_json(replace(PAPER, given="t = 0")).given == "t = 0"
     assert Recipe.from_dict({}) == PAPER and Recipe.from_dict({"guidance": 2.0}) == replace(PAPER, guidance=2.0)
@@ -124,7 +125,11 @@ def test_json_keeps_values_of_ones_own():
         ({"additions": [{"addition": "stagger", "shar": 0.5}]}, "stagger.shar: .*got 0.5"),
         ({"additions": [{"addition": "stagger", "share": 2}]}, "stagger.share: expected .*got 2"),
         ({"additions": [{"addition": "stagger", "share": None}]}, "stagger.share: expected .*got None"),
-        ({"additions": [{"addition": "guidance_beside"}]}, "guidance_beside.g: "),
+        ({"additions": [{"addition": "late_guidance"}]}, r"guidance_start: expected a number in \[0, 1\], got None"),
+        ({"guidance_start": 2.0}, r"guidance_start: expected a number in \[0, 1\], got 2.0"),
+        ({"guidance_start": {"image": "0.9"}}, "guidance_start of image: expected a number in"),
+        ({"guidance_beside": "2"}, "guidance_beside: expected a finite number"),
+        ({"guidance_beside": {"video": None}}, "guidance_beside of video: expected a finite number"),
         ({"shift": 0}, r"shift: expected a number in \[0.01, 100\], got 0"),
         ({"shift": {"video": "2"}}, "shift of video: expected a number"),
         ({"steps": 0}, "steps: expected an integer from 1"),
@@ -175,27 +180,95 @@ def test_what_a_mapping_lacks_is_the_papers():
     assert (PAPER.steps_of("image"), PAPER.guidance_of("video")) == (PAPER.steps, PAPER.guidance)
 
 
+def test_beside_others_a_modality_has_the_guidance_of_its_own_or_that_for_all_or_the_usual_one():
+    usual = Recipe(guidance={"image": 1.5})
+    own, for_all = (replace(usual, guidance_beside=g) for g in ({"image": 3.0}, 5.0))
+    assert [r.guidance_of("image", beside=True) for r in (usual, own, for_all)] == [1.5, 3.0, 5.0]
+    assert [r.guidance_of("text", beside=True) for r in (usual, own, for_all)] == [4.5, 4.5, 5.0]
+    assert [r.guidance_of("image") for r in (usual, own, for_all)] == [1.5, 1.5, 1.5]
+
+
+def test_what_was_an_addition_in_earlier_recipes_is_read():
+    earlier = SHIPPED.to_dict()
+    earlier["additions"] += [
+        {"addition": "guidance_beside", "g": earlier.pop("guidance_beside")},
+        {"addition": "late_guidance", "start": earlier.pop("guidance_start")},
+    ]
+    assert Recipe.from_dict(earlier) == SHIPPED and SHIPPED.guidance_beside and SHIPPED.guidance_start
+
+
+ALONE, BESIDE = 1.5, 4.0
+PLAIN = Recipe(sampler="ddim", guidance=ALONE, additions=(PromptClocks(),))
+STRONGER = replace(PLAIN, guidance_beside={"image": BESIDE, "audio": BESIDE})
+
+
+@pytest.mark.parametrize(
+    ("prompts", "outputs", "joint", "changed", "g"),
+    [
+        ({"text": "seven"}, ("audio",), True, lambda r: r, ALONE),
+        ({"image": IMAGE}, ("audio",), True, lambda r: r, ALONE),
+        ({"text": "seven"}, ("audio", "image"), False, lambda r: r, ALONE),
+        ({"text": "seven"}, ("audio", "image"), True, lambda r: replace(r, wiring="off"), ALONE),
+        ({"text": "seven"}, ("audio", "image"), True, lambda r: r, BESIDE),
+        ({"audio": AUDIO}, ("audio",), True, lambda r: r, BESIDE),  # the clock of the prompt
+        ({"audio": AUDIO}, ("audio",), True, lambda r: r.without("prompt_clocks"), ALONE),
+    ],
+)
+def test_guidance_is_another_where_there_is_an_environment(prompts, outputs, joint, changed, g):
+    settings = {"prompts": prompts, "outputs": outputs, "steps": 2, "joint": joint}
+    z = random_codi().generate_latents(**settings, recipe=changed(STRONGER))
+    same = random_codi().generate_latents(**settings, recipe=changed(PLAIN), guidance=g)
+    assert all(torch.equal(z[name], same[name]) for name in outputs)
+
+
+def test_an_explicit_guidance_overrules_both():
+    settings = {"prompts": {"text": "seven"}, "outputs": ("audio", "image"), "steps": 2}
+    with_it, without, own = (
+        random_codi().generate_latents(**settings, recipe=recipe, guidance=g)["image"]
+        for recipe, g in ((STRONGER, 2.0), (PLAIN, 2.0), (STRONGER, None))
+    )
+    assert torch.equal(with_it, without) and not torch.equal(own, without)
+    by_output = random_codi().generate_latents(**settings, recipe=STRONGER, guidance={"image": 2.0, "audio": 2.0})
+    assert torch.equal(by_output["image"], with_it)
+
+
+def late(start) -> Recipe:
+    return replace(PLAIN, guidance=4.0, guidance_start=start)
+
+
+def image(recipe: Recipe, **settings) -> torch.Tensor:
+    """Four steps, at t = 999, 749, 499, 249."""
+    return random_codi().generate_latents({"text": "seven"}, ("image",), steps=4, recipe=recipe, **settings)["image"]
+
+
+def test_guidance_starts_where_it_is_told():
+    never, half, always = (image(late({"image": start, "text": 0.1})) for start in (0.0, 0.5, 1.0))
+    assert torch.equal(never, image(PLAIN, guidance=1)) and torch.equal(always, image(PLAIN, guidance=4))
+    assert not torch.equal(half, never) and not torch.equal(half, always)
+    assert torch.equal(half, image(late(0.5))) and torch.equal(half, image(late(0.5), guidance=4))
+    assert torch.equal(always, image(late({"text": 0.1})))
+
+
+@pytest.mark.parametrize(("start", "sizes"), [(0.749, [1, 1, 2, 2]), (0.75, [1, 2, 2, 2]), (1, [2, 2, 2, 2])])
+def test_steps_without_guidance_take_half_the_batch(start, sizes):
+    seen = []
+    net = random_codi().modalities["image"].denoiser
+    handle = net.register_forward_hook(lambda _m, args, _o: seen.append(len(args[0])))
+    image(late(start))
+    handle.remove()
+    assert seen == sizes
+
+
+@dataclass(frozen=True)
+class Named(Addition):
+    of: dict
+
+
 def test_the_modalities_that_it_names():
-    recipe = Recipe(steps={"a": 1}, guidance={"b": 1}, wiring={"c": ["d"]}, additions=(GuidanceBeside({"e": 1.0}),))
-    assert sorted(recipe.named()) == ["a", "b", "c", "d", "e"]
+    fields = ("steps", "guidance", "guidance_beside", "guidance_start", "shift")
+    recipe = Recipe(**{field: {field: 1} for field in fields}, wiring={"a": ["b"]}, additions=(Named({"c": 1}),))
+    assert sorted(recipe.named()) == sorted(("a", "b", "c", *fields))
     assert PAPER.named() == [] and set(SHIPPED.named()) <= set(NAMES)
-
-
-def test_scales_act_in_their_order_each_on_that_of_the_one_before():
-    @dataclass(frozen=True)
-    class Times(Addition):
-        factor: float
-
-        def scale(self, name, g, t, env):
-            asked.append((name, g, t, env))
-            return g * self.factor
-
-    asked = []
-    recipe = replace(PAPER, sampler="ddim", guidance=0.5, additions=(Times(2.0), Times(3.0)))
-    settings = {"prompts": {"text": "seven"}, "outputs": ("image",), "steps": 2}
-    z = random_codi().generate_latents(**settings, recipe=recipe)["image"]
-    assert asked == [("image", g, t, None) for t in (0.999, 0.499) for g in (0.5, 1.0)]
-    assert torch.equal(z, random_codi().generate_latents(**settings, recipe=PAPER, sampler="ddim", guidance=3)["image"])
 
 
 def test_prompts_pass_through_the_additions_in_their_order():
@@ -262,7 +335,7 @@ def test_weights_of_an_addition_that_config_json_leaves_out_are_not_loaded(tmp_p
         ),
         (lambda saved: saved["inference"].update(bridge=True), r"recipe: expected .*; got \['bridge'\]"),
         (lambda saved: saved["inference"]["additions"].append({"addition": "magic"}), "expected an addition out of"),
-        (lambda saved: saved["inference"]["additions"][2].update(tua=0.1), "caption_memory.tua: "),
+        (lambda saved: saved["inference"]["additions"][-1].update(tua=0.1), f"{SHIPPED.additions[-1].name}.tua: "),
         (lambda saved: saved.update(inference=None), "recipe: expected an object"),
     ],
 )

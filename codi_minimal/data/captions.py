@@ -32,10 +32,12 @@ PHRASES = {way: ((f"sliding {way}", f"moving {way}"), (f"slides {way}", f"moves 
 PHRASES["growing"] = ("growing", "getting bigger"), ("grows", "gets bigger")
 PHRASES["shrinking"] = ("shrinking", "getting smaller"), ("shrinks", "gets smaller")
 # The probability that a caption states an attribute. WRITTEN: in captions that the text autoencoder and denoiser learn
-# to write, so that every output has a digit to agree on. OPEN: in prompts that leave much open. KEPT: elsewhere.
+# to write, so that every output has a digit to agree on. OPEN: in prompts that leave much open. WHOLE: in captions that
+# say all that the other modality shows. KEPT: elsewhere.
 KEPT = {"digit": 0.9, "colour": 0.7, "motion": 0.7}
 WRITTEN = KEPT | {"digit": 1.0}
 OPEN = dict.fromkeys(KEPT, 0.5)
+WHOLE = dict.fromkeys(KEPT, 1.0)
 
 
 def caption(attributes: Mapping[str, str], rng: random.Random, voice: float = 0.1) -> str:

@@ -5,8 +5,10 @@ for name.json, name.md and, where it trains, its runs, which resume; the number 
 of everything. It returns the report, of plain JSON types.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -23,9 +25,10 @@ def validation(model: CoDi, data: Place) -> Source:
     return load(data, "validation", model.config.train.split_seed)
 
 
-def untrained(model: CoDi, seed: int, **changes: Any) -> CoDi:
-    """The same model with random weights, and with changes to its settings of training."""
-    config = replace(model.config, train=replace(model.config.train, **changes))
+def untrained(model: CoDi, seed: int, sizes: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> CoDi:
+    """The same model with random weights, and with changes to its sizes and to its settings of training."""
+    old = model.config
+    config = replace(old, model=replace(old.model, **sizes), train=replace(old.train, **changes))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CoDi(config, model.vocabulary, model.recipe)

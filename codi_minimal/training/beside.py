@@ -31,7 +31,7 @@ def train_beside(run: Run, name: str) -> None:
         n, z0 = len(pair.cond), pair.z0[name]
         t = draw_times(run, n, 0.5, generator)  # mostly noisy, as in the joint stage
         given = (torch.rand(n, generator=generator) < P_GIVEN).to(run.device)
-        t_env = t if cfg.wiring == "own" else torch.where(given, 0, times_of_others(t, generator))
+        t_env = t if cfg.wiring == "own" else torch.where(given, 0, times_of_others(t, generator, cfg.p_ahead))
         eps = draw_noise(run, pair.z0, generator)
         with torch.no_grad():
             own = renoised(run, name, z0, t, generator)

@@ -9,6 +9,7 @@ L_Con compares the streams at times of their own, and weighs little beside text.
 and its environment has noise and gaps (`times_of_others`, `perturbed`). Clips are a share of the batch.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -23,7 +24,6 @@ from codi_minimal.training.run import Run, randn
 from codi_minimal.training.streams import Pair, open_streams
 
 CON = 0.1  # weight of L_Con where one of the pair is text: at 1 it drowns L_Read, and V_text never learns the motion
-P_AHEAD = 0.5  # share of the rows in which the other stream is ahead
 P_CLOCK = 0.25  # share of the rows with clock tokens alone, as prompts have, whose meaning is in C
 
 
@@ -59,7 +59,7 @@ def apart_in_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str,
 def compared(run: Run, pair: Pair, tokens: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
     """Ours: the tokens for L_Con, without the summary where the prompts of all samples are alike; and its weight."""
     first = run.config.model.summary if pair.alike else 0
-    return {m: v[:, first:] for m, v in tokens.items()}, 1.0 if pair.positives is None else CON
+    return {m: v[:, first:] for m, v in tokens.items()}, run.config.train.con * (1.0 if pair.positives is None else CON)
 
 
 def of_additions(run: Run, pair: Pair, tokens: dict[str, Tensor], generator: torch.Generator) -> Tensor:
@@ -68,11 +68,11 @@ def of_additions(run: Run, pair: Pair, tokens: dict[str, Tensor], generator: tor
     return sum((loss for loss in losses if loss is not None), pair.cond.new_zeros(()))
 
 
-def times_of_others(t: Tensor, generator: torch.Generator) -> Tensor:
+def times_of_others(t: Tensor, generator: torch.Generator, p_ahead: float) -> Tensor:
     """Ours: the other stream is at the same t (b,), or ahead: at 0, as a prompt, or between, as one started earlier."""
     share, u = (torch.rand(len(t), generator=generator) for _ in range(2))
     u = torch.where(u < 0.3, 0, u)
-    return torch.where((share < P_AHEAD).to(t.device), (t * u.to(t.device)).long(), t)
+    return torch.where((share < p_ahead).to(t.device), (t * u.to(t.device)).long(), t)
 
 
 def perturbed(
@@ -100,11 +100,15 @@ def perturbed(
     return Environment(tokens, present).noisy(cfg.env_noise * randn(tuple(tokens.shape), generator, run.device))
 
 
-def train_environment(run: Run) -> None:
-    """Ours: trains all V_m, and the attention of conditions to them, on L_Con and on the losses of additions."""
-    draw, modules = open_streams(run, "environment"), nn.ModuleDict()
+def train_environment(run: Run, stage: str = "environment", names: Sequence[str] | None = None) -> None:
+    """Ours: trains V_m, and the attention of conditions to them, on L_Con and on the losses of additions.
+
+    `names`: the modalities whose modules are trained; None: all.
+    """
+    draw, modules = open_streams(run, stage), nn.ModuleDict()
     modules["temperature"] = temperature = Temperature().to(run.device)
-    for name, m in run.model.modalities.items():
+    for name in run.model.modalities if names is None else names:
+        m = run.model.modalities[name]
         modules[f"environment-{name}"] = m.environment
         modules[f"reader-{name}"] = m.denoiser.environment_attention
 
@@ -115,17 +119,20 @@ def train_environment(run: Run) -> None:
         l_con = contrastive_loss(*of_con.values(), temperature(), pair.positives)
         return {"loss": more + weight * l_con, f"more_{name}": more, f"con_{name}": l_con}
 
-    run.fit("environment", modules, step)
+    run.fit(stage, modules, step)
 
 
-def train_joint(run: Run) -> None:
-    """Trains all V_m and all environment attention on the four pairings in turn."""
+def train_joint(run: Run, stage: str = "joint", names: Sequence[str] | None = None) -> None:
+    """Trains V_m and all environment attention on the pairings of the stage in turn.
+
+    `names`: the modalities whose modules are trained; None: all.
+    """
     cfg, modalities = run.config.train, run.model.modalities
-    draw, modules = open_streams(run, "joint"), nn.ModuleDict()
+    draw, modules = open_streams(run, stage), nn.ModuleDict()
     modules["temperature"] = temperature = Temperature().to(run.device)
-    for name, m in modalities.items():
-        modules[f"environment-{name}"] = m.environment
-        modules[f"attention-{name}"] = nn.ModuleList(environment_modules(m.denoiser))
+    for name in modalities if names is None else names:
+        modules[f"environment-{name}"] = modalities[name].environment
+        modules[f"attention-{name}"] = nn.ModuleList(environment_modules(modalities[name].denoiser))
     loss = partial(diffusion_loss, schedule=run.model.schedule, prediction=run.config.model.prediction)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -133,7 +140,7 @@ def train_joint(run: Run) -> None:
         n, name = len(pair.cond), "-".join(pair.z0)
         t = draw_times(run, n, 0.5, generator)  # mostly noisy: a stream that is nearly clean needs no other
         eps = draw_noise(run, pair.z0, generator)
-        t_env = t if cfg.wiring == "own" else times_of_others(t, generator)
+        t_env = t if cfg.wiring == "own" else times_of_others(t, generator, cfg.p_ahead)
         tokens, few = environments(run, pair.z0, t_env, eps), max(1, int(n * cfg.clip_share))
         env = wire(tokens, cfg.wiring)
         z0 = {m: z[:few] if modalities[m].costly else z for m, z in pair.z0.items()}
@@ -150,4 +157,4 @@ def train_joint(run: Run) -> None:
         logged = {f"cross_{m}": value for m, value in cross.items()}
         return {"loss": total + cfg.lam * more, **logged, f"con_{name}": l_con, f"more_{name}": more}
 
-    run.fit("joint", modules, step)
+    run.fit(stage, modules, step)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from codi_minimal.data import WORDS, Pairs, caption, meaning, paraphrases, sample_subset
+from codi_minimal.data import WHOLE, WORDS, Pairs, caption, meaning, paraphrases, sample_subset
 from codi_minimal.prompts import Temperature, clip_loss, repeated
 from codi_minimal.training.run import Run
 
@@ -78,9 +78,16 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         losses = {"loss": clip_loss(c_text(captions), other, temperature(), same_meaning(captions).to(run.device))}
         if first:
             wholes, parts = wholes_and_parts(batch, rng)
-            positives, whole = same_meaning(wholes).to(run.device), c_text(wholes)
-            losses["composition"] = composition_loss(whole, [c_text(p) for p in parts], temperature(), positives)
+            whole, parts = c_text(wholes), [c_text(p) for p in parts]
+            positives = same_meaning(wholes).to(run.device)
+            losses["composition"] = composition_loss(whole, parts, temperature(), positives)
             losses["loss"] = losses["loss"] + losses["composition"]
+        with torch.no_grad():
+            all_said = c_text(drawn.captions(rng, kept=WHOLE))
+        for addition in additions:
+            if (more := addition.bridging_loss(other, all_said)) is not None:
+                losses[addition.name] = more
+                losses["loss"] = losses["loss"] + more
         return losses
 
     run.fit(stage, modules, step)

@@ -22,6 +22,12 @@ from codi_minimal.training.state import ADVICE
 
 CHUNK = 128  # samples that are encoded at a time
 TEXT_IMAGE, TEXT_AUDIO, TEXT_VIDEO, AUDIO_VIDEO = PAIRINGS
+# The paper trains latent alignment link by link: on a pairing, and V and the attention of these modalities alone.
+CHAIN = {
+    "text-image": (TEXT_IMAGE, ("text", "image")),
+    "text-audio": (TEXT_AUDIO, ("audio",)),
+    "audio-video": (AUDIO_VIDEO, ("video",)),
+}
 TURNS = {
     "environment": PAIRINGS,
     # audio and video meet in every other step: the onset, which only they share, can be learned nowhere else
@@ -30,6 +36,7 @@ TURNS = {
     "beside-image": (TEXT_IMAGE,),
     "beside-audio": (AUDIO_VIDEO, AUDIO_VIDEO, AUDIO_VIDEO, TEXT_AUDIO),
     "beside-video": (AUDIO_VIDEO, AUDIO_VIDEO, AUDIO_VIDEO, TEXT_VIDEO),
+    **{f"{stage}-{link}": (pairing,) for stage in ("environment", "joint") for link, (pairing, _) in CHAIN.items()},
 }
 ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
 P_NULL = 0.5  # half of the samples have no prompt, so that the environment is the only condition

@@ -18,7 +18,7 @@ from codi_minimal.recipes import CASCADE, PAPER, SHIPPED
 from tests.evaluation.conftest import Deaf, Oracle
 from tests.models import random_codi
 
-USED = [a.name for a in SHIPPED.additions if a.name not in ("centring", "reading")]
+USED = [a.name for a in SHIPPED.additions if a.name not in ("centring", "whole_captions", "reading")]
 FEW = {"paper": {"recipe": replace(PAPER, steps=1)}, "shipped, apart": {"recipe": SHIPPED, "joint": False}}
 
 

@@ -164,17 +164,22 @@ def build_cache(run: object, pairing: Sequence[str]) -> Cache:
 
 
 class Pairs:
-    """As `data.Pairs`; a render of a sample is its number plus one."""
+    """As `data.Pairs`; a render of a sample is its number plus one. Remembers how much captions were to say."""
+
+    kept: list[object] = []
 
     def __init__(self, source: object, pairing: Sequence[str], seed: int = 0):
         self.pairing = tuple(pairing)
 
     def draw(self, n: int, generator: torch.Generator) -> SimpleNamespace:
         numbers = torch.randint(N, (n,), generator=generator)
+
+        def captions(rng: random.Random, kept: object = None) -> list[str]:
+            self.kept.append(kept)
+            return [say(int(k), rng) for k in numbers]
+
         return SimpleNamespace(
-            numbers=numbers,
-            captions=lambda rng: [say(int(k), rng) for k in numbers],
-            render=lambda name, generator=None: numbers[:, None].double() + 1,
+            numbers=numbers, captions=captions, render=lambda name, generator=None: numbers[:, None].double() + 1
         )
 
 

@@ -103,6 +103,7 @@ def test_a_bridge_pairs_captions_with_their_own_samples(monkeypatch, name):
 def test_additions_get_samples_and_their_own_captions_after_a_bridge(name):
     run, told = numbered_run(), []
     addition = SimpleNamespace(
+        bridging_loss=lambda own, whole: None,
         before_bridging=lambda model, name: told.append((name, len(run.fitted))),
         after_bridging=lambda model, name, *args: told.append((name, len(run.fitted), *args)),
     )
@@ -114,6 +115,26 @@ def test_additions_get_samples_and_their_own_captions_after_a_bridge(name):
     assert torch.equal(number_of(own), number_of(text)) and len(own) > 100
     if paraphrases is not None:
         assert len({str(parse(caption)) for caption in paraphrases[0]}) == 1 and len(paraphrases) > 600
+
+
+@pytest.mark.parametrize("name", ["image", "audio", "video"])
+def test_additions_get_a_caption_that_says_all_of_its_own_sample(monkeypatch, name):
+    run, told = numbered_run(), []
+    monkeypatch.setattr(numbered.Pairs, "kept", [])
+    nothing = dict.fromkeys(("before_bridging", "after_bridging"), lambda *args: None)
+    run.model.recipe.additions = (
+        SimpleNamespace(name="more", bridging_loss=lambda *args: told.append(args) or torch.tensor(3.0), **nothing),
+        SimpleNamespace(name="none", bridging_loss=lambda own, whole: None, **nothing),
+    )
+    recorder(monkeypatch, prompts, "clip_loss", 2.0)
+    recorder(monkeypatch, prompts, "composition_loss", 5.0)
+    prompts.train_bridge(run, name)
+    numbered.Pairs.kept.clear()
+    (losses,) = steps(run, f"prompts-text-{name}", 1)
+    own, whole = told[-1]
+    assert torch.equal(number_of(own), number_of(whole)) and own.requires_grad and not whole.requires_grad
+    assert numbered.Pairs.kept == [None, {"digit": 1, "colour": 1, "motion": 1}]
+    assert losses["more"] == 3 and "none" not in losses and losses["loss"] == 2 + 3 + 5 * (name == "image")
 
 
 def test_a_whole_caption_says_what_its_parts_say(monkeypatch):
@@ -267,7 +288,7 @@ def test_the_environment_of_joint_is_at_the_time_of_the_stream_or_ahead(monkeypa
         seen, t = call.env[rows][..., 2].amax(dim=1) - 1, call.t[rows]  # all tokens of a row are of one time
         assert (seen <= t).all()
         same += (seen == t).tolist()
-    assert 0.4 < sum(same) / len(same) < 0.65  # P_AHEAD of them are ahead
+    assert 0.4 < sum(same) / len(same) < 0.65  # p_ahead of them are ahead
 
 
 def test_a_stream_that_is_shown_itself_is_shown_nothing_cleaner_than_it_is(monkeypatch):

@@ -27,7 +27,6 @@ from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.fit import fit
 from codi_minimal.training.joint import (
     CON,
-    P_AHEAD,
     P_CLOCK,
     apart_in_time,
     perturbed,
@@ -408,16 +407,18 @@ def test_the_joint_stage_trains_under_every_wiring(run, wiring, tmp_path):
     assert bool(heard) == (wiring != "off")  # who sees nothing learns nothing
 
 
-def test_a_contrast_counts_in_full_only_where_no_caption_speaks(run, monkeypatch):
+@pytest.mark.parametrize("con", [1.0, 0.5, 0.0])
+def test_a_contrast_counts_in_full_only_where_no_caption_speaks(run, monkeypatch, con):
     steps, pairs, draw = {}, [], open_streams(run, "environment")
+    monkeypatch.setattr(run.model, "config", replace(run.config, train=replace(run.config.train, con=con)))
     monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step: steps.update({name: step}))
     monkeypatch.setattr(joint_room, "open_streams", lambda *_: lambda *args: pairs.append(draw(*args)) or pairs[-1])
     train_environment(run)
     for i in range(12):
         losses = steps["environment"](i, torch.Generator().manual_seed(i))
-        read, con = (next(x for name, x in losses.items() if name.startswith(what)) for what in ("more", "con"))
+        read, contrast = (next(x for name, x in losses.items() if name.startswith(what)) for what in ("more", "con"))
         worded = "text" in pairs[-1].z0
-        torch.testing.assert_close(losses["loss"], read + (CON if worded else 1) * con)
+        torch.testing.assert_close(losses["loss"], read + con * (CON if worded else 1) * contrast)
     assert {"text" in pair.z0 for pair in pairs} == {True, False}
 
 
@@ -460,13 +461,14 @@ def test_a_stream_that_is_shown_itself_is_shown_nothing_cleaner(run, monkeypatch
     assert torch.equal(torch.cat(own), torch.cat(noisy))
 
 
-def test_others_are_at_the_same_time_or_ahead_and_some_have_arrived():
+@pytest.mark.parametrize("p_ahead", [0.0, 0.5, 1.0])
+def test_others_are_at_the_same_time_or_ahead_and_some_have_arrived(p_ahead):
     t = torch.randint(1, 1000, (4000,), generator=torch.Generator().manual_seed(0))
-    others = times_of_others(t, torch.Generator().manual_seed(1))
+    others = times_of_others(t, torch.Generator().manual_seed(1), p_ahead)
     shares = [(others == t), (others < t) & (others > 0), (others == 0) & (t > 0)]
     same, ahead, arrived = (share.float().mean().item() for share in shares)
-    assert (others <= t).all() and same == pytest.approx(1 - P_AHEAD, abs=0.03)
-    assert arrived == pytest.approx(0.3 * P_AHEAD, abs=0.03) and ahead == pytest.approx(0.7 * P_AHEAD, abs=0.03)
+    assert (others <= t).all() and same == pytest.approx(1 - p_ahead, abs=0.03)
+    assert arrived == pytest.approx(0.3 * p_ahead, abs=0.03) and ahead == pytest.approx(0.7 * p_ahead, abs=0.03)
 
 
 def test_a_contrast_is_drawn_mostly_where_there_is_something_to_see(run):

@@ -1,0 +1,148 @@
+"""Ablations of latent alignment: what becomes of PAPER if one thing in the training of V and its attention is changed.
+
+Each variant trains V and all attention to it anew, for the same number of steps, on the same pairs. Denoisers, prompt
+encoders and autoencoders are those of the model.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from tqdm import tqdm
+
+from codi_minimal.alignment import environment_modules
+from codi_minimal.checkpoint import fingerprint
+from codi_minimal.codi import CoDi
+from codi_minimal.data import load
+from codi_minimal.evaluation.agreement import answer, ask, chance
+from codi_minimal.evaluation.generation import BatchedModel
+from codi_minimal.evaluation.progress import Progress
+from codi_minimal.evaluation.readers import shipped_judges
+from codi_minimal.evaluation.report import command, save, table
+from codi_minimal.experiments.additions import ASKED, MEASURES, PAIRS, column
+from codi_minimal.experiments.base import Place, share_cache, untrained
+from codi_minimal.inputs import check_whole
+from codi_minimal.recipes import PAPER
+from codi_minimal.training.joint import train_environment, train_joint
+from codi_minimal.training.run import Run
+from codi_minimal.training.streams import CHAIN
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What differs from the training of the checkpoint that ships.
+
+    Args:
+        train, model: changes to `TrainConfig` and `ModelConfig`. without: names of additions that do not train.
+        chain: link by link, each frozen before the next, as in the paper; else all pairings take turns.
+    """
+
+    train: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    chain: bool = False
+
+
+VARIANTS = {
+    "as it ships": Variant(),
+    "the paper's chain": Variant(chain=True),
+    "the other always at the same t": Variant({"p_ahead": 0.0}),
+    "without L_Con": Variant({"con": 0.0}),
+    "without L_Read": Variant(without=("reading",)),
+    "without both": Variant({"con": 0.0}, without=("reading",)),
+    "λ = 0.1": Variant({"lam": 0.1}),
+    "λ = 2": Variant({"lam": 2.0}),
+    "one summary token": Variant(model={"summary": 1}),
+    "wiring: pooled": Variant({"wiring": "pooled"}),
+    "wiring: own": Variant({"wiring": "own"}),
+    "wiring: off": Variant({"wiring": "off"}),
+}
+QUESTIONS = (*ASKED, *PAIRS)
+
+
+def ablations(
+    model: CoDi,
+    data: Place,
+    out: Path,
+    steps: int = 500,
+    samples: int = 100,
+    seed: int = 0,
+    workers: int = 1,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train each variant for `steps` of each of the two stages, and sample it with PAPER.
+
+    A run that was stopped goes on in the variant and stage it was in.
+
+    Returns:
+        "variants": title → figure by its name.
+    """
+    check_whole("samples", samples, 1)
+    source, autocast, found = load(data, split_seed=model.config.train.split_seed), model.recipe.autocast, {}
+    runs = out / f"{fingerprint(model)}-{seed}"
+    asked = {"judges": fingerprint(shipped_judges()), "autocast": autocast, "steps": steps, "samples": samples}
+    for title, variant in tqdm(VARIANTS.items(), desc="ablations", disable=not progress):
+        folder = runs / title.replace(" ", "-").replace(":", "")
+        done = Progress(folder / "figures.json", asked | {"recipe": PAPER.to_dict()})
+        if not done.sections:
+            start, trained = perf_counter(), with_new_environment(model, variant, steps, seed)
+            wiring = trained.config.train.wiring
+            if wiring != "off":  # nothing to train
+                share_cache(runs, folder)
+                train(Run(trained, source, folder, seed, progress), variant)
+                share_cache(folder, runs)
+            options = {"recipe": replace(PAPER, wiring=wiring, autocast=autocast)}
+            result = measure(BatchedModel(trained, seed, options, workers=workers), samples)
+            done.keep(title, result, perf_counter() - start, samples)
+        found[title] = done.sections[title]["result"]
+    found["chance"] = {column(q, what): p for q in QUESTIONS for what, p in chance(q).items()}
+    made_by = command("experiment ablations", data="DATA", steps=steps, samples=samples, seed=seed, autocast=autocast)
+    report = {"command": made_by, "source": source.name, "variants": found}
+    return save(out, "ablations", report, markdown(report))
+
+
+def with_new_environment(model: CoDi, variant: Variant, steps: int, seed: int) -> CoDi:
+    """A copy of the model with untrained V and untrained attention to it, and with the settings of a variant."""
+    stages = {name: replace(model.config.train.stages[name], steps=steps) for name in ("environment", "joint")}
+    if variant.chain:
+        few = {name: replace(stage, steps=max(1, steps // len(CHAIN))) for name, stage in stages.items()}
+        stages = {f"{name}-{link}": stage for name, stage in few.items() for link in CHAIN}
+    fresh, new = untrained(model, seed, variant.model, stages=stages, **variant.train), copy.deepcopy(model)
+    new.config, new.recipe = fresh.config, model.recipe.without(*variant.without)
+    for name, m in new.modalities.items():
+        other = fresh.modalities[name].to(model.device)
+        m.environment = other.environment
+        for old, first in zip(environment_modules(m.denoiser), environment_modules(other.denoiser), strict=True):
+            old.load_state_dict(first.state_dict())
+    return new
+
+
+def train(run: Run, variant: Variant) -> None:
+    """Both stages of latent alignment, in turns or as a chain."""
+    for name, stage in (("environment", train_environment), ("joint", train_joint)):
+        if not variant.chain:
+            stage(run)
+        for link, (_, names) in CHAIN.items() if variant.chain else ():
+            stage(run, f"{name}-{link}", names)
+
+
+def measure(model: BatchedModel, n: int) -> dict[str, Any]:
+    """How often outputs agree, all four and in pairs."""
+    shares = ((question, answer(question, ask(question, model, n))) for question in QUESTIONS)
+    return {column(question, what): found[what] for question, found in shares for what in MEASURES if what in found}
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """One table: a row for each variant, a column for each figure."""
+    columns = list(next(iter(report["variants"].values())))
+    rows = [(title, *map(found.get, columns)) for title, found in report["variants"].items()]
+    return f"""# What of latent alignment is needed
+
+`{report["command"]}`. Data: {report["source"]}. How often outputs agree under PAPER, with 95 % intervals: digits under
+no prompt, colour and onset under a text that gives the digit alone. T, I, A, V: text, image, audio, video.
+
+{table(("", *columns), rows)}
+"""
