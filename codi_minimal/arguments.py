@@ -16,7 +16,7 @@ EXPERIMENTS = {
     "additions": "from the paper to what ships, one addition at a time",
     "given": "whether outputs fit a real stream that they are generated around",
     "gap": "the modality gap, and what closes it",
-    "wiring": "which streams see each other while they are generated",
+    "ablations": "what of latent alignment is needed, and the paper's chain",
     "sampling": "guidance, steps and samplers",
     "probe": "which attributes can be read from the environment of noisy latents",
 }

@@ -18,7 +18,7 @@ CORE = [path for path in FILES if path.relative_to(PACKAGE).parts[0] in (*ROOMS,
 # one file a modality in each room of the core, and what these files share
 IN_EACH_ROOM = {"__init__", "base", "text", "image", "audio", "video"}
 # these modules have the names of others; none may join them
-SHARED = {"autoencoders", "denoisers", "joint", "prompts", "wiring"}
+SHARED = {"autoencoders", "denoisers", "joint", "prompts"}
 # so are these constants, each of them of its own file
 SHARED_CONSTANTS = {"CAPTION", "INK", "MEASURES", "READERS", "RECIPES", "SAMPLERS", "WIDTH"}
 

@@ -60,7 +60,7 @@ VARIANTS = {
     "wiring: own": Variant({"wiring": "own"}),
     "wiring: off": Variant({"wiring": "off"}),
 }
-QUESTIONS = (*ASKED, *PAIRS)
+MEASURED = (*ASKED, *PAIRS)
 
 
 def ablations(
@@ -98,7 +98,7 @@ def ablations(
             result = measure(BatchedModel(trained, seed, options, workers=workers), samples)
             done.keep(title, result, perf_counter() - start, samples)
         found[title] = done.sections[title]["result"]
-    found["chance"] = {column(q, what): p for q in QUESTIONS for what, p in chance(q).items()}
+    found["chance"] = {column(q, what): p for q in MEASURED for what, p in chance(q).items()}
     made_by = command("experiment ablations", data="DATA", steps=steps, samples=samples, seed=seed, autocast=autocast)
     report = {"command": made_by, "source": source.name, "variants": found}
     return save(out, "ablations", report, markdown(report))
@@ -131,7 +131,7 @@ def train(run: Run, variant: Variant) -> None:
 
 def measure(model: BatchedModel, n: int) -> dict[str, Any]:
     """How often outputs agree, all four and in pairs."""
-    shares = ((question, answer(question, ask(question, model, n))) for question in QUESTIONS)
+    shares = ((question, answer(question, ask(question, model, n))) for question in MEASURED)
     return {column(question, what): found[what] for question, found in shares for what in MEASURES if what in found}
 
 

@@ -15,7 +15,7 @@ from codi_minimal.config import Config, Stage, preset
 from codi_minimal.data import COLOURS, DIGITS, caption, parse
 from codi_minimal.diffusion import Schedule
 from codi_minimal.ours.reading import Reading
-from codi_minimal.training.streams import Cache
+from codi_minimal.training.streams import TURNS, Cache
 
 N = 30  # samples: ten digits in three colours
 D, CLOCK, SUMMARY = 3, 16, 2
@@ -209,6 +209,7 @@ def numbered_run(batch: int = 48, **train: object) -> Run:
     """A run over fakes, without the noise that training adds to conditions and tokens."""
     config = preset("tiny")
     stages = {name: replace(stage, batch=batch) for name, stage in config.train.stages.items()}
+    stages |= {name: stages[name.partition("-")[0]] for name in TURNS if name not in stages}  # the links of the chain
     settings = {"stages": stages, "cond_noise": 0.0, "env_noise": 0.0, **train}
     config = replace(config, model=replace(config.model, summary=SUMMARY), train=replace(config.train, **settings))
     modalities = {name: Modality(name) for name in NAMES}
