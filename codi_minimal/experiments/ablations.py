@@ -1,6 +1,6 @@
 """Ablations of latent alignment: what becomes of PAPER if one thing in the training of V and its attention is changed.
 
-Each variant trains V and all attention to it anew, for the same number of steps, on the same pairs. Denoisers, prompt
+Each variant trains V and all attention to it anew. Steps and pairs are the same for all. Denoisers, prompt
 encoders and autoencoders are those of the model.
 """
 
