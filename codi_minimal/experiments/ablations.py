@@ -83,10 +83,11 @@ def ablations(
     check_whole("samples", samples, 1)
     source, autocast, found = load(data, split_seed=model.config.train.split_seed), model.recipe.autocast, {}
     runs = out / f"{fingerprint(model)}-{seed}"
-    asked = {"judges": fingerprint(shipped_judges()), "autocast": autocast, "steps": steps, "samples": samples}
+    asked = {"judges": fingerprint(shipped_judges()), "source": source.identity, "recipe": PAPER.to_dict()}
+    asked |= {"autocast": autocast, "steps": steps, "samples": samples}
     for title, variant in tqdm(VARIANTS.items(), desc="ablations", disable=not progress):
         folder = runs / title.replace(" ", "-").replace(":", "")
-        done = Progress(folder / "figures.json", asked | {"recipe": PAPER.to_dict()})
+        done = Progress(folder / "figures.json", asked | {"variant": repr(variant)})
         if not done.sections:
             start, trained = perf_counter(), with_new_environment(model, variant, steps, seed)
             wiring = trained.config.train.wiring
@@ -123,10 +124,9 @@ def with_new_environment(model: CoDi, variant: Variant, steps: int, seed: int) -
 def train(run: Run, variant: Variant) -> None:
     """Both stages of latent alignment, in turns or as a chain."""
     for name, stage in (("environment", train_environment), ("joint", train_joint)):
-        if not variant.chain:
-            stage(run)
-        for link, (_, names) in CHAIN.items() if variant.chain else ():
-            stage(run, f"{name}-{link}", names)
+        links = [(f"{name}-{link}", names) for link, (_, names) in CHAIN.items()]
+        for arguments in links if variant.chain else [()]:
+            stage(run, *arguments)
 
 
 def measure(model: BatchedModel, n: int) -> dict[str, Any]:

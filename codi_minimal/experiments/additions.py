@@ -45,7 +45,7 @@ def rows() -> dict[str, dict[str, Any]]:
     used = {a.name: a for a in SHIPPED.additions if IN_SAMPLING & vars(type(a)).keys()}
     used.pop("centring", None)  # encoders are centred under any recipe
     slowest = max(map(SHIPPED.steps_of, MODALITIES))  # at the same t all streams take the same number of steps
-    plain = replace(PAPER, sampler=SHIPPED.sampler, steps=slowest, guidance=SHIPPED.guidance)
+    plain = replace(SHIPPED, name="paper, sampled as shipped", steps=slowest, additions=())
     found = {"paper": {"recipe": PAPER}, "paper + sampler, steps, guidance": {"recipe": plain}}
     for name in used:
         on = {other: used[other] for other in used if other == name or other in NEEDS.get(name, ())}

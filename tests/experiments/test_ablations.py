@@ -85,6 +85,9 @@ def test_variants_are_trained_and_asked_and_a_stopped_run_goes_on(tmp_path, monk
     assert report["command"] in page and all(f"| {title} |" in page for title in report["variants"])
     monkeypatch.setattr(module, "train", None)  # which would be called again
     assert ablations(random_codi(), None, tmp_path, steps=3, samples=3, progress=False) == report
+    monkeypatch.setattr(module, "VARIANTS", few | {"one token": SHIPS})  # another variant of the same title
+    with pytest.raises(TypeError):
+        ablations(random_codi(), None, tmp_path, steps=3, samples=3, progress=False)
 
 
 def test_each_is_sampled_as_the_paper_has_it_with_its_own_wiring(tmp_path, monkeypatch):
