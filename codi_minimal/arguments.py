@@ -13,7 +13,7 @@ PROMPTS = {
     "video": "a clip, of which the first second is taken: GIF, or MP4 with the extra `video`",
 }
 EXPERIMENTS = {
-    "additions": "from the paper to what ships, one addition at a time",
+    "together": "what makes outputs agree that are generated together, and a cascade beside it",
     "given": "whether outputs fit a real stream that they are generated around",
     "gap": "the modality gap, and what closes it",
     "ablations": "what of latent alignment is needed, and the paper's chain",

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,18 +13,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: earlier versions, whose prompts were moved by a further step that is gone
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
 MAX_JSON = 1 << 26  # bytes; Python needs many times as much memory to read them
-# patterns of tensor names that earlier versions wrote, and what takes their place; "": it is no longer stored
-OLD_NAMES = {
-    r".*\.mel\.(mel_scale\.fb|spectrogram\.window)$": "",
-    r"\.shortcut\.": ".skip.",
-    r"\.(denoiser|transformer)\.environment\.": r".\1.environment_attention.",
-    r"^memory\.captions$": "additions.caption_memory.captions",
-    r"^modalities\.(\w+)\.prompt\.shift$": r"additions.centring.\1.shift",
-}
 
 
 @contextmanager
@@ -124,12 +115,7 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Tensor], dict]:
         raise ValueError(f"expected format_version {FORMAT_VERSION} in {folder / CONFIG}; got {version!r}")
     if not isinstance(config, dict):
         raise ValueError(f"expected an object named config in {folder / CONFIG}; got {config!r}")
-    tensors = {}
-    for name, tensor in stored.items():
-        for old, new in OLD_NAMES.items():
-            name = re.sub(old, new, name)
-        tensors[name] = tensor.float() if tensor.is_floating_point() else tensor
-    return {name: tensor for name, tensor in tensors.items() if name}, config
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}, config
 
 
 def read_json(path: Path) -> dict:

@@ -19,7 +19,7 @@ from codi_minimal.arguments import PROMPTS, parser
 
 CAPTION = "a red seven sliding left"
 # options that few experiments have
-ONLY = {"steps": ("gap", "ablations"), "workers": ("additions", "given", "ablations")}
+ONLY = {"steps": ("gap", "ablations"), "workers": ("together", "given", "ablations")}
 PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets", "soundfile", "safetensors")
 
 

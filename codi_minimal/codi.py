@@ -61,9 +61,6 @@ class CoDi(nn.Module):
         self.modalities: Mapping[str, Modality] = nn.ModuleDict(build_modalities(config.model, vocabulary))
         self.vocabulary = list(vocabulary)
         self.schedule = Schedule(config.model.schedule, config.model.T)
-        self.additions = nn.ModuleDict()  # weights of what the recipe adds, by name
-        for addition in self.recipe.additions:
-            addition.attach(self)
 
     @property
     def device(self) -> torch.device:
@@ -79,23 +76,13 @@ class CoDi(nn.Module):
         m = self.modality(name)
         return self.in_batches(m.prompt, m.data.batch(value))
 
-    def read_prompt(self, name: str, value: Any, recipe: Recipe) -> Tensor:
-        """C_m(y) (b, d) as the recipe's additions change it; under PAPER it is C_m(y)."""
-        c = self.encode_prompt(name, value)
-        for addition in recipe.additions:
-            c = addition.prompt(self, c)
-        return c
-
     @torch.no_grad()
-    def condition(
-        self, prompts: Mapping[str, Any], weights: Mapping[str, float] | None = None, recipe: str | Recipe | None = None
-    ) -> Tensor | None:
+    def condition(self, prompts: Mapping[str, Any], weights: Mapping[str, float] | None = None) -> Tensor | None:
         """C = Σ_i w_i C_i(y_i) (b, d) over all prompts; None where there are none. CoDi sect. 3.2.
 
         A modality's weight is shared by its prompts; batches of one are broadcast. Ours: `generate` scales C to norm 1.
         """
         prompts, weights = check_mapping("prompts", prompts), check_mapping("weights", weights)
-        recipe = find_recipe(self.recipe if recipe is None else recipe)
         check_names("prompts", prompts, self.modalities)
         for name, weight in weights.items():
             check_number(f"weights: {name}", weight, 0)
@@ -104,7 +91,7 @@ class CoDi(nn.Module):
         embeddings, w = [], []
         for name in sorted(prompts):
             batches = self.modality(name).data.prompts(prompts[name])
-            embeddings += [self.read_prompt(name, batch, recipe) for batch in batches]
+            embeddings += [self.encode_prompt(name, batch) for batch in batches]
             w += [weights.get(name, 1.0) / len(batches)] * len(batches)
         return mix(embeddings, w) if embeddings else None
 
@@ -126,18 +113,15 @@ class CoDi(nn.Module):
         progress: bool = False,
     ) -> dict[str, Tensor]:
         """The latents z_0 (b, *latent_shape) that `generate` decodes; the arguments are described there."""
-        asked = check_names("outputs", outputs, self.modalities, unique=True)
+        names = check_names("outputs", outputs, self.modalities, unique=True)
         if other := {p.dtype for p in self.parameters()} - {torch.float32}:
             raise ValueError(f"expected weights of float32, got {other}; a recipe with autocast='bf16' is the fast way")
         num_samples, prompts = check_whole("num_samples", num_samples, 1), check_mapping("prompts", prompts)
         weights, noise = check_mapping("weights", weights), check_mapping("noise", noise)
-        given = check_given(given, asked, {n: m.data for n, m in self.modalities.items()}, check_flag("joint", joint))
+        given = check_given(given, names, {n: m.data for n, m in self.modalities.items()}, check_flag("joint", joint))
         recipe = find_recipe(self.recipe if recipe is None else recipe)
-        names = asked
-        for addition in recipe.additions if joint else ():
-            names = addition.outputs(self, names, bool(prompts or given))
-        check_names("recipe", [*names, *recipe.named()], self.modalities)
-        cond = self.condition(prompts, weights, recipe)
+        check_names("recipe", recipe.named(), self.modalities)
+        cond = self.condition(prompts, weights)
         records, held = ({name: self.modalities[name] for name in some} for some in (names, given))
         z0 = {name: self.in_batches(m.encode, given[name]).float() for name, m in held.items()}
         b = num_samples * check_sizes(z0 if cond is None else z0 | {"prompts": cond})
@@ -149,13 +133,17 @@ class CoDi(nn.Module):
         cond = None if cond is None else F.normalize(cond, dim=-1)
         seen = {n: self.modalities[n].data.prompts(v) for n, v in prompts.items() if weights.get(n, 1.0) != 0}
         tokens = [tokens for addition in recipe.additions for tokens in addition.tokens(self, seen)]
-        guidance = per_output("guidance", guidance, asked, names)
-        nets = {name: guided_by(recipe, m, self.schedule.T, guidance[name]) for name, m in records.items()}
-        steps = per_output("steps", steps, asked, names)
-        steps = {name: recipe.steps_of(name) if n is None else n for name, n in steps.items()}
+        beside = joint and len(names) + len(given) > 1
+        nets = {}
+        for name, g in per_output("guidance", guidance, names).items():
+            g, start = recipe.guidance_of(name, beside) if g is None else g, recipe.guidance_start_of(name)
+            nets[name] = guided_by(records[name], g, start * self.schedule.T)
+        steps = per_output("steps", steps, names)
+        steps = {name: recipe.steps_of(name, beside) if n is None else n for name, n in steps.items()}
         steps |= dict.fromkeys(given, steps[names[0]])
-        samplers = make_samplers(recipe, self.schedule, self.config.model.prediction, steps, sampler)
-        made: dict[str, list[Tensor]] = {name: [] for name in asked}
+        solver = recipe.sampler_of(beside) if sampler is None else sampler
+        samplers = make_samplers(recipe, self.schedule, self.config.model.prediction, steps, solver)
+        made: dict[str, list[Tensor]] = {name: [] for name in names}
         for rows in slices(b):
             of = torch.arange(rows.start, rows.stop, device=self.device) // num_samples  # rows of prompts
             drawn = {name: m.initial_noise(seeds[rows]) for name, m in (records | held).items() if name not in noise}
@@ -171,7 +159,7 @@ class CoDi(nn.Module):
             shared = Shared(self, recipe, None if cond is None else take(cond, of), env, progress)
             for group in [streams] if joint else [{name: stream} for name, stream in streams.items()]:
                 denoise(shared, group)
-            for name in asked:
+            for name in names:
                 made[name].append(streams[name].z)
         return {name: torch.cat(parts) for name, parts in made.items()}
 
@@ -179,8 +167,8 @@ class CoDi(nn.Module):
     def generate(self, *args, **options) -> dict[str, Any]:
         """Any to any: denoise all `outputs` together, each with attention to the environment of the others.
 
-        Under recipe="paper" all streams are at the same t, and each attends to all others at every step (CoDi sect.
-        3.4). Under the default recipe they start one after the other; a stream attends to those that have started.
+        All streams are at the same t, and each attends to all others at every step (CoDi sect. 3.4). Under
+        recipe="cascade" they are generated one after the other, each as a prompt for those that follow.
 
         Args:
             prompts: for any subset of the modalities one item, a batch, or (a list of batches) several prompts.
@@ -194,7 +182,7 @@ class CoDi(nn.Module):
             noise: initial latents z_T of some outputs, (b, *latent_shape); `noise_of` has those that a seed gives.
             given: real streams, for any of the other modalities one item or a batch. The outputs are generated around
                 them: they attend to V_m(z_t) of a given stream as they do to each other's, and no prompt encoder reads
-                it. Under the default recipe and the cascade it is a finished stream, which is a prompt for the others.
+                it. Under the cascade it is a prompt for the others.
             recipe: "paper", "shipped", "cascade", or a `Recipe` of your own. None: the checkpoint's. progress: a bar.
 
         Returns:
@@ -232,15 +220,12 @@ class CoDi(nn.Module):
         if folder is not None and not isinstance(folder, (str, Path)):
             raise ValueError(f"expected a folder or a hub id, got {folder!r}")
         tensors, saved = load_folder(SHIPPED_WEIGHTS if folder is None else local_folder(folder))
-        if not {"config", "vocabulary"} <= set(saved) <= {"config", "inference", "vocabulary"}:
+        if set(saved) != {"config", "inference", "vocabulary"}:
             raise ValueError(f"config.json: expected the keys config, inference and vocabulary, got {sorted(saved)}")
-        # checkpoints of earlier versions have no inference section, and were sampled as "shipped" says
-        recipe = Recipe.from_dict(saved["inference"]) if "inference" in saved else find_recipe("shipped")
+        recipe = Recipe.from_dict(saved["inference"])
         build = partial(cls, Config.from_dict(saved["config"]), saved["vocabulary"], recipe)
         with torch.device("meta"):  # shapes without memory: a damaged config could ask for any amount
             shapes = build().state_dict()
-        # weights of additions that the recipe leaves out are not loaded
-        tensors = {k: v for k, v in tensors.items() if k in shapes or not k.startswith("additions.")}
         check_named(shapes, tensors, "the model of config.json")
         with torch.random.fork_rng(devices=[]):  # the initial weights are replaced; the caller's generator stays
             model = build().float()

@@ -46,7 +46,6 @@ Sigma = Annotated[float, Field(ge=0, le=100)]
 Tau = Annotated[float, Field(gt=0, le=100)]
 Finite = Annotated[float, Field(ge=-1e6, le=1e6)]
 Size = Annotated[int, Field(ge=1, le=100_000)]
-OLD_KEYS = {"memory"}  # of `ModelConfig` in earlier checkpoints
 
 
 @checked
@@ -144,13 +143,9 @@ class Config:
     def from_dict(cls, values: dict) -> Config:
         """A config from what `to_dict` gave, also after a trip through JSON. What is missing has its default.
 
-        What earlier versions wrote and nothing reads any more (`OLD_KEYS`) is dropped.
-
         Raises:
             ValueError: a section is missing, a key is unknown, or a value has another type or is out of range.
         """
-        if isinstance(values, dict) and isinstance(model := values.get("model"), dict):
-            values = values | {"model": {key: value for key, value in model.items() if key not in OLD_KEYS}}
         return from_plain(cls, values, "config")
 
 

@@ -134,14 +134,13 @@ def check_names(what: str, value: Any, known: Iterable[str], unique: bool = Fals
     return names
 
 
-def per_output(what: str, value: Any, asked: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """For each of `names` one number, or None: from one number for all, or a dict that has one for each of `asked`."""
+def per_output(what: str, value: Any, names: Sequence[str]) -> dict[str, Any]:
+    """For each of `names` one number, or None: from one for all, or a dict that has one for each."""
     if not isinstance(value, Mapping):
         return dict.fromkeys(names, value)
-    if missing := set(asked) - set(value):
+    if missing := set(names) - set(value):
         raise ValueError(f"{what}: expected a value for each output, got none for {sorted(missing)}")
-    check_names(what, value, names)
-    return {name: value.get(name) for name in names}
+    return {name: value[name] for name in check_names(what, value, names)}
 
 
 def check_count(samples: int, numbers: int) -> None:

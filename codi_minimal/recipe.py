@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 ADDITIONS: dict[str, type[Addition]] = {}  # the name of an addition -> its class; each class enters itself
 AUTOCAST = (None, "bf16")
 GIVEN_AT = ("same t", "t = 0")
-# what was an addition in earlier versions -> the field that it is now, and the argument that has its value
-FIELDS = {"guidance_beside": ("guidance_beside", "g"), "late_guidance": ("guidance_start", "start")}
 Tensors = Mapping[str, Tensor]  # one for each modality
 
 
@@ -38,18 +36,6 @@ class Addition:
         cls.name = cls.__module__.rpartition(".")[2]
         ADDITIONS[cls.name] = cls
 
-    def attach(self, model: CoDi) -> None:
-        """Give a new model what the addition needs: weights, or hooks on its modules."""
-
-    def before_bridging(self, model: CoDi, name: str) -> None:
-        """Before C_name is aligned to C_text."""
-
-    def after_bridging(self, model: CoDi, name: str, own: Tensor, text: Tensor, paraphrases: list | None) -> None:
-        """After it: prompts C_name (b, d) and C_text (b, d) of the same samples.
-
-        `paraphrases`: all captions, in one list for each meaning, if C_text was trained, too; else None.
-        """
-
     def bridging_loss(self, own: Tensor, whole: Tensor) -> Tensor | None:
         """A further loss of bridging alignment, of prompts C_m(x) (b, d).
 
@@ -61,14 +47,6 @@ class Addition:
         """A further loss of latent alignment, of a pair's tokens V_m(z_t^m) and prompts C_m, and their condition C."""
         return None
 
-    def outputs(self, model: CoDi, names: Sequence[str], prompted: bool) -> list[str]:
-        """The streams that are denoised, where `names` were asked for; `prompted`: beside prompts or given streams."""
-        return list(names)
-
-    def prompt(self, model: CoDi, c: Tensor) -> Tensor:
-        """What becomes of the prompts C_m(y) (b, d) of one modality before they are mixed."""
-        return c
-
     def tokens(self, model: CoDi, prompts: Mapping[str, list[Any]]) -> list[Tensor]:
         """Environment tokens (b, n, d_env) that prompts add to those of streams; b is 1 or that of the prompts."""
         return []
@@ -77,24 +55,23 @@ class Addition:
         """Denoise all streams in place of `sample.joint_sample`. False: not done."""
         return False
 
-    def finished(self, shared: Shared, stream: Stream) -> tuple[Tensor, Tensor] | None:
-        """A stream that is finished before others, as a prompt for them: C (b, d) and tokens (b, n, d_env)."""
-        return None
-
 
 @dataclass(frozen=True)
 class Recipe:
     """How outputs are sampled where `generate` is not told otherwise, and which additions train with it.
 
     The defaults add nothing to the paper, which leaves sampler, steps and guidance open. Steps, guidance and shift are
-    one number, or one for each modality. A value of another type or out of range is a ValueError.
+    one number, or one for each modality. A value of another type or out of range is a ValueError. What ends in
+    `_beside` is for outputs that are generated together, with each other or with given streams; None: as for one alone.
     """
 
     name: str = "paper"  # for reports and files
     sampler: str = "ddpm"  # or "restart", "ddim", "dpm-solver++"
     steps: int | Mapping[str, int] = 30
     guidance: float | Mapping[str, float] = 4.5
-    guidance_beside: float | Mapping[str, float] | None = None  # of a stream with an environment; None: `guidance`
+    sampler_beside: str | None = None
+    steps_beside: int | Mapping[str, int] | None = None
+    guidance_beside: float | Mapping[str, float] | None = None
     guidance_start: float | Mapping[str, float] = 1.0  # at t ≥ this share of T, early in sampling, there is no guidance
     wiring: Wiring = "others"  # which stream sees which others, see `alignment.wire`
     autocast: str | None = None  # "bf16" runs the denoisers in bfloat16
@@ -103,15 +80,14 @@ class Recipe:
     shift: float | Mapping[str, float] = 1.0  # of the timesteps, see `diffusion.shifted_timesteps`
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or self.sampler not in list(SAMPLERS):  # which need not be hashable
-            expected = f"expected a sampler out of {sorted(SAMPLERS)}"
-            raise ValueError(f"recipe {self.name!r}: {expected}; got {self.sampler!r}")
-        for name, value in _each(self.steps).items():
+        for sampler in (self.sampler, self.sampler_of(beside=True)):
+            if not isinstance(self.name, str) or sampler not in list(SAMPLERS):  # which need not be hashable
+                expected = f"expected a sampler out of {sorted(SAMPLERS)}"
+                raise ValueError(f"recipe {self.name!r}: {expected}; got {sampler!r}")
+        for name, value in (_each(self.steps) | _each(self.steps_beside, "_beside")).items():
             check_whole(f"steps{name}", value, 1)
-        for name, value in _each(self.guidance).items():
+        for name, value in (_each(self.guidance) | _each(self.guidance_beside, "_beside")).items():
             check_number(f"guidance{name}", value)
-        for name, value in _each(self.guidance_beside).items() if self.guidance_beside is not None else ():
-            check_number(f"guidance_beside{name}", value)
         for name, value in _each(self.guidance_start).items():
             check_number(f"guidance_start{name}", value, 0, 1)
         for name, value in _each(self.shift).items():
@@ -124,14 +100,22 @@ class Recipe:
         if not isinstance(self.additions, tuple) or not all(isinstance(a, Addition) for a in self.additions):
             raise ValueError(f"additions: expected a tuple of instances of Addition, got {self.additions!r}")
 
-    def steps_of(self, name: str) -> int:
-        """Steps of modality `name`; one that a mapping lacks has the default."""
-        return _of(self.steps, name, Recipe.steps)
+    def sampler_of(self, beside: bool = False) -> str:
+        """The sampler of an output alone, or beside others."""
+        return self._either("sampler", "", beside)
+
+    def steps_of(self, name: str, beside: bool = False) -> int:
+        """Steps of modality `name`, alone or beside others; one that a mapping lacks has the default."""
+        return self._either("steps", name, beside)
 
     def guidance_of(self, name: str, beside: bool = False) -> float:
         """The guidance scale of modality `name`, alone or beside others; one that a mapping lacks has the default."""
-        alone = _of(self.guidance, name, Recipe.guidance)
-        return alone if not beside or self.guidance_beside is None else _of(self.guidance_beside, name, alone)
+        return self._either("guidance", name, beside)
+
+    def _either(self, field: str, name: str, beside: bool) -> Any:
+        alone, other = vars(self)[field], vars(self)[f"{field}_beside"]
+        value = _of(alone, name, getattr(Recipe, field))
+        return _of(other, name, value) if beside and other is not None else value
 
     def guidance_start_of(self, name: str) -> float:
         """The share of T below which modality `name` is guided; one that a mapping lacks always is."""
@@ -180,10 +164,6 @@ class Recipe:
         find_recipe("paper")  # imports all additions
         for entry in entries:
             name = entry.get("addition") if isinstance(entry, Mapping) else None
-            if isinstance(name, str) and name in FIELDS:
-                field, argument = FIELDS[name]
-                values = {**values, field: entry.get(argument)}
-                continue
             if not isinstance(name, str) or name not in ADDITIONS:
                 raise ValueError(f"recipe: expected an addition out of {', '.join(ADDITIONS)}; got {entry!r}")
             fields = {key: value for key, value in entry.items() if key != "addition"}
@@ -206,5 +186,8 @@ def _of(value: Any, name: str, default: Any) -> Any:
     return value.get(name, default) if isinstance(value, Mapping) else value
 
 
-def _each(value: Any) -> dict[str, Any]:
-    return {f" of {k}": v for k, v in value.items()} if isinstance(value, Mapping) else {"": value}
+def _each(value: Any, beside: str = "") -> dict[str, Any]:
+    """What is to be checked, by how a message names it."""
+    if beside and value is None:
+        return {}
+    return {f"{beside} of {k}": v for k, v in value.items()} if isinstance(value, Mapping) else {beside: value}

@@ -171,30 +171,22 @@ def denoise(shared: Shared, streams: Mapping[str, Stream]) -> None:
             raise ValueError(f"{name}: expected latents within ±{LARGEST:,}; is guidance too large?")
 
 
-def guided_by(recipe: Recipe, modality: Modality, T: int, g: float | None = None) -> Callable[..., Tensor]:
-    """ε_m with guidance inside, at the scale g, or the recipe's if it is None.
+def guided_by(modality: Modality, g: float, start: float) -> Callable[..., Tensor]:
+    """ε_m with guidance inside, at the scale g, and at t ≥ `start` without.
 
-    The recipe has a scale for streams with an environment, and one for those without; at t ≥ `guidance_start` · T there
-    is no guidance (Kynkäänniemi et al. 2024), because the branches hardly differ there but in the mean of all samples.
+    At high t the branches hardly differ but in the mean of all samples (Kynkäänniemi et al. 2024).
     """
-    alone, beside = (recipe.guidance_of(modality.name, beside) if g is None else g for beside in (False, True))
-    check_number("guidance", alone)
-    start = recipe.guidance_start_of(modality.name) * T
+    check_number("guidance", g)
 
-    def scale(t: Tensor, env: Environment | None) -> float:
-        if t[0] >= start:  # all samples of a stream are at the same t
-            return 1.0
-        return alone if env is None else beside
-
-    return guided(modality.denoiser, scale)
+    # all samples of a stream are at the same t
+    return guided(modality.denoiser, lambda t: 1.0 if t[0] >= start else g)
 
 
 def make_samplers(
-    recipe: Recipe, schedule: Schedule, prediction: str, steps: Mapping[str, int], solver: str | None = None
+    recipe: Recipe, schedule: Schedule, prediction: str, steps: Mapping[str, int], solver: str
 ) -> dict[str, Sampler]:
-    """A sampler for each modality in `steps`, with the recipe's shift; `solver` None: the recipe's."""
+    """A sampler for each modality in `steps`, with the recipe's shift."""
     clip = EPSILON_CLIP if prediction == "epsilon" else None
-    solver = recipe.sampler if solver is None else solver
     return {
         name: make_sampler(solver, schedule, n, prediction, clip=clip, shift=recipe.shift_of(name))
         for name, n in steps.items()

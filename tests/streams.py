@@ -6,7 +6,6 @@ from dataclasses import replace
 import torch
 
 from codi_minimal.diffusion import make_sampler
-from codi_minimal.ours.stagger import Stagger
 from codi_minimal.recipe import Recipe
 from codi_minimal.recipes import PAPER
 from codi_minimal.sample import GivenStream, Shared, Stream
@@ -33,11 +32,6 @@ def given_stream(name: str = "image", steps: int = 4, held: bool = False) -> Giv
 def shared(recipe: Recipe = PAPER, **changes) -> Shared:
     """What the streams of a batch share: without a prompt, if nothing else is given."""
     return Shared(random_codi(), replace(recipe, **changes))
-
-
-def staggered(recipe: Recipe, share: float) -> Recipe:
-    """The recipe with another share of its addition `stagger`, if it has one."""
-    return replace(recipe, additions=tuple(Stagger(share) if isinstance(a, Stagger) else a for a in recipe.additions))
 
 
 def calls(streams: Mapping[str, Stream], run: Callable[[], object]) -> list[tuple[str, str, int]]:

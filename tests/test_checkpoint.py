@@ -140,10 +140,10 @@ def set_config(text):
         (pickled, "pytorch_model.bin is a pickle"),
         (disguised, "model.safetensors is a pickle"),
         (break_weights(lambda data: pickle.dumps([1, 2])), "model.safetensors is a pickle"),
-        (set_config('{"format_version": 1, "config"'), "is broken"),
+        (set_config('{"format_version": 2, "config"'), "is broken"),
         (set_config("[1]"), "got a list"),
-        (set_config(json.dumps({"format_version": 2, "config": {}})), "format_version 1 .* got 2"),
-        (set_config("{}"), "format_version 1 .* got None"),
+        (set_config(json.dumps({"format_version": 1, "config": {}})), "format_version 2 .* got 1"),
+        (set_config("{}"), "format_version 2 .* got None"),
         (set_config("[" * 100_000), "config.json is broken"),
         (set_config('{"format_version": ' + "1" * 5000), "config.json is broken"),
         (lambda folder: (folder / "config.json").write_bytes(b"\xff{}"), "config.json is broken"),
@@ -152,7 +152,7 @@ def set_config(text):
         (replaced("config.json", lambda path: os.mkfifo(path)), "config.json is no ordinary file"),
         (replaced("model.safetensors", lambda path: os.mkfifo(path)), "model.safetensors is no ordinary file"),
         (replaced("config.json", lambda path: os.symlink("/dev/zero", path)), "config.json is no ordinary file"),
-        (set_config('{"format_version": 1, "config": 3}'), "got 3"),
+        (set_config('{"format_version": 2, "config": 3}'), "got 3"),
     ],
 )
 def test_damaged_folders_are_refused(tmp_path, damage, message):
@@ -160,29 +160,6 @@ def test_damaged_folders_are_refused(tmp_path, damage, message):
     damage(tmp_path)
     with pytest.raises(ValueError, match=message):
         load_folder(tmp_path)
-
-
-def test_names_of_older_checkpoints_are_the_present_ones(tmp_path):
-    old = {
-        "a.prompt.mel.mel_scale.fb": torch.zeros(257, 64),
-        "a.prompt.mel.spectrogram.window": torch.zeros(256),
-        "a.prompt.trunk.1.shortcut.weight": torch.ones(2, 2),
-        "a.prompt.trunk.1.conv1.weight": 2 * torch.ones(2),
-        "a.prompt.mel.mel_scale.bias": torch.zeros(1),
-        "a.denoiser.environment.q.weight": 3 * torch.ones(1),
-        "a.denoiser.up.0.transformer.environment.q.weight": 5 * torch.ones(1),
-        "a.environment.transformer.layers.0.norm1.weight": 6 * torch.ones(1),
-    }
-    save_folder(tmp_path, old, CONFIG)
-    tensors, _ = load_folder(tmp_path)
-    assert {name: tensor.sum().item() for name, tensor in tensors.items()} == {
-        "a.prompt.trunk.1.skip.weight": 4,
-        "a.prompt.trunk.1.conv1.weight": 4,
-        "a.prompt.mel.mel_scale.bias": 0,
-        "a.denoiser.environment_attention.q.weight": 3,
-        "a.denoiser.up.0.transformer.environment_attention.q.weight": 5,
-        "a.environment.transformer.layers.0.norm1.weight": 6,
-    }
 
 
 def test_what_is_no_folder_is_refused(tmp_path):

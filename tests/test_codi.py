@@ -10,10 +10,10 @@ import torch
 
 from codi_minimal import CoDi
 from codi_minimal.config import preset
-from codi_minimal.recipe import find_recipe
+from codi_minimal.diffusion import SAMPLERS
+from codi_minimal.recipe import Recipe, find_recipe
 from codi_minimal.recipes import PAPER, SHIPPED
 from tests.models import AUDIO, IMAGE, NAMES, PROMPTS, VIDEO, random_codi
-from tests.streams import staggered
 
 SUBSETS = [s for n in range(1, 5) for s in combinations(NAMES, n)]
 FAST = {"steps": 2, "guidance": 2.0}
@@ -42,10 +42,9 @@ def test_jointly_generated_streams_see_each_other_and_only_then(recipe):
     noise = torch.randn(1, 8, 8, 8)
 
     def image(joint=True, **changes):
-        how = {"outputs": ("image", "audio"), "steps": 4, "recipe": replace(halfway, **changes), "joint": joint}
+        how = {"outputs": ("image", "audio"), "steps": 4, "recipe": replace(recipe, **changes), "joint": joint}
         return (latents(**how, **more)["image"] for more in ({}, {"noise": {"audio": noise}}))
 
-    halfway = staggered(recipe, 0.5)  # with SHIPPED audio starts half-way
     cases = [({}, True), ({"wiring": "pooled"}, True)]
     cases += [({"wiring": {"image": ("audio",)}}, True), ({"wiring": {"audio": ("image",)}}, False)]
     cases += [({"wiring": "own"}, False), ({"wiring": "off"}, False), ({"joint": False}, False)]
@@ -79,8 +78,8 @@ def test_the_order_of_outputs_does_not_matter():
 def test_the_same_seed_is_the_same_sample_and_given_noise_is_used():
     assert torch.equal(latents(outputs=("image",))["image"], latents(outputs="image")["image"])
     z_T = torch.randn(2, 4, 8, 8)
-    out = latents(outputs=("image",), noise={"image": z_T}, num_samples=2)["image"]
-    assert torch.equal(out, latents(outputs=("image",), noise={"image": z_T}, num_samples=2, seed=9)["image"])
+    settings = {"outputs": ("image",), "noise": {"image": z_T}, "num_samples": 2, "sampler": "ddim"}
+    assert torch.equal(latents(**settings)["image"], latents(**settings, seed=9)["image"])
 
 
 def test_condition_is_the_weighted_sum_of_the_prompts():
@@ -117,9 +116,9 @@ def test_batches_are_broadcast_and_repeated():
     texts = ["seven", "a red two", "eight"]
     out = latents(prompts={"text": texts, "image": IMAGE}, outputs=("image",), num_samples=2)["image"]
     assert out.shape == (6, 4, 8, 8)
-    one = latents(prompts={"text": texts[1:2], "image": IMAGE}, outputs=("image",), num_samples=1,
+    one = latents(prompts={"text": texts[1:2], "image": IMAGE}, outputs=("image",), num_samples=1, sampler="ddim",
                   noise={"image": torch.ones(1, 4, 8, 8)})["image"]  # fmt: skip
-    all_ = latents(prompts={"text": texts, "image": IMAGE}, outputs=("image",), num_samples=2,
+    all_ = latents(prompts={"text": texts, "image": IMAGE}, outputs=("image",), num_samples=2, sampler="ddim",
                    noise={"image": torch.ones(6, 4, 8, 8)})["image"]  # fmt: skip
     torch.testing.assert_close(all_[2:4], one.expand(2, -1, -1, -1), rtol=1e-4, atol=1e-5)
 
@@ -133,6 +132,8 @@ def test_guidance_one_is_one_forward_and_a_dict_gives_one_per_output(monkeypatch
         outputs=("image", "text"),
         guidance={"image": 1, "text": 5},
         steps={"image": 3, "text": 7},
+        joint=False,
+        sampler="ddim",
     )
     handle.remove()
     assert calls == [1, 1, 1]
@@ -142,15 +143,16 @@ def test_guidance_one_is_one_forward_and_a_dict_gives_one_per_output(monkeypatch
 
 def test_what_the_call_leaves_open_is_the_recipes():
     outputs, named = ("text", "video"), {"guidance": {"text": 2.5, "video": 2.7}, "steps": {"text": 3, "video": 2}}
-    settings = {"prompts": {"text": "seven"}, "outputs": outputs, "recipe": replace(SHIPPED, **named)}
+    recipe = replace(SHIPPED, **named, guidance_beside=None)
+    settings = {"prompts": {"text": "seven"}, "outputs": outputs, "recipe": recipe, "joint": False}
     z, same = (latents(**settings, **how) for how in (dict.fromkeys(named), named))
     assert all(torch.equal(z[name], same[name]) for name in outputs)
-    for other in ({"guidance": 9.0}, {"steps": {"text": 4, "video": 4}}, {"sampler": "ddpm"}):
+    for other in ({"guidance": 9.0}, {"steps": {"text": 4, "video": 4}}, {"sampler": "ddim"}):
         changed = latents(**settings, **{**named, **other})
         assert not any(torch.equal(z[name], changed[name]) for name in outputs), other
 
 
-def test_what_a_recipe_does_not_name_is_the_papers():
+def test_what_a_recipe_does_not_name_is_the_default():
     recipe = replace(PAPER, steps={"text": 2}, guidance={"text": 2.0}, sampler="ddim")
     z = latents(prompts={"text": "seven"}, outputs=("image",), recipe=recipe, steps=None, guidance=None)
     same = latents(
@@ -158,8 +160,8 @@ def test_what_a_recipe_does_not_name_is_the_papers():
         outputs=("image",),
         sampler="ddim",
         recipe="paper",
-        steps=PAPER.steps,
-        guidance=PAPER.guidance,
+        steps=Recipe.steps,
+        guidance=Recipe.guidance,
     )
     assert torch.equal(z["image"], same["image"])
 
@@ -167,8 +169,8 @@ def test_what_a_recipe_does_not_name_is_the_papers():
 def test_without_a_recipe_it_is_the_models_own():
     model = copy.deepcopy(random_codi())
     pair = {"outputs": ("image", "audio"), "steps": 2}
-    by_name = {recipe: model.generate_latents(**pair, recipe=recipe)["image"] for recipe in ("paper", "shipped")}
-    assert not torch.equal(by_name["paper"], by_name["shipped"])
+    by_name = {recipe: model.generate_latents(**pair, recipe=recipe)["image"] for recipe in ("paper", "cascade")}
+    assert not torch.equal(by_name["paper"], by_name["cascade"])
     for name, expected in by_name.items():
         model.recipe = find_recipe(name)
         assert torch.equal(model.generate_latents(**pair)["image"], expected)
@@ -193,7 +195,7 @@ def test_an_option_that_does_not_exist_is_named():
         random_codi().generate({}, step=3)
 
 
-@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm-solver++"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_samplers_are_repeatable_and_finite(sampler):
     z = latents(outputs=("image", "text"), sampler=sampler, steps=4)
     assert all(torch.isfinite(x).all() for x in z.values())

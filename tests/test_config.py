@@ -106,10 +106,3 @@ def test_what_is_missing_has_its_default():
     values = preset("small").to_dict()
     del values["model"]["summary"], values["train"]["split_seed"], values["model"]["text_unet"]["depth"]
     assert Config.from_dict(values) == preset("small")
-
-
-def test_what_earlier_versions_wrote_is_dropped():
-    values = preset("small").to_dict()
-    assert "memory" not in values["model"]
-    values["model"]["memory"] = 700
-    assert Config.from_dict(values) == preset("small") and "memory" in values["model"]  # the caller's stay

@@ -53,9 +53,9 @@ def parts(model: CoDi, stage: str) -> dict[str, torch.Tensor]:
         return {k: x for k, x in state.items() if k.startswith(f"modalities.{m}.denoiser.")}
     prefixes = (f"modalities.{m}.{kind}.",)
     if kind == "prompts":
-        prefixes = f"modalities.{m}.prompt.", f"additions.centring.{m}."
-    if stage == "prompts-text-image":  # it alone trains C_text, and fills the caption memory
-        prefixes += ("modalities.text.prompt.", "additions.centring.text.", "additions.caption_memory.")
+        prefixes = (f"modalities.{m}.prompt.",)
+    if stage == "prompts-text-image":  # it alone trains C_text
+        prefixes += ("modalities.text.prompt.",)
     return {k: x for k, x in state.items() if k.startswith(prefixes) and "environment" not in k}
 
 

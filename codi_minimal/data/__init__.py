@@ -1,6 +1,6 @@
 """Talking Digits: sources, scenes, captions and pairs. ``data.world`` is for the evaluation only."""
 
-from .captions import KEPT, OPEN, VOCABULARY, WHOLE, WRITTEN, caption, meaning, paraphrases, parse, sample_subset
+from .captions import KEPT, OPEN, VOCABULARY, WHOLE, WRITTEN, caption, meaning, parse, sample_subset
 from .pairs import PAIRINGS, Drawn, Pairs, unpaired
 from .sources import Source, load
 from .voices import trim
@@ -13,5 +13,5 @@ from .scenes import (  # isort: skip
 __all__ = [
     "ATTRIBUTES_OF", "COLOURS", "DIGITS", "KEPT", "MOTIONS", "ONSETS", "OPEN", "PAIRINGS", "RENDERERS", "VOCABULARY",
     "WHOLE", "WORDS", "WRITTEN", "Drawn", "Pairs", "Scene", "Source", "caption", "draw", "load", "meaning",
-    "paraphrases", "parse", "render_audio", "render_image", "render_video", "sample_subset", "trim", "unpaired",
+    "parse", "render_audio", "render_image", "render_video", "sample_subset", "trim", "unpaired",
 ]  # fmt: skip

@@ -111,14 +111,6 @@ def sentences() -> Iterator[tuple[str, dict[str, str]]]:
                 yield _filled(template, attributes, *pair), attributes
 
 
-def paraphrases() -> list[list[str]]:
-    """Every caption of the grammar, in one list for each set of attributes."""
-    groups: dict[tuple, list[str]] = {}
-    for text, attributes in sentences():
-        groups.setdefault(tuple(attributes.items()), []).append(text)
-    return list(groups.values())
-
-
 def _filled(template: str, attributes: Mapping[str, str], doing: str = "", does: str = "") -> str:
     return spell_articles(template.format(**attributes, doing=doing, does=does))
 

@@ -34,9 +34,7 @@ def classifier_free_guidance(uncond: Tensor, cond: Tensor, g: float) -> Tensor:
     return uncond + g * (cond - uncond)
 
 
-def guided(
-    net: Callable[..., Tensor], g: float | Callable[[Tensor, Environment | None], float]
-) -> Callable[..., Tensor]:
+def guided(net: Callable[..., Tensor], g: float | Callable[[Tensor], float]) -> Callable[..., Tensor]:
     """The network with guidance inside: the same signature, one forward of twice the batch.
 
     A zero row of cond is "no prompt", and zeros for both tensors of env are "no environment", because then no token is
@@ -45,11 +43,11 @@ def guided(
 
     Args:
         net: callable net(z_t, t, cond, env), with cond "b d" and env an `alignment.Environment`, or None.
-        g: guidance scale, a number, or a callable (t, env) -> number.
+        g: guidance scale, a number, or a callable t -> number.
     """
 
     def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Environment | None = None) -> Tensor:
-        scale = g(t, env) if callable(g) else g
+        scale = g(t) if callable(g) else g
         if scale == 1 or (cond is None and env is None):
             return net(z_t, t, cond, env)
         conds = None if cond is None else torch.cat([torch.zeros_like(cond), cond])

@@ -34,12 +34,14 @@ class Question:
         return f"{self.attribute}, {'–'.join(self.outputs)}, under {prompt}"
 
 
+PAIRS = tuple(Question("digit", pair, digit_said=False) for pair in combinations(MODALITIES, 2))
 QUESTIONS = (
     Question("digit", MODALITIES, digit_said=False),
     Question("colour", ("image", "video"), digit_said=True),
     Question("onset", ("audio", "video"), digit_said=True),
     # not every caption mentions a motion
     Question("motion", ("text", "video"), digit_said=False, measure="among those that say it"),
+    *PAIRS,
 )
 
 

@@ -13,7 +13,7 @@ from codi_minimal.checkpoint import fingerprint
 from codi_minimal.data import Source
 from codi_minimal.data.world import World
 from codi_minimal.evaluation import sections
-from codi_minimal.evaluation.agreement import QUESTIONS, prompts_of
+from codi_minimal.evaluation.agreement import PAIRS, QUESTIONS, prompts_of
 from codi_minimal.evaluation.coherence import SUBSETS, letters
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.parts import COMPOSITIONS
@@ -25,7 +25,7 @@ from codi_minimal.sheet import contact_sheet
 
 # samples of a single-prompt cell, a joint figure, the same made apart, a cell, several prompts, and real renders
 QUICK = {"single": 32, "joint": 48, "apart": 48, "cell": 1, "parts": 16, "real": 200}
-FULL = {"single": 500, "joint": 500, "apart": 100, "cell": 50, "parts": 500, "real": 1000}
+FULL = {"single": 500, "joint": 500, "apart": 100, "cell": 20, "parts": 500, "real": 1000}
 PROGRESS = "progress.json"
 
 
@@ -127,7 +127,7 @@ def evaluate(
 
 
 def _picture(together: Mapping[str, dict[str, Any]], out: Path, seed: int) -> None:
-    """The first two joint samples of each question, to look at: samples.png."""
+    """The first two joint samples of each question but those of pairs, to look at: samples.png."""
     rows = [
         {
             "title": question.title,
@@ -135,6 +135,7 @@ def _picture(together: Mapping[str, dict[str, Any]], out: Path, seed: int) -> No
             "outputs": {name: data[i] for name, data in together[question.title].items()},
         }
         for question in QUESTIONS
+        if question not in PAIRS
         for i in range(2)
     ]
     contact_sheet(rows, out / "samples.png")
@@ -142,6 +143,7 @@ def _picture(together: Mapping[str, dict[str, Any]], out: Path, seed: int) -> No
 
 def _samples(sizes: Mapping[str, int]) -> int:
     """The number of samples that a run makes, for the bar."""
-    asked = (sizes["joint"] + sizes["apart"]) * sum(len(question.outputs) for question in QUESTIONS)
+    asked = {(question.outputs, question.digit_said) for question in QUESTIONS}
+    agreed = (sizes["joint"] + sizes["apart"]) * sum(len(outputs) for outputs, _ in asked)
     cells = sizes["cell"] * (15 * sum(map(len, SUBSETS)) - 16)
-    return 16 * sizes["single"] + len(COMPOSITIONS) * sizes["parts"] + asked + cells
+    return 16 * sizes["single"] + len(COMPOSITIONS) * sizes["parts"] + agreed + cells

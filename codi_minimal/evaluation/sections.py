@@ -107,9 +107,14 @@ def measure_agreement(
         "entropy" of the joint samples. And these samples, by the title of the question.
     """
     answers, entropy, joint = {}, {}, {}
+    asked: dict[tuple[tuple[str, ...], bool], tuple[dict[str, Any], dict[str, Any]]] = {}  # some have the same samples
     for question in QUESTIONS:
-        made = joint[question.title] = ask(question, model, n)
-        sets = {"joint": (made, None), "apart": (ask(question, model, apart, joint=False), None), "real": real["real"]}
+        key = (question.outputs, question.digit_said)
+        if key not in asked:
+            asked[key] = ask(question, model, n), ask(question, model, apart, joint=False)
+        made, by_itself = asked[key]
+        joint[question.title] = made
+        sets = {"joint": (made, None), "apart": (by_itself, None), "real": real["real"]}
         answers[question.title] = {"chance": chance(question)}
         for how, (some, scene) in sets.items():
             some, items = {name: some[name] for name in question.outputs}, items_of(question.outputs, scene)

@@ -22,8 +22,8 @@ from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.progress import Progress
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import command, save, table
-from codi_minimal.experiments.additions import ASKED, MEASURES, PAIRS, column
 from codi_minimal.experiments.base import Place, share_cache, untrained
+from codi_minimal.experiments.together import ASKED, MEASURES, column
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipes import PAPER
 from codi_minimal.training.joint import train_environment, train_joint
@@ -60,7 +60,6 @@ VARIANTS = {
     "wiring: own": Variant({"wiring": "own"}),
     "wiring: off": Variant({"wiring": "off"}),
 }
-MEASURED = (*ASKED, *PAIRS)
 
 
 def ablations(
@@ -99,7 +98,7 @@ def ablations(
             result = measure(BatchedModel(trained, seed, options, workers=workers), samples)
             done.keep(title, result, perf_counter() - start, samples)
         found[title] = done.sections[title]["result"]
-    found["chance"] = {column(q, what): p for q in MEASURED for what, p in chance(q).items()}
+    found["chance"] = {column(q, what): p for q in ASKED for what, p in chance(q).items()}
     made_by = command("experiment ablations", data="DATA", steps=steps, samples=samples, seed=seed, autocast=autocast)
     report = {"command": made_by, "source": source.name, "variants": found}
     return save(out, "ablations", report, markdown(report))
@@ -130,8 +129,8 @@ def train(run: Run, variant: Variant) -> None:
 
 
 def measure(model: BatchedModel, n: int) -> dict[str, Any]:
-    """How often outputs agree, all four and in pairs."""
-    shares = ((question, answer(question, ask(question, model, n))) for question in MEASURED)
+    """How often outputs agree."""
+    shares = ((question, answer(question, ask(question, model, n))) for question in ASKED)
     return {column(question, what): found[what] for question, found in shares for what in MEASURES if what in found}
 
 

@@ -1,4 +1,4 @@
-"""The modality gap: how well a denoiser that was trained on text follows other prompts, and what closes the gap.
+"""The modality gap: how well a denoiser that was trained on text follows other prompts, and what helps.
 
 Contrastive training leaves each modality in a cone of its own (Liang et al. 2022): C_audio("seven") is far from
 C_text("seven"). Image denoisers are trained from the same random weights on different mixtures of prompts, and then
@@ -7,13 +7,11 @@ prompted with all modalities. No training pairs images with audio or video.
 
 import copy
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
@@ -43,18 +41,17 @@ def gap(
     """Train the image denoiser under each regime, for so many steps.
 
     Returns:
-        "clouds": the distances of embeddings. "coherence": regime → modality of the prompt → attribute → share.
+        "clouds": modality → how far its embeddings are from those of text. "coherence": regime → modality of the prompt
+        → attribute → share.
     """
     trained, model = model, copy.deepcopy(model)
     source, held_out = load(data, split_seed=model.config.train.split_seed), validation(model, data)
     report: dict[str, Any] = {
         "command": command("experiment gap", data="DATA", steps=steps, samples=samples, seed=seed),
         "source": held_out.name,
-        "clouds": {"centred": clouds(model, held_out, samples, seed)},
+        "clouds": clouds(model, held_out, samples, seed),
         "coherence": {},
     }
-    with uncentred(model):
-        report["clouds"]["not centred"] = clouds(model, held_out, samples, seed)
     runs = out / f"{fingerprint(model)}-{seed}"
     for name, changes in REGIMES.items():
         fresh = untrained(trained, seed, stages={f"denoiser-{OUTPUT}": Stage(steps, 64, 1e-3)}, **changes)
@@ -65,23 +62,7 @@ def gap(
         train_denoiser(run, OUTPUT)
         share_cache(run.folder, runs)
         report["coherence"][name] = follow(model, held_out, samples, seed)
-        if changes is TEXT_ALONE:
-            with uncentred(model):
-                report["coherence"][f"{name}, not centred"] = follow(model, held_out, samples, seed)
     return save(out, "gap", report, markdown(report))
-
-
-@contextmanager
-def uncentred(model: CoDi) -> Iterator[None]:
-    """Inside the block prompts are not centred: each modality stays where contrastive training left it."""
-    centring = getattr(model.additions, "centring", nn.Module())
-    kept = copy.deepcopy(centring.state_dict())
-    for shift in centring.buffers():
-        shift.zero_()
-    try:
-        yield
-    finally:
-        centring.load_state_dict(kept)
 
 
 def clouds(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict[str, float]]:
@@ -113,7 +94,7 @@ def modality_gap(x: Tensor, y: Tensor) -> tuple[float, float]:
 
 def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:
     """Coherence of images from n prompts of each modality, which act through the condition alone."""
-    batched = BatchedModel(model, seed, {"recipe": model.recipe.without("caption_memory", "prompt_clocks")})
+    batched = BatchedModel(model, seed, {"recipe": model.recipe.without("prompt_clocks")})
     scores = {}
     for i, prompt in enumerate(model.modalities):
         ((_, _, found),) = measure_cells(batched, World(source), n, i, (prompt,), [(OUTPUT,)])
@@ -123,11 +104,7 @@ def follow(model: CoDi, source: Source, n: int, seed: int) -> dict[str, dict]:
 
 def markdown(report: dict[str, Any]) -> str:
     """Two tables."""
-    distances = [
-        (f"text–{name}, {how}", row["distance"], row["cosine"])
-        for how, rows in report["clouds"].items()
-        for name, row in rows.items()
-    ]
+    distances = [(f"text–{name}", row["distance"], row["cosine"]) for name, row in report["clouds"].items()]
     prompts = list(next(iter(report["coherence"].values())))
     columns = [(p, a) for p in prompts for a in ATTRIBUTES_OF[OUTPUT] if a in ATTRIBUTES_OF[p]]
     shares = [(regime, *(scores[p][a] for p, a in columns)) for regime, scores in report["coherence"].items()]

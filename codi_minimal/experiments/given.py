@@ -28,14 +28,14 @@ from codi_minimal.evaluation.readers import items_of, read, shipped_judges
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import share
-from codi_minimal.experiments.additions import MEASURES
 from codi_minimal.experiments.base import Place, validation
+from codi_minimal.experiments.together import MEASURES
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipes import CASCADE, PAPER
 
 WAYS = {  # title → recipe, and what the real stream is to `generate`
-    "paper, same t": (PAPER, "given"),
-    "paper, t = 0": (replace(PAPER, given="t = 0"), "given"),
+    "paper, t = 0": (PAPER, "given"),
+    "paper, same t": (replace(PAPER, given="same t"), "given"),
     "cascade": (CASCADE, "given"),
     "paper, a prompt": (PAPER, "prompts"),
 }

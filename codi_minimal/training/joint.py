@@ -69,7 +69,7 @@ def of_additions(run: Run, pair: Pair, tokens: dict[str, Tensor], generator: tor
 
 
 def times_of_others(t: Tensor, generator: torch.Generator, p_ahead: float) -> Tensor:
-    """Ours: the other stream is at the same t (b,), or ahead: at 0, as a prompt, or between, as one started earlier."""
+    """Ours: the other stream is at the same t (b,), or ahead: at 0, as a prompt, or between, which teaches more."""
     share, u = (torch.rand(len(t), generator=generator) for _ in range(2))
     u = torch.where(u < 0.3, 0, u)
     return torch.where((share < p_ahead).to(t.device), (t * u.to(t.device)).long(), t)

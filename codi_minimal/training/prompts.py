@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from codi_minimal.data import WHOLE, WORDS, Pairs, caption, meaning, paraphrases, sample_subset
+from codi_minimal.data import WHOLE, WORDS, Pairs, caption, meaning, sample_subset
 from codi_minimal.prompts import Temperature, clip_loss, repeated
 from codi_minimal.training.run import Run
 
@@ -64,8 +64,6 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
     c_text, c_other = modalities["text"].prompt, modalities[name].prompt
     if start_from is not None and run.further is None:
         c_other.start_from(modalities[start_from].prompt)
-    for addition in additions:
-        addition.before_bridging(run.model, name)
     temperature = Temperature().to(run.device)
     pairs, batch = Pairs(run.source, ("text", name)), run.stage(stage).batch
     modules = nn.ModuleDict({"other": c_other, "temperature": temperature, **({"text": c_text} if first else {})})
@@ -91,10 +89,3 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         return losses
 
     run.fit(stage, modules, step)
-    generator = run.generator(stage)
-    with torch.no_grad():
-        drawn = pairs.draw(512, generator)
-        own = c_other(drawn.render(name, generator=generator).to(run.device))
-        text = c_text(drawn.captions(random.Random(generator.initial_seed())))
-        for addition in additions:
-            addition.after_bridging(run.model, name, own, text, paraphrases() if first else None)

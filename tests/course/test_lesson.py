@@ -26,8 +26,8 @@ def shipped():
     ("stage", "new"),
     [
         ("autoencoder-audio", ["modalities.audio.autoencoder."]),
-        ("prompts-text-image", [*PROMPTS, "additions.caption_memory.", "additions.centring.image."]),
-        ("prompts-text-audio", ["modalities.audio.prompt.", "additions.centring.audio."]),
+        ("prompts-text-image", PROMPTS),
+        ("prompts-text-audio", ["modalities.audio.prompt."]),
         ("denoiser-video", ["modalities.video.denoiser."]),
         ("beside-video", ["modalities.video.denoiser.mid", "modalities.video.denoiser.environment_attention."]),
         ("joint", [f"modalities.{m}.{what}" for m in ("text", "image") for what in ("environment.", "denoiser.mid")]),

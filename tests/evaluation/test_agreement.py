@@ -7,15 +7,16 @@ from codi_minimal.evaluation.generation import BatchedModel
 
 
 def test_chance_is_that_of_independent_uniform_draws():
-    digit, colour, onset, motion = (chance(question) for question in QUESTIONS)
+    digit, colour, onset, motion, *pairs = (chance(question) for question in QUESTIONS)
     assert digit == {"all": pytest.approx(1e-3)}
     assert colour == {"all": 1 / 8}
     assert onset == {"all": 1 / 4, "within one frame": 0.625}
     assert motion == {"among those that say it": pytest.approx(1 / 6)}
+    assert pairs == 6 * [{"all": 1 / 10}]
 
 
 @pytest.mark.usefixtures("data_dir")
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.attribute)
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.title)
 def test_a_shared_scene_agrees_and_scenes_apart_are_at_chance(models, question):
     model = BatchedModel(models.oracle, seed=1)
     made, alone = ask(question, model, 60), ask(question, model, 60, joint=False)

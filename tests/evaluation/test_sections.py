@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from codi_minimal.data.world import World
+from codi_minimal.evaluation.agreement import QUESTIONS
 from codi_minimal.evaluation.coherence import MODALITIES
 from codi_minimal.evaluation.generation import BatchedModel
+from codi_minimal.evaluation.readers import read
 from codi_minimal.evaluation.sections import (
     measure_agreement,
     measure_ceilings,
@@ -65,7 +67,12 @@ def test_compositions_and_answers_are_clustered_by_what_they_show(models, few, r
     model = BatchedModel(models.oracle)
     for title, found in measure_parts(model, few, N).items():
         assert is_wide(found["made"]["all"]) == title.startswith("audio") and not is_wide(found["real"]["all"])
-    result, _ = measure_agreement(model, real, N, 20)
+    result, joint = measure_agreement(model, real, N, 20)
+    for question in QUESTIONS:  # captions give the digits in turn
+        in_turn = (
+            read(question.outputs[-1], joint[question.title][question.outputs[-1]])["digit"] == torch.arange(N) % 10
+        )
+        assert (in_turn.float().mean() > 0.5) == question.digit_said
     for title, found in result["answers"].items():
         assert is_wide(found["real"]["all"]) == ("audio" in title)
         assert not is_wide(found["joint"]["all"]) and not is_wide(found["apart"]["all"])
@@ -73,9 +80,9 @@ def test_compositions_and_answers_are_clustered_by_what_they_show(models, few, r
 
 def test_distances_state_their_bias(models, source):
     world = World(source)
-    quality = measure_single(
-        BatchedModel(models.oracle), world, real_renders(models.oracle, world, 100, 0), 100
-    )["quality"]
+    quality = measure_single(BatchedModel(models.oracle), world, real_renders(models.oracle, world, 100, 0), 100)[
+        "quality"
+    ]
     for row in quality.values():
         assert row["real"] == row["reconstruction"] and row["generated"].n == 100  # the autoencoders change nothing
         assert row["real"].bias == pytest.approx(row["real"].value, rel=0.5)

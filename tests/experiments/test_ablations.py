@@ -11,7 +11,7 @@ from codi_minimal.alignment import WIRINGS, environment_modules
 from codi_minimal.checkpoint import fingerprint
 from codi_minimal.evaluation.agreement import chance
 from codi_minimal.experiments import ablations as module
-from codi_minimal.experiments.ablations import MEASURED, VARIANTS, Variant, ablations, train, with_new_environment
+from codi_minimal.experiments.ablations import ASKED, VARIANTS, Variant, ablations, train, with_new_environment
 from codi_minimal.recipes import PAPER
 from codi_minimal.training.streams import CHAIN
 from tests.models import NAMES, random_codi
@@ -73,8 +73,8 @@ def test_variants_are_trained_and_asked_and_a_stopped_run_goes_on(tmp_path, monk
     few = {title: VARIANTS[title] for title in ("as it ships", "the paper's chain", "wiring: off")}
     few["one token"] = Variant(model={"summary": 1})
     monkeypatch.setattr(module, "VARIANTS", few)
-    monkeypatch.setattr(module, "PAPER", replace(PAPER, steps=2))
-    monkeypatch.setattr(module, "MEASURED", MEASURED[:3])
+    monkeypatch.setattr(module, "PAPER", replace(PAPER, steps=2, steps_beside=2))
+    monkeypatch.setattr(module, "ASKED", ASKED[:3])
     report = ablations(random_codi(), None, tmp_path, steps=3, samples=3, progress=False)
     assert set(report["variants"]) == {*few, "chance"}
     assert len({path.read_bytes() for path in tmp_path.glob("*/*/joint*.safetensors")}) == 1 + len(CHAIN) + 1
@@ -98,7 +98,7 @@ def test_each_is_sampled_as_the_paper_has_it_with_its_own_wiring(tmp_path, monke
     model = copy.copy(random_codi())
     model.recipe = replace(model.recipe, autocast="bf16")
     ablations(model, None, tmp_path, workers=2, seed=4, progress=False)
-    wirings = [variant.train.get("wiring", "others") for variant in VARIANTS.values() for _ in MEASURED]
+    wirings = [variant.train.get("wiring", "others") for variant in VARIANTS.values() for _ in ASKED]
     assert [m.options for m in models] == [{"recipe": replace(PAPER, wiring=w, autocast="bf16")} for w in wirings]
     assert {(m.workers, m.seed) for m in models} == {(2, 4)}
 

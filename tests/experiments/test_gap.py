@@ -1,13 +1,12 @@
 """The experiment on the modality gap, at the tiny scale: what is trained, what is left alone, and what is written."""
 
-import copy
 import json
 
 import pytest
 import torch
 
 from codi_minimal.data import load
-from codi_minimal.experiments.gap import REGIMES, follow, gap, modality_gap, uncentred
+from codi_minimal.experiments.gap import REGIMES, follow, gap, modality_gap
 from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
 
@@ -29,7 +28,7 @@ def test_the_model_is_left_as_it_is_and_every_regime_trains_its_own(result):
     assert len(weights) == len(REGIMES) == len({path.read_bytes() for path in weights})
     caches = [path.read_bytes() for path in out.rglob("cache-text-image.safetensors")]
     assert len(caches) == 1 + len(REGIMES) and len(set(caches)) == 1  # the same pairs for all
-    assert set(report["coherence"]) == {*REGIMES, "text prompts alone, not centred"}
+    assert set(report["coherence"]) == set(REGIMES)
 
 
 def test_the_files_say_what_was_measured(result):
@@ -41,23 +40,12 @@ def test_the_files_say_what_was_measured(result):
         assert scores["audio"]["digit"]["n"] == scores["video"]["colour"]["n"] == 6
 
 
-def test_the_centring_of_prompts_is_off_inside_the_block_and_back_after_it():
-    model = copy.deepcopy(random_codi())
-    model.additions["centring"]["audio"].shift.fill_(0.1)
-    x = torch.randn(2, 8192).clamp(-1, 1)
-    centred = model.encode_prompt("audio", x)
-    with pytest.raises(InterruptedError), uncentred(model):
-        assert not torch.allclose(model.encode_prompt("audio", x), centred)
-        raise InterruptedError
-    torch.testing.assert_close(model.encode_prompt("audio", x), centred)
-
-
 def test_prompts_act_through_the_condition_alone_and_as_their_encoders_give_them(monkeypatch):
     asked = []
     found = [("", {}, {"image": {}})]
     monkeypatch.setattr("codi_minimal.experiments.gap.measure_cells", lambda model, *_: asked.append(model) or found)
     follow(random_codi(), load(hub=False), 4, 0)
-    plain = SHIPPED.without("caption_memory", "prompt_clocks")
+    plain = SHIPPED.without("prompt_clocks")
     assert [batched.options for batched in asked] == [{"recipe": plain}] * 4
 
 

@@ -8,11 +8,11 @@ import torch
 
 from codi_minimal.data import Pairs
 from codi_minimal.data.world import World
-from codi_minimal.experiments.additions import additions
 from codi_minimal.experiments.gap import gap
 from codi_minimal.experiments.given import given
 from codi_minimal.experiments.probe import linear, probe
 from codi_minimal.experiments.sampling import sampling
+from codi_minimal.experiments.together import together
 from codi_minimal.recipe import Recipe
 from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
@@ -24,7 +24,7 @@ def no_data(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-@pytest.mark.parametrize("experiment", [additions, gap, given, probe, sampling])
+@pytest.mark.parametrize("experiment", [together, gap, given, probe, sampling])
 def test_settings_are_chosen_on_the_validation_share(experiment, tmp_path, monkeypatch):
     def stop(source):
         raise InterruptedError(source.split, source.split_seed)
@@ -38,7 +38,7 @@ def test_settings_are_chosen_on_the_validation_share(experiment, tmp_path, monke
     assert stopped.value.args == ("validation", 5)
 
 
-@pytest.mark.parametrize("experiment", [additions, sampling])
+@pytest.mark.parametrize("experiment", [together, sampling])
 def test_a_distance_needs_two_samples(experiment, tmp_path):
     with pytest.raises(ValueError, match="samples: expected an integer from 2 to 2..63 - 1, got 1"):
         experiment(random_codi(), None, tmp_path, samples=1)

@@ -16,7 +16,8 @@ from codi_minimal.recipes import CASCADE, PAPER
 from tests.evaluation.conftest import Deaf, Oracle
 from tests.models import NAMES, random_codi
 
-FEW = {"given": (replace(PAPER, steps=1), "given"), "a prompt": (replace(PAPER, steps=1), "prompts")}
+HURRIED = replace(PAPER, steps=1, steps_beside=1)
+FEW = {"given": (HURRIED, "given"), "a prompt": (HURRIED, "prompts")}
 SHIFTED = [f"shifted by {k}{at}" for k in range(4) for at in ("", " ±1")]
 
 
@@ -45,8 +46,8 @@ class Around:
 
 def test_the_ways_are_the_two_of_the_paper_the_cascade_and_a_prompt():
     assert set(WAYS) == {"paper, same t", "paper, t = 0", "cascade", "paper, a prompt"}
-    assert WAYS["paper, same t"] == (PAPER, "given") and PAPER.given == "same t"
-    assert WAYS["paper, t = 0"] == (replace(PAPER, given="t = 0"), "given")
+    assert WAYS["paper, t = 0"] == (PAPER, "given") and PAPER.given == "t = 0"
+    assert WAYS["paper, same t"] == (replace(PAPER, given="same t"), "given")
     assert WAYS["cascade"] == (CASCADE, "given") and WAYS["paper, a prompt"] == (PAPER, "prompts")
     pairs = {(*names, output) for names, output in AROUND if len(names) == 1}
     assert pairs == {(a, b) for a in NAMES for b in NAMES if a != b} and len(AROUND) == 16

@@ -100,31 +100,12 @@ def test_a_bridge_pairs_captions_with_their_own_samples(monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["image", "audio", "video"])
-def test_additions_get_samples_and_their_own_captions_after_a_bridge(name):
-    run, told = numbered_run(), []
-    addition = SimpleNamespace(
-        bridging_loss=lambda own, whole: None,
-        before_bridging=lambda model, name: told.append((name, len(run.fitted))),
-        after_bridging=lambda model, name, *args: told.append((name, len(run.fitted), *args)),
-    )
-    run.model.recipe.additions = (addition,)
-    prompts.train_bridge(run, name)
-    assert told[0] == (name, 0) and told[1][:2] == (name, 1)
-    own, text, paraphrases = told[1][2:]
-    assert (paraphrases is None) == (name != "image")  # the first bridge alone trains C_text
-    assert torch.equal(number_of(own), number_of(text)) and len(own) > 100
-    if paraphrases is not None:
-        assert len({str(parse(caption)) for caption in paraphrases[0]}) == 1 and len(paraphrases) > 600
-
-
-@pytest.mark.parametrize("name", ["image", "audio", "video"])
 def test_additions_get_a_caption_that_says_all_of_its_own_sample(monkeypatch, name):
     run, told = numbered_run(), []
     monkeypatch.setattr(numbered.Pairs, "kept", [])
-    nothing = dict.fromkeys(("before_bridging", "after_bridging"), lambda *args: None)
     run.model.recipe.additions = (
-        SimpleNamespace(name="more", bridging_loss=lambda *args: told.append(args) or torch.tensor(3.0), **nothing),
-        SimpleNamespace(name="none", bridging_loss=lambda own, whole: None, **nothing),
+        SimpleNamespace(name="more", bridging_loss=lambda *args: told.append(args) or torch.tensor(3.0)),
+        SimpleNamespace(name="none", bridging_loss=lambda own, whole: None),
     )
     recorder(monkeypatch, prompts, "clip_loss", 2.0)
     recorder(monkeypatch, prompts, "composition_loss", 5.0)

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -12,14 +11,15 @@ from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.statistics import Estimate
-from codi_minimal.experiments import additions as module
-from codi_minimal.experiments.additions import additions, column, cost, measure, rows
+from codi_minimal.experiments import together as module
+from codi_minimal.experiments.together import cost, measure, rows, together
+from codi_minimal.recipe import Recipe
 from codi_minimal.recipes import CASCADE, PAPER, SHIPPED
 from tests.evaluation.conftest import Deaf, Oracle
 from tests.models import random_codi
 
-USED = [a.name for a in SHIPPED.additions if a.name not in ("centring", "whole_captions", "reading")]
-FEW = {"paper": {"recipe": replace(PAPER, steps=1)}, "shipped, apart": {"recipe": SHIPPED, "joint": False}}
+HURRIED = replace(PAPER, steps=1, steps_beside=1)
+FEW = {"paper": {"recipe": HURRIED}, "shipped, apart": {"recipe": SHIPPED, "joint": False}}
 
 
 @pytest.fixture(autouse=True)
@@ -28,30 +28,21 @@ def no_data(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def test_each_addition_is_switched_on_in_the_paper_and_off_in_what_ships():
+def test_each_row_of_the_paper_differs_from_it_in_one_thing_and_all_are_different():
     recipes = {title: options["recipe"] for title, options in rows().items()}
-    names = {title: [a.name for a in recipe.additions] for title, recipe in recipes.items()}
-    for name in USED:
-        on = ["stagger", "arrivals"] if name == "arrivals" else [name]
-        assert names.pop(" + ".join(["paper", *on])) == on
-        without = recipes[f"shipped - {name}"]
-        assert replace(without, steps=SHIPPED.steps) == SHIPPED.without(name)
-        assert names.pop(f"shipped - {name}") == [a.name for a in without.additions]
-    assert set(names) == {"paper", "paper + sampler, steps, guidance", "shipped", "cascade", "shipped, apart"}
-    for title, recipe in recipes.items():
-        if title.startswith("paper") and recipe.additions:
-            assert replace(recipe, additions=()) == PAPER
-    plain = recipes["paper + sampler, steps, guidance"]
-    assert replace(plain, name="shipped", steps=SHIPPED.steps) == replace(SHIPPED, additions=()) and plain.steps == 15
     assert (recipes["paper"], recipes["shipped"], recipes["cascade"]) == (PAPER, SHIPPED, CASCADE)
-    assert rows()["shipped, apart"] == {"recipe": SHIPPED, "joint": False}
+    assert rows()["shipped, each output by itself"] == {"recipe": SHIPPED, "joint": False}
+    less = [recipe for title, recipe in recipes.items() if title.startswith("paper, ")]
+    assert len(less) == len(rows()) - 4
+    differing = [{field for field, value in vars(recipe).items() if value != vars(PAPER)[field]} for recipe in less]
+    assert all(fields == {"sampler_beside", "steps_beside"} or len(fields) == 1 for fields in differing)
+    assert len({frozenset(fields) for fields in differing}) == len(less)
 
 
 @pytest.mark.parametrize("title", rows())
 def test_every_row_can_be_generated(title):
     options = rows()[title]
-    few = {"text": 2, "video": 1} if isinstance(options["recipe"].steps, Mapping) else 1
-    options["recipe"] = replace(options["recipe"], steps=few)
+    options["recipe"] = replace(options["recipe"], steps=1)
     made = random_codi().generate({}, ("text", "video"), **options)
     assert made["video"].isfinite().all()
 
@@ -66,15 +57,13 @@ def free(monkeypatch):
     monkeypatch.setattr(module, "cost", lambda *_: {"denoiser calls": 1.0})
 
 
-PAIRS = ["digit TI", "digit TA", "digit TV", "digit IA", "digit IV", "digit AV"]
 CELLS = ["digit T → I", "digit I → A", "digit I → I", "digit A → V", "onset A → V"]
 
 
 def test_a_model_that_is_right_scores_high_in_every_column(world, free):
     found = measure(BatchedModel(Oracle(world.source), 0), world, 40)
-    assert list(found["agreement"]) == ["digit TIAV", "colour IV", "onset AV", "onset AV ±1"]
-    assert list(found["pairs"]) == PAIRS
-    for share in (found["agreement"] | found["pairs"]).values():
+    assert list(found["agreement"]) == ["digit TIAV", "colour IV", "onset AV", "onset AV ±1", "digit IV"]
+    for share in found["agreement"].values():
         assert share.value >= 0.6 and share.n == 40  # the judges misread some voices of the built-in sample
     quality = found["quality"]
     assert list(quality)[:6] == [*CELLS, "mean digit"] and quality["denoiser calls"] == 1
@@ -88,8 +77,7 @@ def test_a_model_that_is_right_scores_high_in_every_column(world, free):
 def test_a_model_that_ignores_its_prompts_and_makes_outputs_apart_is_at_chance(world, free):
     model = BatchedModel(Deaf(world.source), 0, {"joint": False})
     found = measure(model, world, 100)
-    for name in PAIRS:
-        assert found["pairs"][name].value < 0.3
+    assert found["agreement"]["digit IV"].value < 0.3
     assert found["agreement"]["colour IV"].value < 0.3 and found["agreement"]["onset AV"].value < 0.5
     assert found["agreement"]["onset AV ±1"].value > found["agreement"]["onset AV"].value
     assert found["quality"]["mean digit"].value < 0.3
@@ -114,7 +102,7 @@ def test_the_colours_are_those_of_images_under_no_prompt_and_the_distance_is_of_
 
 @pytest.mark.parametrize(("guidance", "calls"), [(1.0, 8), (2.0, 16)])
 def test_calls_of_the_denoisers_are_counted_for_a_sample(guidance, calls):
-    recipe = replace(PAPER, steps=2, guidance=guidance)
+    recipe = Recipe(steps=2, guidance=guidance)
     found = cost(random_codi(), {"recipe": recipe}, n=3)
     assert found["denoiser calls"] == calls and found["seconds"] > 0
     assert not any(m.denoiser._forward_pre_hooks for m in random_codi().modalities.values())
@@ -130,16 +118,16 @@ def asked(monkeypatch):
     asked = Asked()
     asked.autocast = set()
 
-    def stub(batched, world, n, pairs):
+    def stub(batched, world, n):
         recipe = batched.options["recipe"]
         if recipe.name == asked.stop:
             raise InterruptedError
         asked.append((recipe.name, batched.seed, batched.workers, n))
         asked.autocast.add(recipe.autocast)
         figure = Estimate(0.5, n, (0.4, 0.6))
-        of_pairs = {column(q, "all"): figure for q in pairs}
         quality = {"digit T → I": figure, "seconds": 1.5}
-        return {"agreement": {"digit TIAV": figure}, "pairs": of_pairs, "quality": quality}
+        agreed = {"digit TIAV": figure, "digit IV": figure}
+        return {"agreement": agreed, "quality": quality}
 
     monkeypatch.setattr(module, "measure", stub)
     monkeypatch.setattr(module, "rows", lambda: {title: dict(options) for title, options in FEW.items()})
@@ -149,42 +137,35 @@ def asked(monkeypatch):
 def test_a_stopped_run_goes_on_at_the_row_it_was_in(tmp_path, asked):
     asked.stop = "shipped"
     with pytest.raises(InterruptedError):
-        additions(random_codi(), None, tmp_path, samples=3, seed=5, workers=2, progress=False)
+        together(random_codi(), None, tmp_path, samples=3, seed=5, workers=2, progress=False)
     asked.stop = None
-    report = additions(random_codi(), None, tmp_path, samples=3, seed=5, workers=2, progress=False)
+    report = together(random_codi(), None, tmp_path, samples=3, seed=5, workers=2, progress=False)
     assert asked == [("paper", 5, 2, 3), ("shipped", 5, 2, 3)]
     assert report["rows"]["paper"] == report["rows"]["shipped, apart"]  # also what was read from its file
     assert len(list((tmp_path / "rows").iterdir())) == 2
 
 
 def test_a_row_is_measured_anew_where_its_recipe_or_the_run_has_changed(tmp_path, asked, monkeypatch):
-    additions(random_codi(), None, tmp_path, samples=3, progress=False)
-    changed = FEW | {"paper": {"recipe": replace(PAPER, steps=2)}}
+    together(random_codi(), None, tmp_path, samples=3, progress=False)
+    changed = FEW | {"paper": {"recipe": replace(PAPER, steps=2, steps_beside=2)}}
     monkeypatch.setattr(module, "rows", lambda: {title: dict(options) for title, options in changed.items()})
-    additions(random_codi(), None, tmp_path, samples=3, progress=False)
+    together(random_codi(), None, tmp_path, samples=3, progress=False)
     assert [name for name, *_ in asked] == ["paper", "shipped", "paper"]
-    additions(random_codi(), None, tmp_path, samples=4, progress=False)
+    together(random_codi(), None, tmp_path, samples=4, progress=False)
     assert [name for name, *_ in asked][3:] == ["paper", "shipped"]
 
 
 def test_the_files_have_every_row_and_chance(tmp_path, asked):
-    report = additions(random_codi(), None, tmp_path, samples=3, progress=False)
-    assert json.loads((tmp_path / "additions.json").read_text(encoding="utf-8")) == report
-    page = (tmp_path / "additions.md").read_text(encoding="utf-8")
+    report = together(random_codi(), None, tmp_path, samples=3, progress=False)
+    assert json.loads((tmp_path / "together.json").read_text(encoding="utf-8")) == report
+    page = (tmp_path / "together.md").read_text(encoding="utf-8")
     assert report["command"] in page and "validation split" in page
-    assert page.count("| paper | 0.500 [0.40, 0.60] |") == page.count("| shipped, apart | 0.500 [0.40, 0.60] |") == 3
-    assert "| chance | 0.001 |" in page and page.count("| chance | 0.100 |") == 2 and "| chance | 0.100 | - |" in page
-
-
-def test_pairs_are_measured_for_the_named_rows_alone(tmp_path, asked, monkeypatch):
-    found = FEW | {"paper + stagger": {"recipe": replace(PAPER, steps=2)}}
-    monkeypatch.setattr(module, "rows", lambda: {title: dict(options) for title, options in found.items()})
-    report = additions(random_codi(), None, tmp_path, samples=3, progress=False)
-    assert [bool(report["rows"][title]["pairs"]) for title in found] == [True, True, False]
+    assert page.count("| paper | 0.500 [0.40, 0.60] |") == page.count("| shipped, apart | 0.500 [0.40, 0.60] |") == 2
+    assert "| chance | 0.001 | 0.100 |" in page and "| chance | 0.100 | - |" in page
 
 
 def test_all_rows_run_in_the_precision_of_the_model_s_recipe_and_the_command_says_so(tmp_path, asked):
     model = copy.deepcopy(random_codi())
     model.recipe = replace(model.recipe, autocast="bf16")
-    report = additions(model, None, tmp_path, samples=3, progress=False)
+    report = together(model, None, tmp_path, samples=3, progress=False)
     assert asked.autocast == {"bf16"} and report["command"].endswith("--samples 3 --seed 0 --autocast bf16")

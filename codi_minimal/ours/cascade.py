@@ -1,0 +1,48 @@
+"""Ours, the baseline: one stream after the other, each a prompt for those that follow.
+
+Source: a chain of generators, as next-modality pipelines have it. Nothing flows back.
+Buys: nothing that is kept; it is what simultaneous generation has to beat.
+Without it: remove this file and its line in `recipes.py`; `CASCADE` is then like `SHIPPED`.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from codi_minimal.config import checked
+from codi_minimal.recipe import Addition
+from codi_minimal.sample import GivenStream, Shared, Stream, joint_sample
+
+
+@checked
+class Cascade(Addition):
+    """The smallest latent comes first. Of a finished stream others see C_m of the output, and its clock tokens.
+
+    Each counts as much as all prompts of the call together. A given stream is finished before the first.
+    """
+
+    def loop(self, shared: Shared, streams: Mapping[str, Stream]) -> bool:
+        prompts = [] if shared.cond is None else [shared.cond]
+        for stream in sorted(streams.values(), key=lambda s: (not isinstance(s, GivenStream), s.z[0].numel())):
+            if isinstance(stream, GivenStream):
+                stream.hold()
+            else:
+                joint_sample(shared, {stream.modality.name: stream})
+            prompts.append(prompt_of(shared, stream))
+            tokens = [*shared.tokens, stream.modality.environment.clock_tokens(stream.z)]
+            shared = replace(shared, cond=F.normalize(sum(prompts), dim=-1), tokens=tokens)
+        return True
+
+
+def prompt_of(shared: Shared, stream: Stream) -> Tensor:
+    """C_m (b, d) of what a finished stream shows; zeros for what the prompt encoder refuses, as an empty caption."""
+    name, made = stream.modality.name, stream.data()
+    c = torch.zeros(len(made), shared.model.config.model.d, device=stream.z.device)
+    for i in range(len(made)):
+        with suppress(ValueError):
+            c[i] = shared.model.encode_prompt(name, made[i : i + 1])[0]
+    return c
