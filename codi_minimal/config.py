@@ -43,9 +43,6 @@ Width = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]  # channels, which g
 Embedding = Annotated[int, Field(ge=16, le=4096, multiple_of=2)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Sigma = Annotated[float, Field(ge=0, le=100)]
-Tau = Annotated[float, Field(gt=0, le=100)]
-Finite = Annotated[float, Field(ge=-1e6, le=1e6)]
-Size = Annotated[int, Field(ge=1, le=100_000)]
 
 
 @checked
