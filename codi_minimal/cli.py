@@ -19,7 +19,7 @@ from codi_minimal.arguments import PROMPTS, parser
 
 CAPTION = "a red seven sliding left"
 # options that few experiments have
-ONLY = {"steps": ("gap", "ablations"), "workers": ("together", "given", "ablations")}
+ONLY = {"steps": ("gap", "ablations"), "workers": ("together", "given", "ablations"), "split": ("given",)}
 PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets", "soundfile", "safetensors")
 
 
@@ -157,7 +157,7 @@ def experiment(args: argparse.Namespace) -> None:
 
     run = getattr(import_module(f"codi_minimal.experiments.{args.name}"), args.name)
     out = Path(args.out) / args.name
-    options = _given(args, "steps", "samples", "seed", "workers")
+    options = _given(args, "steps", "samples", "seed", "workers", "split")
     for name in set(options) & set(ONLY):
         if args.name not in ONLY[name]:
             raise ValueError(f"--{name}: expected only with {', '.join(ONLY[name])}, got it with {args.name}")

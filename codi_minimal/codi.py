@@ -80,7 +80,8 @@ class CoDi(nn.Module):
     def condition(self, prompts: Mapping[str, Any], weights: Mapping[str, float] | None = None) -> Tensor | None:
         """C = Σ_i w_i C_i(y_i) (b, d) over all prompts; None where there are none. CoDi sect. 3.2.
 
-        A modality's weight is shared by its prompts; batches of one are broadcast. Ours: `generate` scales C to norm 1.
+        A modality's weight is shared by its prompts; batches of one are broadcast. `generate` scales C to norm 1, which
+        is our choice.
         """
         prompts, weights = check_mapping("prompts", prompts), check_mapping("weights", weights)
         check_names("prompts", prompts, self.modalities)
@@ -129,7 +130,7 @@ class CoDi(nn.Module):
         seeds = check_seeds(seed, b)
         for name in check_names("noise", noise, [*names, *given]):
             noise[name] = check_tensor(f"noise of {name}", noise[name], (b, *self.modalities[name].latent_shape))
-        # ours: unit length, as in `composition_loss`, because a mixture is shorter than one prompt and acts less
+        # our choice: unit length, as in `composition_loss`; a mixture is shorter than one prompt and acts less
         cond = None if cond is None else F.normalize(cond, dim=-1)
         seen = {n: self.modalities[n].data.prompts(v) for n, v in prompts.items() if weights.get(n, 1.0) != 0}
         tokens = [tokens for addition in recipe.additions for tokens in addition.tokens(self, seen)]
@@ -167,8 +168,9 @@ class CoDi(nn.Module):
     def generate(self, *args, **options) -> dict[str, Any]:
         """Any to any: denoise all `outputs` together, each with attention to the environment of the others.
 
-        All streams are at the same t, and each attends to all others at every step (CoDi sect. 3.4). Under
-        recipe="cascade" they are generated one after the other, each as a prompt for those that follow.
+        All streams are at the same t, and each attends to all others at every step (CoDi sect. 3.4). At the same t a
+        clip has more noise than the others (`Recipe.shift`). Under recipe="cascade" outputs are generated one after the
+        other, each as a prompt for those that follow.
 
         Args:
             prompts: for any subset of the modalities one item, a batch, or (a list of batches) several prompts.
@@ -181,8 +183,8 @@ class CoDi(nn.Module):
                 sample comes from its seed and the modality's name, whatever else is generated beside it.
             noise: initial latents z_T of some outputs, (b, *latent_shape); `noise_of` has those that a seed gives.
             given: real streams, for any of the other modalities one item or a batch. The outputs are generated around
-                them: they attend to V_m(z_t) of a given stream as they do to each other's, and no prompt encoder reads
-                it. Under the cascade it is a prompt for the others.
+                them: they attend to V_m of a given stream, at the t of `Recipe.given`, as they do to each other's, and
+                no prompt encoder reads it. Under the cascade it is a prompt for the others.
             recipe: "paper", "shipped", "cascade", or a `Recipe` of your own. None: the checkpoint's. progress: a bar.
 
         Returns:

@@ -64,7 +64,7 @@ class ModelConfig:
     summary: Few = 4  # environment tokens without a time; audio and video have one more a frame, with its time
     T: Annotated[int, Field(ge=2, le=100_000)] = 1000
     schedule: Literal["linear", "scaled_linear", "cosine"] = "cosine"
-    prediction: Literal["v", "epsilon"] = "v"  # ours: v; the paper predicts epsilon
+    prediction: Literal["v", "epsilon"] = "v"  # our choice: v; the paper predicts epsilon
     size: Literal[32] = 32  # these four are fixed by the data, and saved so that a port can read them
     frames: Literal[8] = 8
     samples: Literal[8192] = 8192

@@ -1,4 +1,4 @@
-"""A recipe: how `generate` samples. Its defaults are the paper's; what it adds to them is a list of additions."""
+"""A recipe: how `generate` samples, and the list of what it adds to the paper."""
 
 from __future__ import annotations
 
@@ -44,15 +44,23 @@ class Addition:
         return None
 
     def loss(self, model: CoDi, seen: Tensors, prompts: Tensors, cond: Tensor, generator: Generator) -> Tensor | None:
-        """A further loss of latent alignment, of a pair's tokens V_m(z_t^m) and prompts C_m, and their condition C."""
+        """A further loss of latent alignment, a scalar; the joint stage multiplies it by λ.
+
+        Args:
+            seen: V_m(z_t^m) (b, n, d_env) of both streams of a pair. prompts: C_m(x_m) (b, d) of both.
+            cond: C (b, d); rows of zeros are no prompt.
+        """
         return None
 
     def tokens(self, model: CoDi, prompts: Mapping[str, list[Any]]) -> list[Tensor]:
-        """Environment tokens (b, n, d_env) that prompts add to those of streams; b is 1 or that of the prompts."""
+        """Environment tokens (b, n, d_env) that prompts add to those of streams; b is 1 or that of the prompts.
+
+        `prompts`: for each modality a list of prompts, each of them a batch.
+        """
         return []
 
     def loop(self, shared: Shared, streams: Mapping[str, Stream]) -> bool:
-        """Denoise all streams in place of `sample.joint_sample`. False: not done."""
+        """Replaces `sample.joint_sample`; returns False if it did nothing."""
         return False
 
 
@@ -65,7 +73,7 @@ class Recipe:
     `_beside` is for outputs that are generated together, with each other or with given streams; None: as for one alone.
     """
 
-    name: str = "paper"  # for reports and files
+    name: str = "plain"  # for reports and files
     sampler: str = "ddpm"  # or "restart", "ddim", "dpm-solver++"
     steps: int | Mapping[str, int] = 30
     guidance: float | Mapping[str, float] = 4.5

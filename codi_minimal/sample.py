@@ -32,6 +32,7 @@ class Stream:
         modality: its record. z: z_t (b, *latent_shape), at first z_T.
         net: the denoiser with guidance inside, (z_t, t, C, env) → (b, *latent_shape); see `diffusion.guided`.
         sampler: the steps it takes. generators: of the noise of a stochastic sampler, one a sample.
+        taken: how many steps it has taken. state: what the sampler's last step returned, see `Sampler.step`.
     """
 
     modality: Modality
@@ -39,12 +40,12 @@ class Stream:
     net: Callable[..., Tensor]
     sampler: Sampler
     generators: Sequence[torch.Generator]
-    taken: int = 0  # steps
+    taken: int = 0
     state: Tensor | None = field(default=None, repr=False)
 
     @property
     def t(self) -> Tensor:
-        """Where each sample is, (b,), zero-based; 0 after the last step."""
+        """The time t of each sample, (b,), zero-based and after any shift; 0 after the last step."""
         return torch.full((len(self.z),), (*self.sampler.timesteps, 0)[self.taken], device=self.z.device)
 
     @property
@@ -97,7 +98,7 @@ class GivenStream(Stream):
         self.move(len(sampler.timesteps) if held else 0)
 
     def move(self, taken: int) -> None:
-        """To where the others are after so many steps."""
+        """Set z to z_t after `taken` steps of the sampler."""
         self.taken = taken
         self.z = self.z0 if self.done else self.net(self.t)
 
@@ -172,9 +173,10 @@ def denoise(shared: Shared, streams: Mapping[str, Stream]) -> None:
 
 
 def guided_by(modality: Modality, g: float, start: float) -> Callable[..., Tensor]:
-    """ε_m with guidance inside, at the scale g, and at t ≥ `start` without.
+    """ε_m with guidance inside, at the scale g, and without at t ≥ `start`, a timestep in [0, T].
 
-    At high t the branches hardly differ but in the mean of all samples (Kynkäänniemi et al. 2024).
+    At high t guidance mainly moves the mean of all samples (Kynkäänniemi et al. 2024). t is that of the stream, after
+    any shift.
     """
     check_number("guidance", g)
 
@@ -185,7 +187,7 @@ def guided_by(modality: Modality, g: float, start: float) -> Callable[..., Tenso
 def make_samplers(
     recipe: Recipe, schedule: Schedule, prediction: str, steps: Mapping[str, int], solver: str
 ) -> dict[str, Sampler]:
-    """A sampler for each modality in `steps`, with the recipe's shift."""
+    """For each modality in `steps` a sampler with the recipe's shift; `solver` and `prediction`: see `make_sampler`."""
     clip = EPSILON_CLIP if prediction == "epsilon" else None
     return {
         name: make_sampler(solver, schedule, n, prediction, clip=clip, shift=recipe.shift_of(name))

@@ -351,7 +351,7 @@ def test_experiments_pass_on_what_they_are_given(fake, capsys, monkeypatch, tmp_
     assert code == 0 and lines == [str(tmp_path / name / f"{name}.md")]
     assert asked == [((fake, "d", tmp_path / name), {"samples": 3, "seed": 0, "progress": False})]
     for option in cli.ONLY:
-        code, _, err = run(capsys, "experiment", name, f"--{option}", 2)
+        code, _, err = run(capsys, "experiment", name, f"--{option}", "test" if option == "split" else 2)
         assert (code == 0) == (name in cli.ONLY[option]) == (option in asked[-1][1]) == (not err)
 
 

@@ -1,6 +1,7 @@
 """The page beside the paper names functions and tests that exist; the site builds without a warning or a network."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("paper.md", "read.md"))
 REFERENCES = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", PAGES)
+NUMBERS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 OURS = [(path, name) for path, name in REFERENCES if path.startswith(("codi_minimal/", "tests/"))]
 
 
@@ -35,6 +37,25 @@ def test_every_module_has_its_place_in_the_api():
         module = ".".join(path.relative_to(package).with_suffix("").parts)
         if path.stem not in ("__init__", "__main__", "arguments", "cli", "demo"):
             assert f"automodule:: codi_minimal.{module}\n" in pages, module
+
+
+def test_the_readme_has_the_minutes_of_the_notebooks():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    written = dict(re.findall(r"^\| \[\d\d\]\((notebooks/\S+\.ipynb)\) \| .* \| (\d+) \|$", readme, re.MULTILINE))
+    assert len(written) == len(list((ROOT / "notebooks").glob("*.ipynb")))
+    for path, minutes in written.items():
+        first = "".join(json.loads((ROOT / path).read_text(encoding="utf-8"))["cells"][0]["source"])
+        assert re.search(r"\*\*Time\*\* (\w+) minutes", first)[1] == NUMBERS[int(minutes)], path
+
+
+def test_the_model_card_has_the_steps_of_the_config():
+    folder = ROOT / "codi_minimal" / "weights" / "small"
+    stages = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]["config"]["train"]["stages"]
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    runs = dict(re.findall(r"^\| ([a-z-]+) \| ([\d+ ]+) \|", card, re.MULTILINE))
+    assert {stage: sum(map(int, steps.split("+"))) for stage, steps in runs.items()} == {
+        stage: settings["steps"] for stage, settings in stages.items()
+    }
 
 
 @pytest.fixture(scope="module")

@@ -54,17 +54,22 @@ class EnvironmentAttention(nn.Module):
         x = rearrange(self.norm(h), "(b f) n c -> b (f n) c", f=self.frames) + self.position  # b fn c
         q = rearrange(self.q(x), "b n (h d) -> b h n d", h=self.heads)  # b h fn d
         k, v = rearrange(self.kv(env.tokens), "b m (two h d) -> two b h m d", two=2, h=self.heads)  # 2 × b h m d
-        k = torch.cat([self.nothing.expand(k.shape[0], -1, -1, -1), k], dim=2)  # b h 1+m d
-        v = F.pad(v, (0, 0, 1, 0))  # b h 1+m d
-        visible = F.pad(env.visible(self.timed), (1, 0), value=True)  # b 1+m
-        q_clock = repeat(self.sharpness * self.codes, "n e -> b h n e", b=q.shape[0], h=self.heads)  # b h fn e, s c
-        codes = F.pad(env.tokens[..., -CLOCK:] * CLOCK**-0.5, (0, 0, 1, 0))  # b 1+m e, c′ of unit norm
-        k_clock = repeat(codes, "b m e -> b h m e", h=self.heads)  # b h 1+m e
-        q = torch.cat([q * q.shape[-1] ** -0.5, q_clock], dim=-1)  # b h fn d+e
-        k = torch.cat([k, k_clock], dim=-1)  # b h 1+m d+e
+        q, k = self.with_clock(q * q.shape[-1] ** -0.5, k, env.tokens)  # b h fn d+e, b h m d+e
+        k, v, visible = self.with_silent_key(k, v, env.visible(self.timed))  # b h 1+m d+e, b h 1+m d, b 1+m
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None, None, :], scale=1.0)  # b h fn d
         x = self.out(rearrange(x, "b h n d -> b n (h d)"))  # b fn c
         return rearrange(x, "b (f n) c -> (b f) n c", f=self.frames)  # (b f) n c
+
+    def with_clock(self, q: Tensor, k: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Ours: q kᵀ + s c c′ᵀ as one product: s c is joined to queries "b h n d", and c′ to keys "b h m d"."""
+        c = repeat(self.sharpness * self.codes, "n e -> b h n e", b=q.shape[0], h=self.heads)
+        other = repeat(tokens[..., -CLOCK:] * CLOCK**-0.5, "b m e -> b h m e", h=self.heads)  # of unit norm
+        return torch.cat([q, c], dim=-1), torch.cat([k, other], dim=-1)
+
+    def with_silent_key(self, k: Tensor, v: Tensor, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Ours: one more key, which is learned, has the value zero and no clock, and can always be seen."""
+        key = F.pad(self.nothing, (0, CLOCK)).expand(k.shape[0], -1, -1, -1)
+        return torch.cat([key, k], dim=2), F.pad(v, (0, 0, 1, 0)), F.pad(visible, (1, 0), value=True)
 
 
 def add_environment(denoiser: UNet, d_env: int, clock: bool = False) -> None:

@@ -139,7 +139,9 @@ class EnvironmentEncoder(nn.Module):
 
 
 def with_motion(z: Tensor) -> Tensor:
-    """Ours: each frame of (b, f, c, h, w) with its changes since the last frame and to the next: (b, f, 3c, h, w).
+    """Ours: each frame of (b, f, c, h, w) between its changes since the last frame and to the next: (b, f, 3c, h, w).
+
+    The first frame has zeros before it, the last one zeros after it.
 
     A convolution over a spectrogram sees what comes before and after, but one over single frames does not. The first
     motion moves a glyph by less than a cell of the latent.

@@ -54,8 +54,14 @@ def joint_loss(
 def contrastive_loss(x: Tensor, y: Tensor, logit_scale: Tensor, positives: Tensor | None = None) -> Tensor:
     """L_Con between the tokens V_A(z_t^A) (b, n, d_env) and V_B(z_t^B) (b, m, d_env): sample i matches sample i.
 
-    The similarity of two samples is the cosine of their first min(n, m) tokens, joined to one vector. The codes of the
-    clock are the same on both sides.
+    The similarity of two samples is the cosine of their first min(n, m) tokens, joined to one vector: the summary
+    tokens, and the clock tokens if both have them. The codes of the clock are part of the vector.
+
+    Args:
+        logit_scale, positives: as of `clip_loss`.
+
+    Returns:
+        A scalar.
     """
     n = min(x.shape[1], y.shape[1])
     x, y = (F.normalize(v[:, :n].flatten(1), dim=-1) for v in (x, y))

@@ -43,7 +43,7 @@ def guided(net: Callable[..., Tensor], g: float | Callable[[Tensor], float]) -> 
 
     Args:
         net: callable net(z_t, t, cond, env), with cond "b d" and env an `alignment.Environment`, or None.
-        g: guidance scale, a number, or a callable t -> number.
+        g: guidance scale, a number, or a callable t "b" -> number, where all samples are at the same t.
     """
 
     def guided_net(z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Environment | None = None) -> Tensor:

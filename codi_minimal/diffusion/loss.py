@@ -37,8 +37,8 @@ def diffusion_loss(
 ) -> Tensor:
     """L_D = mean ‖target - net(z_t, t, cond, env)‖² (CoDi, sect. 3.1; DDPM, eq. 14).
 
-    Ours: the choice of v. The paper's target is eps; the errors differ by a weight, ‖eps - ê‖² = alpha_bar ‖v - v̂‖².
-    With `env` it is the first term of CoDi's L_Cross (sect. 3.4).
+    The default v is our choice. The paper's target is eps. The errors differ by a weight,
+    ‖eps - ê‖² = alpha_bar ‖v - v̂‖². With `env` it is the first term of CoDi's L_Cross (sect. 3.4).
 
     Args:
         net: callable net(z_t, t, cond, env) -> "b ...".

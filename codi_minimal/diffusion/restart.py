@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from codi_minimal.diffusion.samplers import DDPM, SAMPLERS
+from codi_minimal.diffusion.samplers import DDPM
 from codi_minimal.diffusion.schedule import posterior_coefficients
 
 
@@ -11,10 +11,10 @@ class Restart(DDPM):
 
         z_high = sqrt(ab_high / ab_low) z_low + sqrt(1 - ab_high / ab_low) noise      (the forward process)
 
-    At z_high a sample still has its outline, and the steps that follow can revise the rest. Streams that are generated
-    together do so with each other in sight, which at their first decisions were noise. A step that reaches `low` goes
-    on to `high`, and draws both noises as one. `share` of the steps lead from `high` back to `low`; with fewer than
-    four steps there is no restart.
+    At z_high a sample still has its outline, and the steps that follow can revise the rest. When streams come down
+    again, each sees the others with less noise than at its first decisions. The step to `low` and the way back to
+    `high` are one step, with one noise of their summed variance. `share` of the steps lead from `high` back to `low`.
+    With fewer than four steps there is no restart.
     """
 
     low, high, share = 0.3, 0.65, 0.3
@@ -35,6 +35,3 @@ class Restart(DDPM):
         c_z0, c_zt, variance = posterior_coefficients(self.alpha_bars[i], low)
         mean, kept = c_z0 * z0 + c_zt * z, high / low
         return kept**0.5 * mean + (kept * variance + 1 - kept) ** 0.5 * noise, None
-
-
-SAMPLERS["restart"] = Restart

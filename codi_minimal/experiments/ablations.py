@@ -1,17 +1,16 @@
 """Ablations of latent alignment: what becomes of PAPER if one thing in the training of V and its attention is changed.
 
 Each variant trains V and all attention to it anew. Steps and pairs are the same for all. Denoisers, prompt
-encoders and autoencoders are those of the model.
+encoders and autoencoders are those of the model. "nearest to the paper" is a chain with both streams at the same t,
+without L_Read, without noise on the environment and without tokens of the stream itself. It still has the stage
+`environment`, and L_Con as it ships.
 """
 
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
 from typing import Any
-
-from tqdm import tqdm
 
 from codi_minimal.alignment import environment_modules
 from codi_minimal.checkpoint import fingerprint
@@ -19,10 +18,9 @@ from codi_minimal.codi import CoDi
 from codi_minimal.data import load
 from codi_minimal.evaluation.agreement import answer, ask, chance
 from codi_minimal.evaluation.generation import BatchedModel
-from codi_minimal.evaluation.progress import Progress
 from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import command, save, table
-from codi_minimal.experiments.base import Place, share_cache, untrained
+from codi_minimal.experiments.base import Place, one_by_one, share_cache, untrained
 from codi_minimal.experiments.together import ASKED, MEASURES, column
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipes import PAPER
@@ -49,6 +47,7 @@ class Variant:
 VARIANTS = {
     "as it ships": Variant(),
     "the paper's chain": Variant(chain=True),
+    "nearest to the paper": Variant({"p_ahead": 0.0, "p_own": 0.0, "env_noise": 0.0}, without=("reading",), chain=True),
     "the other always at the same t": Variant({"p_ahead": 0.0}),
     "without L_Con": Variant({"con": 0.0}),
     "without L_Read": Variant(without=("reading",)),
@@ -80,24 +79,24 @@ def ablations(
         "variants": title → figure by its name.
     """
     check_whole("samples", samples, 1)
-    source, autocast, found = load(data, split_seed=model.config.train.split_seed), model.recipe.autocast, {}
+    source, autocast = load(data, split_seed=model.config.train.split_seed), model.recipe.autocast
     runs = out / f"{fingerprint(model)}-{seed}"
-    asked = {"judges": fingerprint(shipped_judges()), "source": source.identity, "recipe": PAPER.to_dict()}
-    asked |= {"autocast": autocast, "steps": steps, "samples": samples}
-    for title, variant in tqdm(VARIANTS.items(), desc="ablations", disable=not progress):
-        folder = runs / title.replace(" ", "-").replace(":", "")
-        done = Progress(folder / "figures.json", asked | {"variant": repr(variant)})
-        if not done.sections:
-            start, trained = perf_counter(), with_new_environment(model, variant, steps, seed)
-            wiring = trained.config.train.wiring
-            if wiring != "off":  # nothing to train
-                share_cache(runs, folder)
-                train(Run(trained, source, folder, seed, progress), variant)
-                share_cache(folder, runs)
-            options = {"recipe": replace(PAPER, wiring=wiring, autocast=autocast)}
-            result = measure(BatchedModel(trained, seed, options, workers=workers), samples)
-            done.keep(title, result, perf_counter() - start, samples)
-        found[title] = done.sections[title]["result"]
+    run = {"judges": fingerprint(shipped_judges()), "source": source.identity, "recipe": PAPER.to_dict()}
+    run |= {"autocast": autocast, "steps": steps, "samples": samples}
+
+    def trained_and_measured(title: str) -> dict[str, Any]:
+        variant, folder = VARIANTS[title], runs / title.replace(" ", "-").replace(":", "")
+        trained = with_new_environment(model, variant, steps, seed)
+        wiring = trained.config.train.wiring
+        if wiring != "off":  # nothing to train
+            share_cache(runs, folder)
+            train(Run(trained, source, folder, seed, progress), variant)
+            share_cache(folder, runs)
+        options = {"recipe": replace(PAPER, wiring=wiring, autocast=autocast)}
+        return measure(BatchedModel(trained, seed, options, workers=workers), samples)
+
+    asked = {title: run | {"variant": repr(variant)} for title, variant in VARIANTS.items()}
+    found = one_by_one(runs / "variants", asked, trained_and_measured, samples, progress)
     found["chance"] = {column(q, what): p for q in ASKED for what, p in chance(q).items()}
     made_by = command("experiment ablations", data="DATA", steps=steps, samples=samples, seed=seed, autocast=autocast)
     report = {"command": made_by, "source": source.name, "variants": found}

@@ -5,17 +5,21 @@ for name.json, name.md and, where it trains, its runs, which resume; the number 
 of everything. It returns the report, of plain JSON types.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from codi_minimal.checkpoint import atomic_write
 from codi_minimal.codi import CoDi
 from codi_minimal.data import Source, load
+from codi_minimal.evaluation.progress import Progress
 
 Place = str | Path | None  # of the data, as `data.load` takes it
 
@@ -32,6 +36,25 @@ def untrained(model: CoDi, seed: int, sizes: Mapping[str, Any] = MappingProxyTyp
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CoDi(config, model.vocabulary, model.recipe)
+
+
+def one_by_one(
+    folder: Path, asked: Mapping[str, Mapping[str, Any]], measure: Callable[[str], Any], n: int, progress: bool = True
+) -> dict[str, Any]:
+    """title → what `measure` finds with n samples. Each has a file in `folder`: a stopped run goes on with the next.
+
+    `asked`: title → all that its result depends on, of plain JSON types; after a change it is measured again.
+    """
+    found = {}
+    for title, inputs in tqdm(asked.items(), desc=folder.name, disable=not progress):
+        name = re.sub(r"[^\w.]+", "-", title)
+        done = Progress(folder / f"{name}.json", inputs)
+        if not done.sections:
+            start = perf_counter()
+            result = measure(title)
+            done.keep(title, result, perf_counter() - start, n)
+        found[title] = done.sections[title]["result"]
+    return found
 
 
 def share_cache(source: Path, target: Path) -> None:

@@ -8,27 +8,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
+from codi_minimal.data import load
 from codi_minimal.data.scenes import SAMPLES_PER_ONSET
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import agreement
 from codi_minimal.evaluation.coherence import ATTRIBUTES, CHANCES, MODALITIES, NEAR_ONSET
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
-from codi_minimal.evaluation.progress import Progress
 from codi_minimal.evaluation.readers import items_of, read, shipped_judges
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import share
-from codi_minimal.experiments.base import Place, validation
+from codi_minimal.experiments.base import Place, one_by_one
 from codi_minimal.experiments.together import MEASURES
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipes import CASCADE, PAPER
@@ -52,29 +50,39 @@ OFFSETS, SHIFTS = range(-3, 4), range(4)  # frames
 
 
 def given(
-    model: CoDi, data: Place, out: Path, samples: int = 200, seed: int = 0, workers: int = 1, progress: bool = True
+    model: CoDi,
+    data: Place,
+    out: Path,
+    samples: int = 200,
+    seed: int = 0,
+    workers: int = 1,
+    progress: bool = True,
+    split: str = "validation",
 ) -> dict[str, Any]:
     """Measure each way with the same scenes and noise, and in the precision of the model's recipe (`autocast`).
 
-    A run that was stopped goes on at the way it was in: `out` has a file for each.
+    A run that was stopped goes on at the way it was in: `out` has a file for each. The way was chosen on `split`
+    "validation"; "test" is for the report.
 
     Returns:
         "ways": title → "cells" (cell → attribute → share), "offsets" and "control" of the cells `TIMED`: see `onsets`.
     """
     check_whole("samples", samples, 1)
-    world, autocast, found = World(validation(model, data)), model.recipe.autocast, {}
+    world, autocast = World(load(data, split, model.config.train.split_seed)), model.recipe.autocast
+    ways = {title: (replace(recipe, autocast=autocast), role) for title, (recipe, role) in WAYS.items()}
     run = {"weights": fingerprint(model), "judges": fingerprint(shipped_judges()), "source": world.source.identity}
-    for title, (recipe, role) in tqdm(WAYS.items(), desc="given", disable=not progress):
-        recipe = replace(recipe, autocast=autocast)
-        asked = {"recipe": recipe.to_dict(), "role": role, "samples": samples, "seed": seed}
-        done = Progress(out / "ways" / f"{title.replace(', ', '-').replace(' ', '')}.json", run | asked)
-        if not done.sections:
-            start = perf_counter()
-            result = measure(BatchedModel(model, seed, {"recipe": recipe}, workers=workers, role=role), world, samples)
-            done.keep(title, result, perf_counter() - start, samples)
-        found[title] = done.sections[title]["result"]
-    made_by = command("experiment given", data="DATA", samples=samples, seed=seed, autocast=autocast)
-    report = {"command": made_by, "source": world.source.name, "ways": found}
+    run |= {"samples": samples, "seed": seed}
+    asked = {title: run | {"recipe": recipe.to_dict(), "role": role} for title, (recipe, role) in ways.items()}
+
+    def way(title: str) -> dict[str, Any]:
+        recipe, role = ways[title]
+        return measure(BatchedModel(model, seed, {"recipe": recipe}, workers=workers, role=role), world, samples)
+
+    found = one_by_one(out / "ways", asked, way, samples, progress)
+    other = None if split == "validation" else split
+    options = {"split": other, "samples": samples, "seed": seed, "autocast": autocast}
+    made_by = command("experiment given", data="DATA", **options)
+    report = {"command": made_by, "source": world.source.name, "split": split, "ways": found}
     return save(out, "given", report, markdown(report))
 
 
@@ -131,8 +139,8 @@ def markdown(report: Mapping[str, Any]) -> str:
 
     return f"""# Outputs around a stream that is given
 
-`{report["command"]}`. Data: {report["source"]}, validation split. T, I, A, V: text, image, audio, video. Brackets hold
-95 % intervals.
+`{report["command"]}`. Data: {report["source"]}, {report["split"]} split. T, I, A, V: text, image, audio, video.
+Brackets hold 95 % intervals.
 
 How often an output shows what the given streams do, as far as both carry it. Of captions, those are counted that
 mention the attribute.

@@ -10,21 +10,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from tqdm import tqdm
-
 from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, Question, answer, ask, chance, prompts_of
 from codi_minimal.evaluation.coherence import MODALITIES, letters
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
-from codi_minimal.evaluation.progress import Progress
 from codi_minimal.evaluation.quality import entropy_estimate, frechet_estimate
 from codi_minimal.evaluation.readers import CHANCE, items_of, read, shipped_judges
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import Estimate, average
-from codi_minimal.experiments.base import Place, validation
+from codi_minimal.experiments.base import Place, one_by_one, validation
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipes import CASCADE, PAPER, SHIPPED
 
@@ -39,7 +36,7 @@ def rows() -> dict[str, dict[str, Any]]:
     """Title → arguments of `generate`: PAPER, and less one thing at a time; what ships; and the baselines."""
     less: dict[str, dict[str, Any]] = {
         "without restart": {"sampler_beside": "ddpm"},
-        "15 steps of DPM-Solver++": {"sampler_beside": None, "steps_beside": None},
+        "15 steps of DPM-Solver++": {"sampler_beside": "dpm-solver++", "steps_beside": 15},
         "without the shift of clips": {"shift": 1.0},
         "with the guidance of one output": {"guidance_beside": None},
         "with guidance from the first step on": {"guidance_start": 1.0},
@@ -65,17 +62,16 @@ def together(
         "rows": title → "agreement" and "quality", each figure by its name.
     """
     check_whole("samples", samples, 2)  # distances need a spread
-    world, autocast, found = World(validation(model, data)), model.recipe.autocast, {}
+    world, autocast = World(validation(model, data)), model.recipe.autocast
+    settings = {title: of | {"recipe": replace(of["recipe"], autocast=autocast)} for title, of in rows().items()}
     run = {"weights": fingerprint(model), "judges": fingerprint(shipped_judges()), "source": world.source.identity}
-    for title, options in tqdm(rows().items(), desc="together", disable=not progress):
-        options |= {"recipe": replace(options["recipe"], autocast=autocast)}
-        asked = options | {"recipe": options["recipe"].to_dict(), "samples": samples, "seed": seed}
-        done = Progress(out / "rows" / f"{title.replace(' ', '')}.json", run | asked)
-        if not done.sections:
-            start, batched = perf_counter(), BatchedModel(model, seed, options, workers=workers)
-            result = measure(batched, world, samples)
-            done.keep(title, result, perf_counter() - start, samples)
-        found[title] = done.sections[title]["result"]
+    run |= {"samples": samples, "seed": seed}
+    asked = {title: run | of | {"recipe": of["recipe"].to_dict()} for title, of in settings.items()}
+
+    def row(title: str) -> dict[str, Any]:
+        return measure(BatchedModel(model, seed, settings[title], workers=workers), world, samples)
+
+    found = one_by_one(out / "rows", asked, row, samples, progress)
     columns = found["paper"]["quality"]
     found["chance"] = {
         "agreement": {column(q, what): p for q in ASKED for what, p in chance(q).items()},

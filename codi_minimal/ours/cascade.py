@@ -2,7 +2,7 @@
 
 Source: a chain of generators, as next-modality pipelines have it. Nothing flows back.
 Buys: nothing that is kept; it is what simultaneous generation has to beat.
-Without it: remove this file and its line in `recipes.py`; `CASCADE` is then like `SHIPPED`.
+Without it: remove this file and the recipe `CASCADE`.
 """
 
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ from codi_minimal.recipe import Addition
 
 @checked
 class Reading(Addition):
-    """Adds λ L_Read to the loss of latent alignment, for all denoisers, whether they are of the pair or not."""
+    """Adds L_Read to the loss of latent alignment, for all denoisers, whether they are of the pair or not."""
 
     def loss(
         self,

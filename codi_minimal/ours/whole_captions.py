@@ -1,7 +1,8 @@
 """Ours: bridging alignment also draws a prompt to the caption that says all that it shows.
 
 Source: our own. It is a regression onto the embeddings of captions.
-Buys: digit of images from images .887 → .973 without a memory of captions (n = 300, the log in docs/experiments.md).
+Buys: digit of images from images .887 → .973 (n = 300, with encoders of an earlier version; the log in
+docs/experiments.md).
 Without it: remove this file and its line in `recipes.py`; prompt encoders then learn from the contrastive loss alone.
 """
 

@@ -17,7 +17,7 @@ from codi_minimal.training.joint import draw_noise, draw_times, environments, pe
 from codi_minimal.training.run import Run
 from codi_minimal.training.streams import open_streams
 
-P_GIVEN = 0.4  # share of the rows in which the other stream is a prompt: at t = 0, with clock tokens alone
+P_AS_PROMPT = 0.4  # share of the rows in which the other stream is a prompt: at t = 0, with clock tokens alone
 
 
 def train_beside(run: Run, name: str) -> None:
@@ -30,15 +30,15 @@ def train_beside(run: Run, name: str) -> None:
         pair = draw(i, generator)
         n, z0 = len(pair.cond), pair.z0[name]
         t = draw_times(run, n, 0.5, generator)  # mostly noisy, as in the joint stage
-        given = (torch.rand(n, generator=generator) < P_GIVEN).to(run.device)
-        t_env = t if cfg.wiring == "own" else torch.where(given, 0, times_of_others(t, generator, cfg.p_ahead))
+        as_prompt = (torch.rand(n, generator=generator) < P_AS_PROMPT).to(run.device)
+        t_env = t if cfg.wiring == "own" else torch.where(as_prompt, 0, times_of_others(t, generator, cfg.p_ahead))
         eps = draw_noise(run, pair.z0, generator)
         with torch.no_grad():
             own = renoised(run, name, z0, t, generator)
             others = environments(run, {m: z for m, z in pair.z0.items() if m != name}, t_env, eps)
             env = wire({name: own} | others, cfg.wiring)[name]
         if env is not None:
-            env = perturbed(run, env, own, generator, clock_alone=given)
+            env = perturbed(run, env, own, generator, clock_alone=as_prompt)
         cross = loss(denoiser, z0, t, eps[name], cond=pair.cond, env=env)
         return {"loss": cross, f"cross_{'-'.join(pair.z0)}": cross}
 

@@ -23,7 +23,7 @@ from codi_minimal.prompts import Temperature
 from codi_minimal.training.run import Run, randn
 from codi_minimal.training.streams import Pair, open_streams
 
-CON = 0.1  # weight of L_Con where one of the pair is text: at 1 it drowns L_Read, and V_text never learns the motion
+CON_BESIDE_TEXT = 0.1  # weight of L_Con where one of the pair is text: at 1 V_text never learns the motion
 P_CLOCK = 0.25  # share of the rows with clock tokens alone, as prompts have, whose meaning is in C
 
 
@@ -59,7 +59,8 @@ def apart_in_time(run: Run, pair: Pair, generator: torch.Generator) -> dict[str,
 def compared(run: Run, pair: Pair, tokens: dict[str, Tensor]) -> tuple[dict[str, Tensor], float]:
     """Ours: the tokens for L_Con, without the summary where the prompts of all samples are alike; and its weight."""
     first = run.config.model.summary if pair.alike else 0
-    return {m: v[:, first:] for m, v in tokens.items()}, run.config.train.con * (1.0 if pair.positives is None else CON)
+    weight = run.config.train.con * (1.0 if pair.positives is None else CON_BESIDE_TEXT)
+    return {m: v[:, first:] for m, v in tokens.items()}, weight
 
 
 def of_additions(run: Run, pair: Pair, tokens: dict[str, Tensor], generator: torch.Generator) -> Tensor:
@@ -69,7 +70,10 @@ def of_additions(run: Run, pair: Pair, tokens: dict[str, Tensor], generator: tor
 
 
 def times_of_others(t: Tensor, generator: torch.Generator, p_ahead: float) -> Tensor:
-    """Ours: the other stream is at the same t (b,), or ahead: at 0, as a prompt, or between, which teaches more."""
+    """Ours: the times of the other stream (b,): t itself with a probability of 1 − p_ahead, or ahead of it.
+
+    Ahead is 0 in .3 of the rows, as for a prompt, and ⌊u t⌋ in the others, with u uniform in [.3, 1).
+    """
     share, u = (torch.rand(len(t), generator=generator) for _ in range(2))
     u = torch.where(u < 0.3, 0, u)
     return torch.where((share < p_ahead).to(t.device), (t * u.to(t.device)).long(), t)
@@ -80,8 +84,8 @@ def perturbed(
 ) -> Environment:
     """Ours: the environment that a stream sees in training, with noise and with gaps, for as many rows as `own` has.
 
-    A share of the rows holds tokens of the stream itself in other noise instead. In a share only the clock tokens are
-    present, as in a prompt. In a share nothing is present.
+    A share p_own of the rows holds tokens of the stream itself in other noise instead. In a share P_CLOCK only the
+    clock tokens are present, as in a prompt. In a share p_null, none of which are p_own, nothing is present.
 
     Args:
         env: tokens of the other stream. own: the stream's own, (b, n, d_env).

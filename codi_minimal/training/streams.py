@@ -39,7 +39,7 @@ TURNS = {
     **{f"{stage}-{link}": (pairing,) for stage in ("environment", "joint") for link, (pairing, _) in CHAIN.items()},
 }
 ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
-P_NULL = 0.5  # half of the samples have no prompt, so that the environment is the only condition
+P_UNPROMPTED = 0.5  # share of the samples without a prompt, so that the environment is the only condition
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,15 @@ class Pair:
 
 
 def nearest(prompts: Tensor, idx: Tensor, generator: torch.Generator) -> Tensor:
-    """As many different samples whose prompts (n, d) are nearest to that of the first of idx: hard negatives for L_Con.
+    """Hard negatives for L_Con: b different samples whose prompts are among the nearest to that of sample idx[0].
 
     Their prompts do not tell them apart, so that V must encode what prompts leave out.
+
+    Args:
+        prompts: (n, d) of all samples. idx: (b,).
+
+    Returns:
+        (b,) out of the share ALIKE of the samples whose prompts are nearest, or of the nearest b if these are more.
     """
     near = (prompts @ prompts[idx[0]]).topk(min(len(prompts), max(len(idx), int(ALIKE * len(prompts))))).indices
     return near[torch.randperm(len(near), generator=generator)[: len(idx)]]  # none of them twice
@@ -144,7 +150,7 @@ def open_streams(run: Run, stage: str) -> Callable[[int, torch.Generator], Pair]
             z0, prompts = {"text": encode(captions), **z0}, {"text": prompt(captions), **prompts}
             true = [prompt(cache.drawn.captions(rng, idx, OPEN)), *true]
             positives = same_meaning(captions).to(run.device)
-        cond = mixed_condition(true, None, generator, P_NULL, cfg.cond_noise, cfg.p_single)
+        cond = mixed_condition(true, None, generator, P_UNPROMPTED, cfg.cond_noise, cfg.p_single)
         return Pair(z0, prompts, cond, positives, alike)
 
     return draw

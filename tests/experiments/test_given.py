@@ -139,3 +139,11 @@ def test_the_files_have_every_way_and_a_second_run_measures_nothing(tmp_path, fe
     assert given(model, None, tmp_path, samples=3, seed=5, progress=False) == report and len(few) == 2
     given(model, None, tmp_path, samples=2, seed=5, progress=False)
     assert len(few) == 4
+
+
+def test_the_report_can_be_of_the_test_split(tmp_path, few):
+    report = given(random_codi(), None, tmp_path, samples=2, progress=False, split="test")
+    assert report["split"] == "test" and "--split test" in report["command"]
+    assert "test split" in (tmp_path / "given.md").read_text(encoding="utf-8")
+    given(random_codi(), None, tmp_path, samples=2, progress=False)
+    assert len(few) == 4  # nothing of it was taken for the validation split

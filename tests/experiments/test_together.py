@@ -41,9 +41,7 @@ def test_each_row_of_the_paper_differs_from_it_in_one_thing_and_all_are_differen
 
 @pytest.mark.parametrize("title", rows())
 def test_every_row_can_be_generated(title):
-    options = rows()[title]
-    options["recipe"] = replace(options["recipe"], steps=1)
-    made = random_codi().generate({}, ("text", "video"), **options)
+    made = random_codi().generate({}, ("text", "video"), **rows()[title])  # with the steps that it has
     assert made["video"].isfinite().all()
 
 

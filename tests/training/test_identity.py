@@ -15,7 +15,7 @@ from codi_minimal.alignment import wire
 from codi_minimal.data import PAIRINGS, parse
 from codi_minimal.ours import reading
 from codi_minimal.training import autoencoders, beside, denoisers, joint, prompts, streams
-from codi_minimal.training.joint import CON
+from codi_minimal.training.joint import CON_BESIDE_TEXT
 from tests.training import numbered
 from tests.training.numbered import NAMES, SUMMARY, heard, number_of, numbered_run
 
@@ -187,7 +187,7 @@ def test_the_environment_is_trained_on_pairs_of_tokens_and_on_their_prompts(monk
         same = x[:, 0, 0][:, None] == x[:, 0, 0][None]
         beside_text = positives is not None
         assert not beside_text or torch.equal(positives, same)
-        assert losses["loss"].item() == pytest.approx(7.0 + (CON if beside_text else 1.0) * 3.0)
+        assert losses["loss"].item() == pytest.approx(7.0 + (CON_BESIDE_TEXT if beside_text else 1.0) * 3.0)
     readers = {id(run.model.modalities[m].denoiser.environment_attention): m for m in NAMES}
     assert Counter(readers[id(reader)] for reader, *_ in read) == dict.fromkeys(NAMES, 8)
     for _, (env, present), shown, cond in read:
@@ -244,7 +244,7 @@ def test_joint_adds_up_its_losses_with_their_weights_and_signs(monkeypatch):
         pair = next(key for key in losses if key.startswith("con_")).removeprefix("con_").split("-")
         cross = [losses[f"cross_{name}"].item() for name in pair]
         assert cross == pytest.approx([0.0 if i < 8 else 4.0] * 2, abs=1e-9)
-        con = CON if "text" in pair else 1.0
+        con = CON_BESIDE_TEXT if "text" in pair else 1.0
         assert losses["loss"].item() == pytest.approx(sum(cross) + run.config.train.lam * (con * 3.0 + 7.0))
 
 

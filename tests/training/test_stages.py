@@ -26,7 +26,7 @@ from codi_minimal.training.beside import train_beside
 from codi_minimal.training.conditions import distractors, mixed_condition
 from codi_minimal.training.fit import fit
 from codi_minimal.training.joint import (
-    CON,
+    CON_BESIDE_TEXT,
     P_CLOCK,
     apart_in_time,
     perturbed,
@@ -413,7 +413,7 @@ def test_a_contrast_counts_in_full_only_where_no_caption_speaks(run, monkeypatch
         losses = steps["environment"](i, torch.Generator().manual_seed(i))
         read, contrast = (next(x for name, x in losses.items() if name.startswith(what)) for what in ("more", "con"))
         worded = "text" in pairs[-1].z0
-        torch.testing.assert_close(losses["loss"], read + con * (CON if worded else 1) * contrast)
+        torch.testing.assert_close(losses["loss"], read + con * (CON_BESIDE_TEXT if worded else 1) * contrast)
     assert {"text" in pair.z0 for pair in pairs} == {True, False}
 
 

@@ -25,7 +25,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, present: Tensor) -> Tensor:
 
     Args:
         q: (b, p, d), from the places of one stream. k, v: (b, n, d), from the tokens of the others.
-        present: bool (b, n); a stream that has not started is absent.
+        present: bool (b, n); False for a token that must not be attended to.
 
     Returns:
         (b, p, d).
