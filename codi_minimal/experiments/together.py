@@ -144,7 +144,8 @@ onset under a text that gives the digit alone.
 {part("agreement")}
 
 How often the digit is the prompt's; the entropy of the colours of images under no prompt, over its maximum; the Fréchet
-distance of images from text, of which this n adds the bias; what a sample of all four outputs from a caption costs.
+distance of images from text, and the part of it that is due to the small n; what a sample of all four outputs from a
+caption costs.
 
 {part("quality")}
 """

@@ -118,7 +118,7 @@ def test_what_joint_training_may_change_is_the_attention_alone():
     assert len(added) == len(list(net.parameters())) - before == 8 * attended
 
 
-def test_the_condition_listens_too():
+def test_the_condition_attends_too():
     net = awake(UNet((4, 8, 8), **SIZES)).eval()
     add_environment(net, d_env=WIDTH)
     t, cond, env = torch.tensor([10, 900]), F.normalize(torch.randn(2, 8), dim=-1), summary(2, 6)

@@ -403,7 +403,7 @@ def test_the_joint_stage_trains_under_every_wiring(run, wiring, tmp_path):
 
 
 @pytest.mark.parametrize("con", [1.0, 0.5, 0.0])
-def test_a_contrast_counts_in_full_only_where_no_caption_speaks(run, monkeypatch, con):
+def test_a_contrast_counts_in_full_only_where_neither_is_text(run, monkeypatch, con):
     steps, pairs, draw = {}, [], open_streams(run, "environment")
     monkeypatch.setattr(run.model, "config", replace(run.config, train=replace(run.config.train, con=con)))
     monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step: steps.update({name: step}))
@@ -417,7 +417,7 @@ def test_a_contrast_counts_in_full_only_where_no_caption_speaks(run, monkeypatch
     assert {"text" in pair.z0 for pair in pairs} == {True, False}
 
 
-def test_a_denoiser_goes_on_by_turns_alone_and_beside_a_stream_that_may_have_arrived(run, monkeypatch):
+def test_a_denoiser_goes_on_by_turns_alone_and_beside_a_stream_that_may_be_at_0(run, monkeypatch):
     steps, heard, times = {}, [], []
     monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step: steps.update({name: step}))
     train_beside(run, "video")
@@ -457,7 +457,7 @@ def test_a_stream_that_is_shown_itself_is_shown_nothing_cleaner(run, monkeypatch
 
 
 @pytest.mark.parametrize("p_ahead", [0.0, 0.5, 1.0])
-def test_others_are_at_the_same_time_or_ahead_and_some_have_arrived(p_ahead):
+def test_others_are_at_the_same_time_or_ahead_and_some_are_at_0(p_ahead):
     t = torch.randint(1, 1000, (4000,), generator=torch.Generator().manual_seed(0))
     others = times_of_others(t, torch.Generator().manual_seed(1), p_ahead)
     shares = [(others == t), (others < t) & (others > 0), (others == 0) & (t > 0)]
