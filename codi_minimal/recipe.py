@@ -88,8 +88,10 @@ class Recipe:
     shift: float | Mapping[str, float] = 1.0  # of the timesteps, see `diffusion.shifted_timesteps`
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ValueError(f"recipe {self.name!r}: expected a name that is a string")
         for sampler in (self.sampler, self.sampler_of(beside=True)):
-            if not isinstance(self.name, str) or sampler not in list(SAMPLERS):  # which need not be hashable
+            if sampler not in list(SAMPLERS):  # which need not be hashable
                 expected = f"expected a sampler out of {sorted(SAMPLERS)}"
                 raise ValueError(f"recipe {self.name!r}: {expected}; got {sampler!r}")
         for name, value in (_each(self.steps) | _each(self.steps_beside, "_beside")).items():

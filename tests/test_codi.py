@@ -98,6 +98,20 @@ def test_a_prompt_that_weighs_nothing_is_no_prompt():
     torch.testing.assert_close(z, latents(prompts={"text": "seven"}, outputs=("video",))["video"], rtol=1e-4, atol=1e-5)
 
 
+def test_the_order_of_prompts_does_not_matter():
+    prompts = {name: PROMPTS[name] for name in NAMES}
+    c, same = (random_codi().condition(dict(items)) for items in (prompts.items(), reversed(prompts.items())))
+    assert torch.equal(c, same)
+
+
+def test_samples_are_counted_over_all_prompts(monkeypatch):
+    monkeypatch.setattr("codi_minimal.inputs.MOST", 5 * 3072)  # numbers, of which an image has 3072
+    settings = {"prompts": {"text": ["seven", "two"]}, "outputs": ("image",)}
+    assert len(latents(**settings, num_samples=2)["image"]) == 4
+    with pytest.raises(ValueError, match="num_samples: expected at most 5 samples of these outputs .*, got 6"):
+        latents(**settings, num_samples=3)
+
+
 def test_a_mixture_is_brought_to_unit_length_before_it_is_followed():
     prompts, seen = {"text": [["a red seven"], ["two"]], "audio": AUDIO}, []
     model = random_codi()

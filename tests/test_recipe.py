@@ -26,6 +26,7 @@ def test_there_are_three_by_name():
     assert RECIPES == {"paper": PAPER, "shipped": SHIPPED, "cascade": CASCADE}
     assert all(find_recipe(name) is recipe and recipe.name == name for name, recipe in RECIPES.items())
     assert find_recipe(SHIPPED) is SHIPPED
+    assert [a.name for a in CASCADE.additions] == ["prompt_clocks", "cascade"]
 
 
 def test_the_paper_adds_nothing():
@@ -61,6 +62,11 @@ def test_only_additions_that_exist_can_be_taken_away():
 def test_a_recipe_has_a_sampler_that_exists(sampler):
     with pytest.raises(ValueError, match=r"recipe 'mine': expected a sampler out of \['ddim', "):
         Recipe(name="mine", sampler=sampler)
+
+
+def test_its_name_is_a_string():
+    with pytest.raises(ValueError, match="recipe 3: expected a name"):
+        Recipe(name=3)
 
 
 # ---- JSON
@@ -223,6 +229,18 @@ def test_guidance_starts_where_it_is_told():
     assert not torch.equal(half, never) and not torch.equal(half, always)
     assert torch.equal(half, image(late(0.5))) and torch.equal(half, image(late(0.5), guidance=4))
     assert torch.equal(always, image(late({"text": 0.1})))
+
+
+def test_each_output_has_a_start_of_its_own():
+    def guided_ones(**start):
+        recipe = replace(PLAIN, guidance=4.0, guidance_start=start)
+        return random_codi().generate_latents({"text": "seven"}, ("text", "image"), steps=2, recipe=recipe, joint=False)
+
+    neither, both = guided_ones(text=0.0, image=0.0), guided_ones(text=1.0, image=1.0)
+    for one, other in (("text", "image"), ("image", "text")):
+        z = guided_ones(**{one: 0.0, other: 1.0})
+        assert torch.equal(z[one], neither[one]) and torch.equal(z[other], both[other])
+        assert not torch.equal(neither[one], both[one])
 
 
 @pytest.mark.parametrize(("start", "sizes"), [(0.749, [1, 1, 2, 2]), (0.75, [1, 2, 2, 2]), (1, [2, 2, 2, 2])])

@@ -7,7 +7,7 @@ from codi_minimal.alignment import Environment, wire
 from codi_minimal.diffusion import make_sampler
 from codi_minimal.recipe import Recipe
 from codi_minimal.recipes import PAPER
-from codi_minimal.sample import joint_sample
+from codi_minimal.sample import denoise, joint_sample, make_samplers
 from tests.models import NAMES, random_codi
 from tests.streams import calls, shared, stream
 
@@ -66,6 +66,20 @@ def test_all_streams_are_at_the_same_t_and_every_v_is_computed_before_any_stream
     expected = [[(what, name, t) for what in ("V", "net") for name in NAMES] for t in TIMES]
     assert seen == [call for step in expected for call in step]
     assert all(s.done and s.z.isfinite().all() for s in streams.values())
+
+
+def test_a_network_that_predicts_epsilon_is_clipped_and_one_that_predicts_v_is_not():
+    for prediction, clip in (("epsilon", 4.0), ("v", None)):
+        made = make_samplers(PAPER, random_codi().schedule, prediction, {"image": 3, "video": 2}, "ddim")
+        assert [(s.clip, len(s.timesteps)) for s in made.values()] == [(clip, 3), (clip, 2)]
+
+
+def test_latents_that_leave_all_bounds_are_refused_if_only_one_sample_does():
+    for bad in (2e4, float("nan")):
+        streams = {"image": stream(steps=1)}
+        streams["image"].net = lambda z, *_, bad=bad: torch.stack([0 * z[0], 0 * z[1] + bad])
+        with pytest.raises(ValueError, match="image: expected latents within ±10,000"):
+            denoise(shared(), streams)
 
 
 def test_a_step_is_the_equation():

@@ -146,7 +146,7 @@ class DPMSolverPP(Sampler):
         ab_t, ab_s = self.alpha_bars[i], self.alpha_bars[i + 1]
         h = _half_log_snr(ab_s) - _half_log_snr(ab_t)
         D = z0
-        if state is not None and i > 0:
+        if state is not None:
             r = (_half_log_snr(ab_t) - _half_log_snr(self.alpha_bars[i - 1])) / h
             D = z0 + (z0 - state) / (2 * r)
         z = ((1 - ab_s) / (1 - ab_t)) ** 0.5 * z - ab_s**0.5 * math.expm1(-h) * D

@@ -18,9 +18,8 @@ from codi_minimal.codi import CoDi
 from codi_minimal.data import load
 from codi_minimal.evaluation.agreement import answer, ask, chance
 from codi_minimal.evaluation.generation import BatchedModel
-from codi_minimal.evaluation.readers import shipped_judges
 from codi_minimal.evaluation.report import command, save, table
-from codi_minimal.experiments.base import Place, one_by_one, share_cache, untrained
+from codi_minimal.experiments.base import Place, one_by_one, run_of, share_cache, untrained
 from codi_minimal.experiments.together import ASKED, MEASURES, column
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipes import PAPER
@@ -81,8 +80,7 @@ def ablations(
     check_whole("samples", samples, 1)
     source, autocast = load(data, split_seed=model.config.train.split_seed), model.recipe.autocast
     runs = out / f"{fingerprint(model)}-{seed}"
-    run = {"judges": fingerprint(shipped_judges()), "source": source.identity, "recipe": PAPER.to_dict()}
-    run |= {"autocast": autocast, "steps": steps, "samples": samples}
+    run = run_of(model, source, recipe=PAPER.to_dict(), autocast=autocast, steps=steps, samples=samples)
 
     def trained_and_measured(title: str) -> dict[str, Any]:
         variant, folder = VARIANTS[title], runs / title.replace(" ", "-").replace(":", "")

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from codi_minimal.checkpoint import atomic_write
+from codi_minimal.checkpoint import atomic_write, fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.data import Source, load
 from codi_minimal.evaluation.progress import Progress
+from codi_minimal.evaluation.readers import shipped_judges
 
 Place = str | Path | None  # of the data, as `data.load` takes it
 
@@ -36,6 +37,12 @@ def untrained(model: CoDi, seed: int, sizes: Mapping[str, Any] = MappingProxyTyp
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CoDi(config, model.vocabulary, model.recipe)
+
+
+def run_of(model: CoDi, source: Source, **options: Any) -> dict[str, Any]:
+    """What all results of a run depend on: weights, judges, data, and the options."""
+    prints = {"weights": fingerprint(model), "judges": fingerprint(shipped_judges())}
+    return prints | {"source": source.identity} | options
 
 
 def one_by_one(

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.data import load
 from codi_minimal.data.scenes import SAMPLES_PER_ONSET
@@ -22,11 +21,11 @@ from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import agreement
 from codi_minimal.evaluation.coherence import ATTRIBUTES, CHANCES, MODALITIES, NEAR_ONSET
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator
-from codi_minimal.evaluation.readers import items_of, read, shipped_judges
+from codi_minimal.evaluation.readers import items_of, read
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import share
-from codi_minimal.experiments.base import Place, one_by_one
+from codi_minimal.experiments.base import Place, one_by_one, run_of
 from codi_minimal.experiments.together import MEASURES
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipes import CASCADE, PAPER
@@ -70,8 +69,7 @@ def given(
     check_whole("samples", samples, 1)
     world, autocast = World(load(data, split, model.config.train.split_seed)), model.recipe.autocast
     ways = {title: (replace(recipe, autocast=autocast), role) for title, (recipe, role) in WAYS.items()}
-    run = {"weights": fingerprint(model), "judges": fingerprint(shipped_judges()), "source": world.source.identity}
-    run |= {"samples": samples, "seed": seed}
+    run = run_of(model, world.source, samples=samples, seed=seed)
     asked = {title: run | {"recipe": recipe.to_dict(), "role": role} for title, (recipe, role) in ways.items()}
 
     def way(title: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from codi_minimal.checkpoint import fingerprint
 from codi_minimal.codi import CoDi
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, Question, answer, ask, chance, prompts_of
@@ -21,7 +20,7 @@ from codi_minimal.evaluation.readers import CHANCE, items_of, read, shipped_judg
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.sections import measure_cells
 from codi_minimal.evaluation.statistics import Estimate, average
-from codi_minimal.experiments.base import Place, one_by_one, validation
+from codi_minimal.experiments.base import Place, one_by_one, run_of, validation
 from codi_minimal.inputs import check_whole
 from codi_minimal.recipes import CASCADE, PAPER, SHIPPED
 
@@ -64,8 +63,7 @@ def together(
     check_whole("samples", samples, 2)  # distances need a spread
     world, autocast = World(validation(model, data)), model.recipe.autocast
     settings = {title: of | {"recipe": replace(of["recipe"], autocast=autocast)} for title, of in rows().items()}
-    run = {"weights": fingerprint(model), "judges": fingerprint(shipped_judges()), "source": world.source.identity}
-    run |= {"samples": samples, "seed": seed}
+    run = run_of(model, world.source, samples=samples, seed=seed)
     asked = {title: run | of | {"recipe": of["recipe"].to_dict()} for title, of in settings.items()}
 
     def row(title: str) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def test_without_a_prompt_only_the_env_can_be_guided():
     assert torch.equal(guided(net, 4.0)(Z, T, None, None), NULL)
     assert net.batches == [B]
     torch.testing.assert_close(guided(net, 4.0)(Z, T, None, ENV), NULL + 4 * (WITH_ENV - NULL))
+    torch.testing.assert_close(guided(net, 0.5)(Z, T, None, ENV), NULL + 0.5 * (WITH_ENV - NULL))
 
 
 @pytest.mark.parametrize("g", [1.0, 5.0])

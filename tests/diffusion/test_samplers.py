@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from codi_minimal.diffusion import (
+    SAMPLERS,
     Schedule,
     make_sampler,
     posterior_coefficients,
@@ -304,6 +305,14 @@ def test_a_shift_divides_the_signal_to_noise_ratio_by_its_square():
     assert shifted_timesteps(times, table, 1.0) == times and shifted_timesteps([0, 999], table, 2.0)[1] == 999
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_can_be_shifted_and_its_last_step_needs_no_noise(name):
+    sampler = make_sampler(name, Schedule("cosine"), 8, shift=2.0)
+    assert sampler.timesteps == shifted_timesteps(sampler.unshifted, Schedule("cosine").exact_alpha_bar(), 2.0)
+    z, state = sampler.step(7, Z_T, Z_T, state=Z_T)
+    assert z.isfinite().all() and state is None
+
+
 @pytest.mark.parametrize("shift", [1.0, 2.0])
 def test_a_restart_goes_back_once_and_lands_where_it_started(shift):
     plain = make_sampler("ddpm", Schedule("cosine"), 28, shift=shift).timesteps
@@ -314,6 +323,8 @@ def test_a_restart_goes_back_once_and_lands_where_it_started(shift):
     assert times[: sampler.jump + 1] + times[sampler.jump + 1 + 12 :] == plain
     if shift == 1:
         assert times[sampler.jump + 1] == 649 and times[sampler.jump + 13] == 285
+    short = make_sampler("restart", Schedule("cosine", 100), 40)
+    assert short.timesteps[short.jump + 1] == 64 and 30 >= short.timesteps[short.jump + 13] >= 27
     few = [make_sampler(name, Schedule("cosine"), 3).timesteps for name in ("restart", "ddpm")]
     assert few[0] == few[1]
     assert all(len(make_sampler("restart", Schedule("cosine"), n).timesteps) == n for n in range(1, 60))

@@ -10,7 +10,7 @@ import torch
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.generation import BatchedModel
-from codi_minimal.evaluation.statistics import Estimate
+from codi_minimal.evaluation.statistics import Estimate, average
 from codi_minimal.experiments import together as module
 from codi_minimal.experiments.together import cost, measure, rows, together
 from codi_minimal.recipe import Recipe
@@ -37,6 +37,13 @@ def test_each_row_of_the_paper_differs_from_it_in_one_thing_and_all_are_differen
     differing = [{field for field, value in vars(recipe).items() if value != vars(PAPER)[field]} for recipe in less]
     assert all(fields == {"sampler_beside", "steps_beside"} or len(fields) == 1 for fields in differing)
     assert len({frozenset(fields) for fields in differing}) == len(less)
+    few = recipes["paper, 15 steps of DPM-Solver++"]
+    assert (few.sampler_of(beside=True), few.steps_of("video", beside=True)) == ("dpm-solver++", 15)
+    assert recipes["paper, without restart"].sampler_of(beside=True) == "ddpm"
+    assert recipes["paper, without the shift of clips"].shift_of("video") == 1
+    assert recipes["paper, with guidance from the first step on"].guidance_start_of("image") == 1
+    weak = recipes["paper, with the guidance of one output"]
+    assert all(weak.guidance_of(name, beside=True) == PAPER.guidance_of(name) for name in PAPER.guidance)
 
 
 @pytest.mark.parametrize("title", rows())
@@ -68,6 +75,7 @@ def test_a_model_that_is_right_scores_high_in_every_column(world, free):
     digits = [quality[cell].value for cell in CELLS[:4]]
     assert min(digits) >= 0.6 and quality["onset A → V"].value >= 0.95
     assert quality["mean digit"].value == pytest.approx(sum(digits) / 4)
+    assert quality["mean digit"] == average([quality[cell] for cell in CELLS[:4]], independent=True)
     assert quality["entropy of colours"].value > 0.85
     assert quality["bias of the distance"] == quality["Fréchet distance"].bias
 
