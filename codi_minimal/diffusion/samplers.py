@@ -136,7 +136,8 @@ class DPMSolverPP(Sampler):
     z_s = (σ_s/σ_t) z_t + α_s (1 - e^{-h}) D, D = z0 + (z0 - z0_before) / 2r (Lu et al. 2022b, alg. 2).
 
     λ = log(α/σ), h = λ_s - λ_t, and r = h_before / h. `state` holds z0_before, the previous step's z0. With None (at
-    the start, or when starting part of the way) D = z0: first order, and the same as DDIM.
+    the start, or when starting part of the way) D = z0: first order, and the same as DDIM. So it is where a timestep
+    repeats, as it may with a shift and nearly as many steps as T.
     Elsewhere: diffusers `DPMSolverMultistepScheduler(solver_order=2, solver_type="midpoint")`.
     """
 
@@ -144,14 +145,15 @@ class DPMSolverPP(Sampler):
         self, i: int, z: Tensor, z0: Tensor, noise: Tensor | None, state: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         ab_t, ab_s = self.alpha_bars[i], self.alpha_bars[i + 1]
-        h = _half_log_snr(ab_s) - _half_log_snr(ab_t)
+        h, h_before = self.h(i), 0.0 if state is None else self.h(i - 1)
         D = z0
-        if state is not None:
-            r = (_half_log_snr(ab_t) - _half_log_snr(self.alpha_bars[i - 1])) / h
+        if h and h_before:  # both are 0 where shifted timesteps repeat
+            r = h_before / h
             D = z0 + (z0 - state) / (2 * r)
         z = ((1 - ab_s) / (1 - ab_t)) ** 0.5 * z - ab_s**0.5 * math.expm1(-h) * D
         return z, z0
 
-
-def _half_log_snr(alpha_bar: float) -> float:
-    return 0.5 * math.log(alpha_bar / (1 - alpha_bar))
+    def h(self, i: int) -> float:
+        """λ_s - λ_t of step i, which is not the last."""
+        λ_t, λ_s = (0.5 * math.log(ab / (1 - ab)) for ab in self.alpha_bars[i : i + 2])
+        return λ_s - λ_t

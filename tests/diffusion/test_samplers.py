@@ -313,6 +313,15 @@ def test_every_sampler_can_be_shifted_and_its_last_step_needs_no_noise(name):
     assert z.isfinite().all() and state is None
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_bear_timesteps_that_repeat_after_a_shift(name):
+    schedule = Schedule("linear", 100)
+    sampler = make_sampler(name, schedule, 100, shift=2.0)
+    assert len(set(sampler.timesteps)) < 100
+    z = sample(gaussian_net(schedule), Z_T, sampler, generator=torch.Generator().manual_seed(0))
+    assert (z - MU).abs().max() < 4 * S
+
+
 @pytest.mark.parametrize("shift", [1.0, 2.0])
 def test_a_restart_goes_back_once_and_lands_where_it_started(shift):
     plain = make_sampler("ddpm", Schedule("cosine"), 28, shift=shift).timesteps
