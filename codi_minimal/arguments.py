@@ -67,7 +67,7 @@ def folder(value: str) -> str:
     return value
 
 
-SPLITS = ("validation", "test")  # what may be measured
+HELD_OUT = ("validation", "test")  # splits that no training sees
 seed = within(0, 2**62 - 1)  # so that a seed and some number of samples added to it fit in 64 bits
 steps, samples, workers = within(1, MOST_STEPS), within(1, MOST_SAMPLES), within(1, MOST_WORKERS)
 SHARED: dict[str, dict[str, Any]] = {  # options that several verbs have
@@ -130,7 +130,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
 
     add = verb("evaluate", "device checkpoint data recipe autocast seed", out="results")
     splits = "choose settings on validation; report on test"
-    add("--split", choices=SPLITS, default="test", help=f"{splits} (default: test)")
+    add("--split", choices=HELD_OUT, default="test", help=f"{splits} (default: test)")
     add("--quick", action="store_true", help="few samples: five minutes on two cores")
     most = f"for each single-prompt cell, several prompts, and joint figure: 2 to {MOST_SAMPLES}"
     add("--samples", type=within(2, MOST_SAMPLES), help=most)
@@ -144,7 +144,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--steps", type=steps, help="training steps of each variant")
     add("--samples", type=samples, help=f"for each figure; at most {MOST_SAMPLES}")
     add("--workers", type=workers, help="processes (default: 1)")
-    add("--split", choices=SPLITS, help=f"{splits} (default: validation)")
+    add("--split", choices=HELD_OUT, help=f"{splits} (default: validation)")
 
     verb("check", "device checkpoint data")
     verb("demo", "device checkpoint recipe autocast seed", out="demo")

@@ -66,8 +66,10 @@ def generate(args: argparse.Namespace) -> None:
     prompts = {name: [[item] if isinstance(item, str) else item for item in items] for name, items in asked.items()}
     if len(dict(args.given)) < len(args.given):
         raise ValueError(f"--given: expected each modality once, got {', '.join(name for name, _ in args.given)}")
+    to = args.to or [name for name in PROMPTS if name not in dict(args.given)]
+    if not to:
+        raise ValueError("--given: expected a modality that is left to generate, got all four")
     given = {name: read[name](value) for name, value in args.given}
-    to = args.to or [name for name in PROMPTS if name not in given]
     left = " + ".join([*asked, *(f"given {name}" for name in given)]) or "nothing"
     drawn = asked | {name: [*asked.get(name, []), item] for name, item in given.items()}
     model, out, rows, sheet = _model(args), Path(args.out), [], None

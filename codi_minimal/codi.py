@@ -182,6 +182,7 @@ class CoDi(nn.Module):
             seed: sample k has the seed `device.sample_seed(seed, k)`; or a list of one seed a sample. All noise of a
                 sample comes from its seed and the modality's name, whatever else is generated beside it.
             noise: initial latents z_T of some outputs, (b, *latent_shape); `noise_of` has those that a seed gives.
+                Noise of a given stream has an effect only where it is held at the t of the others.
             given: real streams, for any of the other modalities one item or a batch. The outputs are generated around
                 them: they attend to V_m of a given stream, at the t of `Recipe.given`, as they do to each other's, and
                 no prompt encoder reads it. Under the cascade it is a prompt for the others.

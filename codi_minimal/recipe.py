@@ -88,6 +88,9 @@ class Recipe:
     shift: float | Mapping[str, float] = 1.0  # of the timesteps, see `diffusion.shifted_timesteps`
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, Mapping):  # a copy, which no other recipe shares
+                object.__setattr__(self, name, dict(value))
         if not isinstance(self.name, str):
             raise ValueError(f"recipe {self.name!r}: expected a name that is a string")
         for sampler in (self.sampler, self.sampler_of(beside=True)):
@@ -103,6 +106,8 @@ class Recipe:
         for name, value in _each(self.shift).items():
             check_number(f"shift{name}", value, 0.01, 100)
         check_wiring(self.wiring)
+        if isinstance(self.wiring, Mapping):  # JSON has lists
+            object.__setattr__(self, "wiring", {name: tuple(seen) for name, seen in self.wiring.items()})
         if self.autocast not in AUTOCAST:
             raise ValueError(f"autocast: expected one of {AUTOCAST}, got {self.autocast!r}")
         if self.given not in GIVEN_AT:
@@ -148,8 +153,8 @@ class Recipe:
         Raises:
             ValueError: on a name that no addition has.
         """
-        if unknown := set(names) - set(ADDITIONS):
-            raise ValueError(f"expected names of additions out of {', '.join(ADDITIONS)}; got {sorted(unknown)}")
+        if unknown := [name for name in names if name not in list(ADDITIONS)]:
+            raise ValueError(f"expected names of additions out of {', '.join(ADDITIONS)}; got {unknown}")
         kept = tuple(a for a in self.additions if a.name not in names)
         return Recipe(**{**vars(self), "additions": kept})
 
@@ -166,7 +171,7 @@ class Recipe:
             ValueError: on an unknown key or addition, or a value of another type or out of range.
         """
         known = cls.__dataclass_fields__
-        if wrong := sorted(set(values) - set(known)) if isinstance(values, Mapping) else repr(values):
+        if wrong := sorted(map(str, set(values) - set(known))) if isinstance(values, Mapping) else repr(values):
             raise ValueError(f"recipe: expected an object with the keys {', '.join(known)}; got {wrong}")
         entries, additions = values.get("additions", []), []
         if not isinstance(entries, list):

@@ -144,6 +144,10 @@ BAD = [
     (["generate", "--given", "video=gone.gif"], "gone.gif: expected a clip"),
     (["generate", "--given", "text=\udcff"], "text: expected a caption in UTF-8"),
     (["generate", "--given", "text=a", "--given", "text=b"], "--given: expected each modality once, got text, text"),
+    (
+        ["generate", *(x for name in ("text", "image", "audio", "video") for x in ("--given", f"{name}=gone"))],
+        "--given: expected a modality that is left to generate, got all four",
+    ),
     (["generate", "--text", "seven \udcff"], "text: expected a caption in UTF-8"),
     (["generate", "--text", "gone.TXT"], "gone.TXT: expected a UTF-8 text file"),
     (["evaluate", "--samples", "1000000000"], "--samples: expected a whole number from 2 to 5000"),

@@ -56,6 +56,8 @@ def test_only_additions_that_exist_can_be_taken_away():
     assert PAPER.without("cascade") == PAPER
     with pytest.raises(ValueError, match=r"expected names of additions out of .*cascade.*; got \['cascad'\]"):
         SHIPPED.without("cascad")
+    with pytest.raises(ValueError, match=r"expected names of additions out of .*; got \[3, \['x'\]\]"):
+        SHIPPED.without(3, ["x"])
 
 
 @pytest.mark.parametrize("sampler", ["euler", None, ["ddpm"]])
@@ -95,6 +97,7 @@ def test_json_keeps_values_of_ones_own():
     [
         (3, "recipe: expected an object with the keys name, .*; got 3"),
         ([], "recipe: expected an object with the keys"),
+        ({1: 2, "x": 3}, r"recipe: expected an object with the keys name, .*; got \['1', 'x'\]"),
         ({"stagger": 0.5}, r"recipe: expected an object with the keys name, .*; got \['stagger'\]"),
         ({"additions": 3}, "recipe: expected a list of additions; got 3"),
         ({"additions": ["reading"]}, "recipe: expected an addition out of .*reading.*; got 'reading'"),
@@ -135,6 +138,16 @@ def test_wrong_json_is_named_in_one_line(values, message):
 def test_additions_are_a_tuple_of_instances(additions):
     with pytest.raises(ValueError, match="additions: expected a tuple of instances of Addition, got"):
         Recipe(additions=additions)
+
+
+def test_it_has_mappings_of_its_own():
+    steps = {"text": 3}
+    recipe = Recipe(steps=steps)
+    steps["text"] = 0
+    assert recipe.steps_of("text") == 3 and replace(recipe).steps is not recipe.steps
+    assert PAPER.steps is not SHIPPED.steps and PAPER.steps == SHIPPED.steps
+    tuples, lists = (Recipe(wiring={"image": seen}) for seen in (("audio",), ["audio"]))
+    assert tuples == lists == through_json(tuples)
 
 
 def test_it_cannot_be_changed_in_place():

@@ -10,6 +10,7 @@ from codi_minimal import CoDi, inputs
 from codi_minimal.config import preset
 from codi_minimal.data import VOCABULARY
 from codi_minimal.device import sample_seed
+from codi_minimal.diffusion import SAMPLERS
 from tests.models import NAMES, random_codi
 
 # another batch size sums in another order, and random weights enlarge that; another sample differs by about 1
@@ -17,7 +18,7 @@ ROUNDING = {"rtol": 0, "atol": 5e-2}
 FAST = {"steps": 3, "guidance": 1.0}
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++", "ddpm"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("size", [2, 5])
 def test_sample_k_of_a_batch_is_sample_k_alone(sampler, size):
     model = random_codi()
@@ -121,7 +122,7 @@ def test_a_model_that_predicts_epsilon_does_not_explode():
     """At T-1 an error of eps is divided by alpha = 5e-5; without the clip this ends at a deviation of thousands."""
     model = copy.deepcopy(random_codi())
     object.__setattr__(model.config.model, "prediction", "epsilon")
-    for sampler in ("ddim", "dpm-solver++", "ddpm"):
+    for sampler in SAMPLERS:
         z = model.generate_latents({}, ("image",), num_samples=4, steps=8, sampler=sampler)["image"]
         assert z.std() < 4
 

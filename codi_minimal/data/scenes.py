@@ -64,23 +64,34 @@ class Scene:
 
 
 def draw(
-    source: Source, n: int, generator: torch.Generator, glyphs: Tensor | None = None, recordings: Tensor | None = None
+    source: Source,
+    n: int,
+    generator: torch.Generator,
+    glyphs: Tensor | None = None,
+    recordings: Tensor | None = None,
+    like: Scene | None = None,
 ) -> Scene:
     """n scenes, every attribute uniform, with a glyph and a recording of the digit drawn.
 
     Args:
         glyphs: indices (k,) into the source to draw from; None: the scenes have no glyph. recordings: the same.
+        like: n scenes, whose attributes they have.
 
     Raises:
         ValueError: a digit has no glyph or no recording among the indices.
     """
     integers = partial(torch.randint, size=(n,), generator=generator)
-    digit = integers(len(DIGITS))
+    attributes = {
+        "digit": integers(len(DIGITS)),
+        "colour": integers(len(COLOURS)),
+        "motion": integers(len(MOTIONS)),
+        "onset": integers(len(ONSETS)) + ONSETS[0],
+    }
+    if like is not None:
+        attributes = {name: getattr(like, name) for name in attributes}
+    digit = attributes["digit"]
     return Scene(
-        digit=digit,
-        colour=integers(len(COLOURS)),
-        motion=integers(len(MOTIONS)),
-        onset=integers(len(ONSETS)) + ONSETS[0],
+        **attributes,
         glyph=_pick(digit, source.digits, glyphs, generator),
         recording=_pick(digit, source.spoken, recordings, generator),
         width=20 + 4 * torch.rand(n, generator=generator),

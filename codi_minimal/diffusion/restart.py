@@ -4,6 +4,7 @@ from torch import Tensor
 
 from codi_minimal.diffusion.samplers import DDPM
 from codi_minimal.diffusion.schedule import posterior_coefficients
+from codi_minimal.diffusion.timesteps import trailing_timesteps
 
 
 class Restart(DDPM):
@@ -20,6 +21,7 @@ class Restart(DDPM):
     low, high, share = 0.3, 0.65, 0.3
 
     def times(self, T: int, steps: int) -> list[int]:
+        trailing_timesteps(T, steps)  # it checks both
         k = self.back = int(self.share * steps + 0.5) if steps >= 4 else 0
         times = super().times(T, steps - k)
         before = min(sum(t > self.low * T for t in times), len(times) - 1) if k else 0

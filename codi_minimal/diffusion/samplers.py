@@ -145,9 +145,9 @@ class DPMSolverPP(Sampler):
         self, i: int, z: Tensor, z0: Tensor, noise: Tensor | None, state: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         ab_t, ab_s = self.alpha_bars[i], self.alpha_bars[i + 1]
-        h, h_before = self.h(i), 0.0 if state is None else self.h(i - 1)
+        h, h_before = self.h(i), 0.0 if state is None or i == 0 else self.h(i - 1)
         D = z0
-        if h and h_before:  # both are 0 where shifted timesteps repeat
+        if h and h_before:  # either is 0 where shifted timesteps repeat
             r = h_before / h
             D = z0 + (z0 - state) / (2 * r)
         z = ((1 - ab_s) / (1 - ab_t)) ** 0.5 * z - ab_s**0.5 * math.expm1(-h) * D

@@ -118,6 +118,7 @@ def evaluate(
         "parts": parts,
         "agreement": agreed["answers"],
         "quality": single["quality"],
+        "matched": single["matched"],
         "diversity": {"entropy": agreed["entropy"], "spread": single["spread"]},
         "cells": table,
     }

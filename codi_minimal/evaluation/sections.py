@@ -21,11 +21,14 @@ Names = tuple[str, ...]
 Sets = dict[str, tuple[Mapping[str, Any], Scene | None]]
 
 
-def real_renders(model: Any, world: World, n: int, seed: int) -> Sets:
-    """Renders of n scenes, with captions as a model learns to write them, reconstructions of them, and n other ones."""
-    scene, renders = world.sample(n, scene_generator(seed, 1), WRITTEN)
+def real_renders(model: Any, world: World, n: int, seed: int, like: Scene | None = None) -> Sets:
+    """Renders of n scenes, with captions as a model learns to write them, reconstructions of them, and n other ones.
+
+    `like`: n scenes. All sets have their attributes, by other hands and voices.
+    """
+    scene, renders = world.sample(n, scene_generator(seed, 1), WRITTEN, like)
     rebuilt = {name: _reconstruct(model, name, renders[name]) for name in MODALITIES}
-    other_scene, other = world.sample(n, scene_generator(seed, 2))
+    other_scene, other = world.sample(n, scene_generator(seed, 2), like=like)
     return {"real": (renders, scene), "reconstruction": (rebuilt, scene), "other": (other, other_scene)}
 
 
@@ -61,14 +64,20 @@ def measure_cells(
 
 
 def measure_single(model: BatchedModel, world: World, real: Sets, n: int) -> dict[str, Any]:
-    """The 16 cells of one prompt and one output; and the quality and variety of what was made from text."""
+    """The 16 cells of one prompt and one output; and the quality and variety of what was made from text.
+
+    "matched": the quality beside renders that have the attributes of the texts' scenes.
+    """
     cells, from_text, outputs = {}, {}, [(name,) for name in MODALITIES]
     for i, prompt in enumerate(MODALITIES):
         for cell, made, scores in measure_cells(model, world, n, 3 + i, (prompt,), outputs):
             cells[cell] = scores
             if prompt == MODALITIES[0]:
                 from_text |= made
-    return {"cells": cells} | measure_quality(from_text, real)
+    scene, _ = world.sample(n, scene_generator(model.seed, 3))  # that of the texts again
+    matched = real_renders(model.model, world, n, model.seed, scene)
+    found = {"cells": cells} | measure_quality(from_text, real)
+    return found | {"matched": measure_quality(from_text, matched)["quality"]}
 
 
 def measure_row(

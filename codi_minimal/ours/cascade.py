@@ -27,7 +27,7 @@ class Cascade(Addition):
 
     def loop(self, shared: Shared, streams: Mapping[str, Stream]) -> bool:
         prompts = [] if shared.cond is None else [shared.cond]
-        for stream in sorted(streams.values(), key=lambda s: (not isinstance(s, GivenStream), s.z[0].numel())):
+        for stream in sorted(streams.values(), key=turn):
             if isinstance(stream, GivenStream):
                 stream.hold()
             else:
@@ -36,6 +36,11 @@ class Cascade(Addition):
             tokens = [*shared.tokens, stream.modality.environment.clock_tokens(stream.z)]
             shared = replace(shared, cond=F.normalize(sum(prompts), dim=-1), tokens=tokens)
         return True
+
+
+def turn(stream: Stream) -> tuple[bool, int, str]:
+    """What streams are sorted by: given streams, then the size of a latent, then the name."""
+    return not isinstance(stream, GivenStream), stream.z[0].numel(), stream.modality.name
 
 
 def prompt_of(shared: Shared, stream: Stream) -> Tensor:

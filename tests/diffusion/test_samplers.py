@@ -1,5 +1,7 @@
 """Samplers against data whose optimal denoiser, and whose exact samples, are known in closed form."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -273,6 +275,13 @@ def test_bad_sampler(arguments, message):
         make_sampler(**{"name": "ddim", "schedule": Schedule("linear"), "steps": 10} | arguments)
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("steps", ["10", [3], 10.0, True, 0, 1001, 1400])
+def test_bad_steps(name, steps):
+    with pytest.raises(ValueError, match="steps: expected an integer in 1 … 1000, got " + re.escape(repr(steps))):
+        make_sampler(name, Schedule("cosine", 1000), steps)
+
+
 def test_bad_step():
     sampler = make_sampler("ddpm", Schedule("linear"), 10)
     for i in (-1, 10):
@@ -311,6 +320,7 @@ def test_every_sampler_can_be_shifted_and_its_last_step_needs_no_noise(name):
     assert sampler.timesteps == shifted_timesteps(sampler.unshifted, Schedule("cosine").exact_alpha_bar(), 2.0)
     z, state = sampler.step(7, Z_T, Z_T, state=Z_T)
     assert z.isfinite().all() and state is None
+    assert torch.equal(sampler.step(0, Z_T, Z_T, Z_T, Z_T)[0], sampler.step(0, Z_T, Z_T, Z_T)[0])  # nothing was before
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

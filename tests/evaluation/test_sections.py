@@ -80,10 +80,22 @@ def test_compositions_and_answers_are_clustered_by_what_they_show(models, few, r
 
 def test_distances_state_their_bias(models, source):
     world = World(source)
-    quality = measure_single(BatchedModel(models.oracle), world, real_renders(models.oracle, world, 100, 0), 100)[
-        "quality"
-    ]
-    for row in quality.values():
+    found = measure_single(BatchedModel(models.oracle), world, real_renders(models.oracle, world, 100, 0), 100)
+    for name, row in found["matched"].items():
+        assert row["real"].value == row["reconstruction"].value < found["quality"][name]["real"].value
+        assert row["generated"].value < found["quality"][name]["generated"].value
+    for row in found["quality"].values():
         assert row["real"] == row["reconstruction"] and row["generated"].n == 100  # the autoencoders change nothing
         assert row["real"].bias == pytest.approx(row["real"].value, rel=0.5)
         assert row["generated"].bias > 0.5 * row["generated"].value  # the oracle renders
+
+
+def test_renders_like_a_scene_have_its_attributes_and_other_hands_and_voices(models, source):
+    world = World(source)
+    scene, _ = world.sample(60, torch.Generator().manual_seed(5))
+    sets = real_renders(models.oracle, world, 60, 0, scene)
+    for _, found in sets.values():
+        for name in ("digit", "colour", "motion", "onset"):
+            assert torch.equal(getattr(found, name), getattr(scene, name)), name
+        assert (found.glyph != scene.glyph).float().mean() > 0.5
+    assert not torch.equal(sets["real"][1].glyph, sets["other"][1].glyph)

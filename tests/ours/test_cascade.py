@@ -2,12 +2,13 @@
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from codi_minimal.ours.cascade import Cascade, prompt_of
+from codi_minimal.ours.cascade import Cascade, prompt_of, turn
 from codi_minimal.recipes import CASCADE, PAPER
 from tests.models import NAMES, VIDEO, random_codi
 from tests.streams import calls, given_stream, shared, stream
@@ -43,6 +44,20 @@ def test_the_smallest_latent_comes_first_and_v_reads_finished_streams_alone():
     nets = [name for what, name, _ in seen if what == "net"]
     assert nets == ["text"] * 2 + ["image"] * 2 + ["audio"] * 2 + ["video"] * 2
     assert {t for what, _, t in seen if what == "V"} == {0}
+
+
+def test_of_latents_of_one_size_the_name_decides():
+    streams = [SimpleNamespace(modality=SimpleNamespace(name=name), z=torch.zeros(2, 3)) for name in "bca"]
+    assert [s.modality.name for s in sorted(streams, key=turn)] == ["a", "b", "c"]
+
+
+def test_errors_of_a_prompt_encoder_other_than_refusals_are_not_hidden(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(type(random_codi()), "encode_prompt", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        prompt_of(shared(RECIPE), stream("text"))
 
 
 def test_all_finished_streams_and_the_prompts_of_the_call_count_the_same():
