@@ -228,6 +228,55 @@ def test_joint_shows_a_stream_the_other_of_its_own_sample(monkeypatch):
             assert losses[f"cross_{name}"].item() < 1e-9
 
 
+def test_the_joint_stage_is_mostly_at_noisy_times_and_clips_are_a_share_of_its_batch(monkeypatch):
+    run, calls, _ = joint_calls(monkeypatch)
+    times = torch.cat([call.t for pair in calls for call in pair.values()]).double() / run.config.model.T
+    assert 0.62 < times.mean() < 0.71  # t = T √u has the mean 2/3
+    for pair in calls:
+        rows = {name: len(call.t) for name, call in pair.items()}
+        most = max(rows.values())  # fewer than a batch where all samples are alike
+        assert most >= 30 and rows == {
+            n: int(most * run.config.train.clip_share) if n == "video" else most for n in rows
+        }
+
+
+def test_under_the_wiring_own_a_stream_sees_itself_at_its_own_time(monkeypatch):
+    _, calls, _ = joint_calls(monkeypatch, wiring="own")
+    for name, call in ((name, call) for pair in calls for name, call in pair.items()):
+        rows = call.env[..., 3].any(dim=1)
+        assert rows.any() and (call.env[rows][..., 1].amax(dim=1) == NAMES.index(name) + 1).all()
+        assert torch.equal(call.env[rows][..., 2].amax(dim=1) - 1, call.t[rows].double())
+
+
+@pytest.mark.parametrize("names", [None, ("audio",)])
+@pytest.mark.parametrize(("stage", "part"), [("environment", "reader"), ("joint", "attention")])
+def test_latent_alignment_trains_v_and_the_attention_of_the_modalities_that_it_is_told(stage, part, names):
+    run = numbered_run()
+    train = {"environment": joint.train_environment, "joint": joint.train_joint}[stage]
+    train(run, f"{stage}-text-audio", names) if names else train(run)
+    modules = run.fitted[f"{stage}-text-audio" if names else stage].modules
+    trained = {f"{what}-{name}" for what in ("environment", part) for name in names or NAMES}
+    assert set(modules.keys()) == trained | {"temperature"}
+
+
+def test_hard_negatives_are_half_of_the_batches_of_audio_and_video_and_none_beside_text():
+    run = numbered_run()
+    draw = streams.open_streams(run, "joint")
+    pairs = [draw(i, torch.Generator().manual_seed(i)) for i in range(120)]
+    alike = [pair.alike for pair in pairs if "text" not in pair.z0]
+    assert len(alike) == 60 and 0.3 < sum(alike) / 60 < 0.7
+    assert not any(pair.alike for pair in pairs if "text" in pair.z0)
+
+
+def test_conditions_of_latent_alignment_have_the_noise_of_the_config(monkeypatch):
+    seen = []
+    real = streams.mixed_condition
+    monkeypatch.setattr(streams, "mixed_condition", lambda *args: seen.append(args) or real(*args))
+    run = numbered_run(cond_noise=0.125, p_single=(0.5, 0.25))
+    streams.open_streams(run, "joint")(0, torch.Generator().manual_seed(0))
+    assert seen[0][3:] == (streams.P_UNPROMPTED, 0.125, (0.5, 0.25))
+
+
 def test_joint_shows_some_rows_their_own_modality_as_often_as_it_is_told(monkeypatch):
     _, calls, _ = joint_calls(monkeypatch, p_own=0.3)
     own = [

@@ -17,7 +17,7 @@ from codi_minimal import CoDi
 from codi_minimal.alignment.environment import CLOCK, Environment, clock_code, slots
 from codi_minimal.checkpoint import copy_named, read_tensors, write_tensors
 from codi_minimal.config import Config, Stage, preset
-from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WRITTEN, Drawn, Pairs, load, meaning, parse
+from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WORDS, WRITTEN, Drawn, Pairs, load, meaning, parse
 from codi_minimal.lock import alone_in
 from codi_minimal.training import denoisers as denoiser_room
 from codi_minimal.training import joint as joint_room
@@ -29,6 +29,7 @@ from codi_minimal.training.joint import (
     CON_BESIDE_TEXT,
     P_CLOCK,
     apart_in_time,
+    compared,
     perturbed,
     times_of_others,
     train_environment,
@@ -515,6 +516,28 @@ def test_parts_say_together_what_the_whole_says():
     for whole, a, b in zip(wholes, first, second, strict=True):
         assert {**parse(a), **parse(b)} == parse(whole)
     assert len({meaning(whole) for whole in wholes}) > 50
+    several = [i for i, whole in enumerate(wholes) if len(parse(whole)) > 1]
+    for name in WORDS:  # a part is no fixed half of a caption
+        assert all(any(name in parse(part[i]) for i in several) for part in (first, second)), name
+
+
+def test_alike_samples_are_compared_by_their_clocks_alone(run):
+    summary = run.config.model.summary
+    tokens = {m: torch.arange(summary + 8.0)[None, :, None] for m in ("audio", "video")}
+    for is_alike, first in ((True, summary), (False, 0)):
+        found, weight = compared(run, SimpleNamespace(alike=is_alike, positives=None), tokens)
+        assert all(torch.equal(x, tokens[m][:, first:]) for m, x in found.items())
+        assert weight == run.config.train.con
+
+
+def test_what_a_stream_sees_has_the_noise_of_the_config_but_for_its_clock(run):
+    n, width = 400, run.config.model.d_env
+    config = replace(run.config, train=replace(run.config.train, env_noise=0.3, p_own=0.0))
+    noisy = replace(run, model=SimpleNamespace(config=config, device=torch.device("cpu")))
+    env = Environment.of([torch.zeros(n, 5, width)])
+    tokens, _ = perturbed(noisy, env, torch.zeros(n, 5, width), torch.Generator().manual_seed(0))
+    content, clock = tokens.split([width - CLOCK, CLOCK], dim=-1)
+    assert content.std().item() == pytest.approx(0.3, rel=0.03) and not clock.any()
 
 
 def test_distractors_say_nothing_that_the_modality_can_show():
