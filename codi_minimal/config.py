@@ -159,7 +159,7 @@ ALL_STAGES = {
     "denoiser-audio": Stage(3600, 32, 2e-3),
     "denoiser-text": Stage(3000, 128, 1.5e-3),
     "denoiser-video": Stage(2000, 8, 1e-3, shift=2.0),
-    "environment": Stage(1600, 128, 2e-3),
+    "environment": Stage(6000, 128, 2e-3),
     "joint": Stage(900, 48, 1.5e-3),
     "beside-text": Stage(1200, 128, 1e-3),
     "beside-image": Stage(1200, 64, 1e-3),
