@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,6 +100,7 @@ def check_whole(name: str, value: Any, least: int) -> int:
 def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> None:
     """ValueError unless the value is a finite number in [low, high]."""
     number = value if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    number = number.item() if isinstance(number, np.generic) else number  # MAX_FLOAT would overflow a float32
     if not (low <= number <= high and abs(number) <= MAX_FLOAT):
         least = f" of at least {low:g}" if math.isfinite(low) else ""
         expected = f"a number in [{low:g}, {high:g}]" if math.isfinite(high) else f"a finite number{least}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Generator, Tensor
@@ -160,7 +161,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` is the inverse."""
-        plain = {key: dict(value) if isinstance(value, Mapping) else value for key, value in vars(self).items()}
+        plain = {key: _plain(value) for key, value in vars(self).items() if key != "additions"}
         return plain | {"additions": [{"addition": a.name, **asdict(a)} for a in self.additions]}
 
     @classmethod
@@ -195,6 +196,15 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     if not isinstance(recipe, str) or recipe not in recipes:
         raise ValueError(f"recipe: expected one of {', '.join(recipes)}, or a Recipe, got {recipe!r}")
     return recipes[recipe]
+
+
+def _plain(value: Any) -> Any:
+    """The same with a dict for a mapping, and with Python's numbers for those of NumPy, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Real):
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
 
 
 def _of(value: Any, name: str, default: Any) -> Any:

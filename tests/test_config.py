@@ -14,7 +14,7 @@ from codi_minimal.training.stages import STAGES
 
 TYPES = [None, "x", "", [], {}, [1], {"a": 1}, [[8, 8]], float("nan"), -1, 10**9, 10**400, 1e30]
 
-SHORTENED = ("beside-text", "beside-image", "beside-audio")  # what the hour and a half of `small` has no time for
+SHORTENED = ("beside-text", "beside-image", "beside-audio")  # what `small` leaves out, to be quick
 
 
 @pytest.mark.parametrize("name", PRESETS)

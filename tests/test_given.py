@@ -95,6 +95,13 @@ def test_at_zero_it_is_its_latent_from_the_first_step_on():
         torch.testing.assert_close(env.tokens[:, -tokens.shape[1] :], tokens)  # in the order of names
 
 
+def test_its_latent_has_the_precision_of_latents_under_the_caller_s_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert encoded("video", VIDEO).dtype == torch.bfloat16
+        seen = recorded("environment", outputs=("audio",), given={"video": VIDEO}, recipe=STILL)
+    assert {z_t.dtype for _, z_t, *_ in seen} == {torch.float32}
+
+
 def test_the_two_ways_to_hold_it_differ():
     same, still = (
         latents(outputs=("audio",), given={"video": VIDEO}, recipe=recipe)["audio"] for recipe in (SAME_T, STILL)

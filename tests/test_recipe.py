@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,6 +91,11 @@ def test_json_keeps_values_of_ones_own():
     assert through_json(recipe) == recipe
     assert through_json(PAPER).given == "t = 0"
     assert Recipe.from_dict({}) == Recipe() and Recipe.from_dict({"guidance": 2.0}) == Recipe(guidance=2.0)
+
+
+def test_json_keeps_numbers_of_numpy():
+    steps, shift = {"text": np.int64(3)}, np.float32(2.5)
+    assert through_json(Recipe(steps=steps, shift=shift)) == Recipe(steps={"text": 3}, shift=2.5)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,23 @@ def test_what_has_no_onset_is_counted_apart(world):
     assert found["control"]["shifted by 0"].value == 0.5
 
 
+def test_what_is_further_off_than_three_frames_is_counted_apart(world):
+    _, renders = world.sample(40, torch.Generator().manual_seed(0))
+    offsets = onsets("video", renders["video"], "audio", later(renders["audio"], 4), [])["offsets"]
+    assert offsets["other"].value == 1 and not any(offsets[name].value for name in list(offsets)[:-1])
+
+
+def test_samples_that_show_the_same_item_count_as_fewer(world):
+    _, renders = world.sample(10, torch.Generator().manual_seed(0))
+    apart, same = (
+        onsets("video", renders["video"], "audio", renders["audio"], items)
+        for items in ([torch.arange(10)], [torch.zeros(10, dtype=torch.long)])
+    )
+    for part, name in (("offsets", "+0"), ("offsets", "other"), ("control", "shifted by 0")):
+        narrow, wide = (found[part][name].interval for found in (apart, same))
+        assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0]), name
+
+
 @pytest.fixture
 def few(monkeypatch):
     """Two ways and three cells, quickly made; the roles in which `measure` was asked."""

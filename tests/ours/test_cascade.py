@@ -61,14 +61,15 @@ def test_errors_of_a_prompt_encoder_other_than_refusals_are_not_hidden(monkeypat
 
 
 def test_all_finished_streams_and_the_prompts_of_the_call_count_the_same():
-    model, settings = random_codi(), {"outputs": ("image", "audio", "video"), "steps": 1, "guidance": 1.0}
+    model, settings = random_codi(), {"outputs": NAMES, "steps": 1, "guidance": 1.0}
     made = model.generate({"text": "seven"}, **settings, recipe=RECIPE)
-    c = [model.encode_prompt(n, x) for n, x in (("text", "seven"), ("image", made["image"]), ("audio", made["audio"]))]
+    assert made["text"] != ["seven"]
+    c = [model.encode_prompt("text", "seven"), *(model.encode_prompt(name, made[name]) for name in NAMES[:3])]
     ((cond, env),) = heard(model, "video", {"text": "seven"}, **settings, recipe=RECIPE)
     torch.testing.assert_close(cond, F.normalize(sum(c), dim=-1), rtol=1e-3, atol=1e-4)
-    clock = model.modalities["audio"].environment.clock_tokens(model.generate_latents(
-        {"text": "seven"}, **settings, recipe=RECIPE)["audio"])  # fmt: skip
-    torch.testing.assert_close(env.tokens, clock, rtol=1e-3, atol=1e-4)  # of its tokens the clock alone
+    z = model.generate_latents({"text": "seven"}, **settings, recipe=RECIPE)
+    clocks = torch.cat([model.modalities[name].environment.clock_tokens(z[name]) for name in NAMES[:3]], dim=1)
+    torch.testing.assert_close(env.tokens, clocks, rtol=1e-3, atol=1e-4)  # of its tokens the clock alone
 
 
 def test_apart_there_is_no_cascade():
