@@ -26,7 +26,7 @@ Tensors = Mapping[str, Tensor]  # one for each modality
 
 
 class Addition:
-    """One idea beside the paper. Every method here leaves the paper's way as it is; a subclass replaces some.
+    """One idea that the paper does not have. The methods of this class add nothing; a subclass overrides some.
 
     A subclass is a frozen dataclass of plain numbers, made by `config.checked`, in a file of its own in `ours/`.
     """
@@ -40,7 +40,7 @@ class Addition:
     def bridging_loss(self, own: Tensor, whole: Tensor) -> Tensor | None:
         """A further loss of bridging alignment, of prompts C_m(x) (b, d).
 
-        `whole`: C_text (b, d) of captions that say all that x shows of what captions can say, without a gradient.
+        `whole`: C_text (b, d) of captions that state every attribute of x that a caption can state, without a gradient.
         """
         return None
 
@@ -70,8 +70,8 @@ class Recipe:
     """How outputs are sampled where `generate` is not told otherwise, and which additions train with it.
 
     The defaults add nothing to the paper, which leaves sampler, steps and guidance open. Steps, guidance and shift are
-    one number, or one for each modality. A value of another type or out of range is a ValueError. What ends in
-    `_beside` is for outputs that are generated together, with each other or with given streams; None: as for one alone.
+    one number, or one for each modality. A value of another type or out of range is a ValueError. Fields
+    that end in `_beside` are for outputs generated together or around given streams; None: as for one output alone.
     """
 
     name: str = "plain"  # for reports and files

@@ -1,4 +1,4 @@
-"""The three recipes: what of ours is used in which. An addition leaves by its line here and its file in `ours/`."""
+"""The three recipes, and the additions that each has. Without an addition: remove its file and its lines here."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from codi_minimal.ours.reading import Reading
 from codi_minimal.ours.whole_captions import WholeCaptions
 from codi_minimal.recipe import Recipe
 
-# All streams at the same t; nothing is added. Together, streams have the steps to correct each other.
+# All outputs at the same t; nothing is added. Together they take more steps, so that they can correct each other.
 PAPER = Recipe(
     name="paper",
     sampler="dpm-solver++",
@@ -19,9 +19,9 @@ PAPER = Recipe(
     guidance_beside=4.5,
     guidance_start=0.9,
     shift={"video": 2.0},  # clips have more noise than the others at the same t
-    given="t = 0",  # at the t of the others the onset of a given clip is seen too late
+    given="t = 0",  # in the noise of the others' t, the onset of a given clip can be read too late
 )
-# The same, and prompts say when. The other additions act in training alone.
+# PAPER, and the clocks of prompts join the environment. The other additions act in training alone.
 SHIPPED = replace(
     PAPER,
     name="shipped",
@@ -31,7 +31,7 @@ SHIPPED = replace(
         PromptClocks(),
     ),
 )
-# One output after the other, each a prompt for the next, so that no stream under way is ever seen: the baseline.
+# The baseline: one output after the other, each a prompt for the next. No output sees an unfinished one.
 CASCADE = replace(
     SHIPPED,
     name="cascade",

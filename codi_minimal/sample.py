@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from codi_minimal.codi import CoDi
 
 EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
-LARGEST = 10_000  # standard deviations of a latent: what no decoder can make sense of any more
+LARGEST = 10_000  # standard deviations of a latent: beyond it no decoder gives anything usable
 
 
 @dataclass
@@ -140,8 +140,8 @@ class Shared:
 def joint_sample(shared: Shared, streams: Mapping[str, Stream]) -> None:
     """CoDi's joint generation (sect. 3.4): take all streams from z_T to z_0, in place.
 
-    At every step all streams are at the same t (before any `Recipe.shift`). First every V_B(z_t^B) is computed, and
-    only then does any stream move:
+    At every step all streams are at the same t (before any `Recipe.shift`, and but for a `GivenStream` that is held at
+    t = 0). First every V_B(z_t^B) is computed, and only then does any stream move:
 
         z_s^A = step(z_t^A, ε_A(z_t^A, t, C, {V_B(z_t^B) : B ≠ A}))
 
@@ -160,7 +160,7 @@ def joint_sample(shared: Shared, streams: Mapping[str, Stream]) -> None:
 
 
 def denoise(shared: Shared, streams: Mapping[str, Stream]) -> None:
-    """Take all streams from z_T to z_0, in place: as an addition of the recipe does it, or as the paper does.
+    """Take all streams from z_T to z_0, in place, with the loop of an addition, or else with `joint_sample`.
 
     Raises:
         ValueError: on latents that leave all bounds.
@@ -168,12 +168,12 @@ def denoise(shared: Shared, streams: Mapping[str, Stream]) -> None:
     if not any(addition.loop(shared, streams) for addition in shared.recipe.additions):
         joint_sample(shared, streams)
     for name, stream in streams.items():
-        if not (stream.z.abs() < LARGEST).all():  # NaN is not, either
+        if not (stream.z.abs() < LARGEST).all():  # NaN fails this, too
             raise ValueError(f"{name}: expected latents within ±{LARGEST:,}; is guidance too large?")
 
 
 def guided_by(modality: Modality, g: float, start: float) -> Callable[..., Tensor]:
-    """ε_m with guidance inside, at the scale g, and without at t ≥ `start`, a timestep in [0, T].
+    """ε_m with guidance of scale g inside at t < `start`, a timestep in [0, T], and without guidance at t ≥ `start`.
 
     At high t guidance mainly moves the mean of all samples (Kynkäänniemi et al. 2024). t is that of the stream, after
     any shift.

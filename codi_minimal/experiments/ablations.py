@@ -1,9 +1,9 @@
-"""Ablations of latent alignment: what becomes of PAPER if one thing in the training of V and its attention is changed.
+"""Ablations of latent alignment: how agreement under PAPER changes with the training of V and of the attention to it.
 
-Each variant trains V and all attention to it anew. Steps and pairs are the same for all. Denoisers, prompt
-encoders and autoencoders are those of the model. "nearest to the paper" is a chain with both streams at the same t,
-without L_Read, without noise on the environment and without tokens of the stream itself. It still has the stage
-`environment`, and L_Con as it ships.
+Each variant trains both anew. Steps and pairs are the same for all. Denoisers, prompt encoders and autoencoders are
+those of the model. "nearest to the paper" is a chain with both streams at the same t, without L_Read, without noise on
+the environment and without tokens of the stream itself. It still has the stage `environment`, tokens that are left out,
+and L_Con with its hard negatives and its weights.
 """
 
 import copy
@@ -44,7 +44,7 @@ class Variant:
 
 
 VARIANTS = {
-    "as it ships": Variant(),
+    "all of it": Variant(),
     "the paper's chain": Variant(chain=True),
     "nearest to the paper": Variant({"p_ahead": 0.0, "p_own": 0.0, "env_noise": 0.0}, without=("reading",), chain=True),
     "the other always at the same t": Variant({"p_ahead": 0.0}),

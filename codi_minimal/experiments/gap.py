@@ -1,6 +1,6 @@
 """The modality gap: how well a denoiser that was trained on text follows other prompts, and what helps.
 
-Contrastive training leaves each modality in a cone of its own (Liang et al. 2022): C_audio("seven") is far from
+Contrastive training leaves each modality in a region of its own (Liang et al. 2022): C_audio("seven") is far from
 C_text("seven"). Image denoisers are trained from the same random weights on different mixtures of prompts, and then
 prompted with all modalities. No training pairs images with audio or video.
 """

@@ -1,7 +1,7 @@
 """Given streams: does what is generated around a real stream fit it?
 
-A stream that is given can be held at the t of the others, as the paper's loop has all streams, or at t = 0. A cascade
-reads it as a prompt, and so does PAPER if it is handed in as one.
+A given stream can be held at t = 0 or at the t of the others. For comparison, the cascade reads it as a prompt, and
+PAPER is also given it as a prompt.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def given(
 ) -> dict[str, Any]:
     """Measure each way with the same scenes and noise, and in the precision of the model's recipe (`autocast`).
 
-    A run that was stopped goes on at the way it was in: `out` has a file for each. The way was chosen on `split`
+    A run that was stopped goes on at the way it was in: `out` has a file for each. `PAPER.given` was chosen on `split`
     "validation"; "test" is for the report.
 
     Returns:

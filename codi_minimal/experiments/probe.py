@@ -1,7 +1,7 @@
 """Linear probes of the environment: which attributes can be read from V_m(z_t)?
 
 Where joint generation fails to agree, either V_m(z_t) lacks an attribute, or the other streams do not use it. A linear
-classifier on the tokens, trained on one half of the scenes and tested on the other, shows which, over t.
+classifier on the tokens, trained on one half of the scenes and tested on the other, shows what can be read, over t.
 """
 
 from collections.abc import Mapping, Sequence

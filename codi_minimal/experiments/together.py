@@ -1,7 +1,7 @@
-"""What makes outputs that are generated together agree: one recipe a row, with the same prompts and the same noise.
+"""Why outputs that are generated together agree: one recipe a row, with the same prompts and the same noise.
 
-PAPER less one of its settings, SHIPPED, and two baselines: CASCADE makes one output after the other, which a joint
-method must beat; outputs that are made apart agree by chance alone.
+PAPER, PAPER with one setting changed in each row, SHIPPED, and two baselines. CASCADE makes one output after the other;
+a joint method must beat it. Outputs that are made apart agree by chance alone.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ FOLLOWED = ("digit", "onset")  # attributes of the prompt
 
 
 def rows() -> dict[str, dict[str, Any]]:
-    """Title → arguments of `generate`: PAPER, and less one thing at a time; what ships; and the baselines."""
+    """Title → arguments of `generate`: PAPER, and with one setting changed; what ships; and the baselines."""
     less: dict[str, dict[str, Any]] = {
         "without restart": {"sampler_beside": "ddpm"},
         "15 steps of DPM-Solver++": {"sampler_beside": "dpm-solver++", "steps_beside": 15},
@@ -131,7 +131,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         columns = list(next(iter(found.values())))
         return table(("", *columns), [(title, *map(row.get, columns)) for title, row in found.items()])
 
-    return f"""# What makes outputs agree that are generated together
+    return f"""# Why outputs that are generated together agree
 
 `{report["command"]}`. Data: {report["source"]}, validation split. T, I, A, V: text, image, audio, video. Brackets hold
 95 % intervals.

@@ -1,1 +1,1 @@
-"""What we added to CoDi, one addition a file. `recipes.py` lists which of them are used when sampling."""
+"""What we added to CoDi, one addition a file. Some act in sampling, some in training; `recipes.py` lists them."""

@@ -1,8 +1,8 @@
 """Ours, the baseline: one stream after the other, each a prompt for those that follow.
 
-Source: a chain of generators, as next-modality pipelines have it. Nothing flows back.
-Buys: nothing that is kept; it is what simultaneous generation has to beat.
-Without it: remove this file and the recipe `CASCADE`.
+Source: pipelines of generators. Later outputs cannot change earlier ones.
+Buys: nothing. It is the baseline, which simultaneous generation has to beat.
+Without it: remove this file and its lines in `recipes.py`; `CASCADE` then denoises all streams together.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,10 @@ from codi_minimal.sample import GivenStream, Shared, Stream, joint_sample
 
 @checked
 class Cascade(Addition):
-    """The smallest latent comes first. Of a finished stream others see C_m of the output, and its clock tokens.
+    """Outputs are generated in order of the size of their latents, the smallest first.
 
-    Each counts as much as all prompts of the call together. A given stream is finished before the first.
+    Each finished output becomes a prompt for the later ones, with its clock tokens. Its weight is that of all prompts
+    of the call together. A given stream counts as finished from the start.
     """
 
     def loop(self, shared: Shared, streams: Mapping[str, Stream]) -> bool:

@@ -1,8 +1,8 @@
 """Ours: the clock tokens of prompts are part of the environment.
 
 Source: our own. The prompt space is aligned through text, so that it lacks what text never mentions (the onset).
-Buys: onset of voices from clips .25 → 1.00 (n = 64, notebook 08, the section on given streams).
-Without it: remove this file and its line in `recipes.py`; prompts then act through C alone.
+Buys: onset of voices from clips .25 → 1.00 (n = 64, notebook 08, "A stream that is given").
+Without it: remove this file and its lines in `recipes.py`; prompts then act through C alone.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
-"""Ours: L_Read, which teaches the environment to predict what the frozen prompt encoders give for finished latents.
+"""Ours: L_Read, which teaches the environment to predict what the frozen prompt encoders give for clean latents.
 
 Source: our own; it applies the idea of bridging alignment (CoDi sect. 3.2) to noisy latents.
-Buys: digit among all four .00 → .56 before any step of L_Cross (the log in docs/experiments.md).
-Without it: remove this file and its line in `recipes.py`; V and the attention are then trained on L_Cross + λ L_Con.
+Buys: digit among all four .56 with L_Read before any L_Cross, .00 with L_Cross alone ("What was tried" in
+docs/experiments.md).
+Without it: remove this file and its lines in `recipes.py`; V and the attention are then trained on L_Cross + λ L_Con.
 """
 
 import random
@@ -19,7 +20,7 @@ from codi_minimal.recipe import Addition
 
 @checked
 class Reading(Addition):
-    """Adds L_Read to the loss of latent alignment, for all denoisers, whether they are of the pair or not."""
+    """Adds L_Read to the loss of latent alignment, as a mean over all denoisers, not only the two of the pair."""
 
     def loss(
         self,
@@ -47,10 +48,12 @@ def reading_loss(
 ) -> Tensor:
     """L_Read = ‖C + R(C, V) − (C + Σ_B C_B) / n‖², where R is a denoiser's attention from C to the environment.
 
+    n is the number of streams B, plus 1 where there is a prompt.
+
     Bridging alignment has put the prompts C_B(x_B) of all modalities into one space that every denoiser reads. Here V
     learns to predict, from z_t^B alone, what the frozen C_B gives for the clean x_B. The minimiser is the conditional
-    mean; it is short where z_t^B carries little information. No pair is needed, so that any stream learns to read any
-    other.
+    mean; its norm is small where z_t^B carries little information. No paired data are needed, so that every denoiser
+    learns to read every stream.
 
     Args:
         reader: (C (b, 1, d), env) → residual (b, 1, d).

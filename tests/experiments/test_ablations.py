@@ -16,7 +16,7 @@ from codi_minimal.recipes import PAPER
 from codi_minimal.training.streams import CHAIN
 from tests.models import NAMES, random_codi
 
-SHIPS = VARIANTS["as it ships"]
+SHIPS = VARIANTS["all of it"]
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_a_variant_changes_what_it_says_and_nothing_else(title):
     assert new.recipe == model.recipe.without(*variant.without)
     assert {stage["steps"] for stage in stages.values()} == {7 // len(CHAIN) if variant.chain else 7}
     changes = (variant.train, variant.model, variant.without, variant.chain)
-    assert sum(map(bool, changes)) == {"as it ships": 0, "without both": 2, "nearest to the paper": 3}.get(title, 1)
+    assert sum(map(bool, changes)) == {"all of it": 0, "without both": 2, "nearest to the paper": 3}.get(title, 1)
     assert {m.environment.summary for m in new.modalities.values()} == {found["model"]["summary"]}
 
 
@@ -70,7 +70,7 @@ def test_in_the_chain_a_link_trains_its_own_modalities_on_its_own_pairing(monkey
 
 
 def test_variants_are_trained_and_asked_and_a_stopped_run_goes_on(tmp_path, monkeypatch):
-    few = {title: VARIANTS[title] for title in ("as it ships", "the paper's chain", "wiring: off")}
+    few = {title: VARIANTS[title] for title in ("all of it", "the paper's chain", "wiring: off")}
     few["one token"] = Variant(model={"summary": 1})
     monkeypatch.setattr(module, "VARIANTS", few)
     monkeypatch.setattr(module, "PAPER", replace(PAPER, steps=2, steps_beside=2))
