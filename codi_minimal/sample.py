@@ -140,8 +140,8 @@ class Shared:
 def joint_sample(shared: Shared, streams: Mapping[str, Stream]) -> None:
     """CoDi's joint generation (sect. 3.4): take all streams from z_T to z_0, in place.
 
-    At every step all streams are at the same t (before any `Recipe.shift`, and but for a `GivenStream` that is held at
-    t = 0). First every V_B(z_t^B) is computed, and only then does any stream move:
+    At every step all streams are at the same t, before any `Recipe.shift`. A `GivenStream` may stay at t = 0.
+    First every V_B(z_t^B) is computed, and only then does any stream move:
 
         z_s^A = step(z_t^A, ε_A(z_t^A, t, C, {V_B(z_t^B) : B ≠ A}))
 
