@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
@@ -33,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             args = parser(generate, train, evaluate, judges, experiment, check, demo).parse_args(argv)
-            args.verb(args)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                args.verb(args)
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -209,6 +212,11 @@ def _model(args: argparse.Namespace) -> Any:
 def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     """The options out of `names` that the caller gave."""
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """One line for each warning."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _caption(value: str) -> str:

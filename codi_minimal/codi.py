@@ -122,6 +122,11 @@ class CoDi(nn.Module):
         given = check_given(given, names, {n: m.data for n, m in self.modalities.items()}, check_flag("joint", joint))
         recipe = find_recipe(self.recipe if recipe is None else recipe)
         check_names("recipe", recipe.named(), self.modalities)
+        check_names("prompts", prompts, self.modalities)
+        prompts = {n: self.modalities[n].data.prompts(value) for n, value in prompts.items()}
+        for addition in recipe.additions:
+            prompts = {n: [addition.prompt(n, batch) for batch in batches] for n, batches in prompts.items()}
+            given = {n: addition.prompt(n, batch) for n, batch in given.items()}
         cond = self.condition(prompts, weights)
         records, held = ({name: self.modalities[name] for name in some} for some in (names, given))
         z0 = {name: self.in_batches(m.encode, given[name]).float() for name, m in held.items()}
@@ -132,7 +137,7 @@ class CoDi(nn.Module):
             noise[name] = check_tensor(f"noise of {name}", noise[name], (b, *self.modalities[name].latent_shape))
         # our choice: unit length, as in `composition_loss`; a mixture is shorter than one prompt and acts less
         cond = None if cond is None else F.normalize(cond, dim=-1)
-        seen = {n: self.modalities[n].data.prompts(v) for n, v in prompts.items() if weights.get(n, 1.0) != 0}
+        seen = {n: batches for n, batches in prompts.items() if weights.get(n, 1.0) != 0}
         tokens = [tokens for addition in recipe.additions for tokens in addition.tokens(self, seen)]
         beside = joint and len(names) + len(given) > 1
         nets = {}

@@ -23,6 +23,10 @@ MAX_FLOAT = torch.finfo(torch.float64).max  # an integer may be larger
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
+class PromptWarning(UserWarning):
+    """Something in a prompt has no effect."""
+
+
 @dataclass(frozen=True)
 class TensorData:
     """Batches are float tensors (b, *shape) with values in [low, high]."""

@@ -53,6 +53,10 @@ class Addition:
         """
         return None
 
+    def prompt(self, name: str, batch: Any) -> Any:
+        """A batch of prompts or of given items of modality `name`, as the model is to read it."""
+        return batch
+
     def tokens(self, model: CoDi, prompts: Mapping[str, list[Any]]) -> list[Tensor]:
         """Environment tokens (b, n, d_env) that prompts add to those of streams; b is 1 or that of the prompts.
 

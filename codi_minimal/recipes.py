@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from codi_minimal.ours.cascade import Cascade
+from codi_minimal.ours.plain_english import PlainEnglish
 from codi_minimal.ours.prompt_clocks import PromptClocks
 from codi_minimal.ours.reading import Reading
 from codi_minimal.ours.whole_captions import WholeCaptions
@@ -21,13 +22,15 @@ PAPER = Recipe(
     shift={"video": 2.0},  # clips have more noise than the others at the same t
     given="t = 0",  # in the noise of the others' t, the onset of a given clip can be read too late
 )
-# PAPER, and the clocks of prompts join the environment. The other additions act in training alone.
+# PAPER, and it reads everyday English, and the clocks of prompts join the environment. The other additions act in
+# training alone.
 SHIPPED = replace(
     PAPER,
     name="shipped",
     additions=(
         WholeCaptions(),
         Reading(),
+        PlainEnglish(),
         PromptClocks(),
     ),
 )
@@ -39,6 +42,7 @@ CASCADE = replace(
     steps_beside=None,
     guidance_beside=None,
     additions=(
+        PlainEnglish(),
         PromptClocks(),
         Cascade(),
     ),

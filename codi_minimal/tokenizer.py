@@ -1,6 +1,7 @@
 """Words to ids and back, for a given vocabulary."""
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import takewhile
@@ -8,6 +9,8 @@ from reprlib import repr as short
 
 import torch
 from torch import Tensor
+
+from codi_minimal.inputs import PromptWarning
 
 PAD, BOS, EOS, UNK = range(4)
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
@@ -54,11 +57,14 @@ class WordTokenizer:
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Ids "b l" of texts, lower-cased and without punctuation; an unknown word among known ones is UNK.
 
+        A `PromptWarning` names the unknown words.
         ValueError: there is no text, or one is not a string, is empty, is too long, or has no known word.
         """
         if isinstance(texts, str) or len(texts) == 0:
             raise ValueError(f"expected a non-empty list of texts, got {texts!r}")
         rows = [[BOS, *self._ids(text), EOS] for text in texts]
+        if unknown := [word for text in texts for word in _WORD.findall(text.lower()) if word not in self._id]:
+            warnings.warn(PromptWarning(f"text: ignored {', '.join(map(repr, dict.fromkeys(unknown)))}"), stacklevel=2)
         return torch.tensor([row + [PAD] * (self.length - len(row)) for row in rows])
 
     def decode(self, ids: Tensor) -> list[str]:

@@ -86,6 +86,15 @@ def test_generate_takes_several_prompts_of_a_modality_and_a_text_file(fake, caps
     assert fake.calls[0]["prompts"] == {"text": [["seven"], ["sliding left"]]}
 
 
+@pytest.mark.filterwarnings("default")
+def test_what_a_prompt_says_in_vain_is_one_line_of_warning(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "_model", lambda args: random_codi())
+    options = ["--to", "image", "--steps", 1, "--num", 2, "--out", tmp_path, "--recipe", "shipped"]
+    code, lines, err = run(capsys, "generate", "--text", "a wooden purple 7", *options)
+    assert code == 0 and len(lines) == 3
+    assert err == "warning: text: this world has no 'purple', but magenta and blue; ignored 'wooden'\n"
+
+
 def test_given_streams_are_read_as_prompts_are_and_all_the_others_are_outputs(fake, capsys, tmp_path, monkeypatch):
     sheets = []
     monkeypatch.setattr("codi_minimal.sheet.contact_sheet", lambda rows, *_: sheets.extend(rows))

@@ -29,7 +29,7 @@ ALLOWED = {
     "sample": BASE | ROOMS | {"alignment", "modality", "recipe"},
     "codi": BASE | ROOMS | {"alignment", "modality", "recipe", "sample"},
     "": BASE | {"codi"},
-    "ours": BASE | CORE - {"", "codi"},
+    "ours": BASE | DATA | CORE - {"", "codi"},
     "recipes": {"ours", "recipe"},
     "training": TOP,
     "evaluation": TOP,

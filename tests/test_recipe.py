@@ -27,7 +27,7 @@ def test_there_are_three_by_name():
     assert RECIPES == {"paper": PAPER, "shipped": SHIPPED, "cascade": CASCADE}
     assert all(find_recipe(name) is recipe and recipe.name == name for name, recipe in RECIPES.items())
     assert find_recipe(SHIPPED) is SHIPPED
-    assert [a.name for a in CASCADE.additions] == ["prompt_clocks", "cascade"]
+    assert [a.name for a in CASCADE.additions] == ["plain_english", "prompt_clocks", "cascade"]
 
 
 def test_the_paper_adds_nothing():

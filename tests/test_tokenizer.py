@@ -5,6 +5,7 @@ import torch
 
 from codi_minimal import CoDi
 from codi_minimal.config import preset
+from codi_minimal.inputs import PromptWarning
 from codi_minimal.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer, spell_articles
 
 TOKENIZER = WordTokenizer(["a", "red", "seven"], max_words=4)
@@ -18,8 +19,10 @@ def test_ids_are_the_words_between_bos_and_eos():
 
 def test_case_and_punctuation_do_not_matter_and_unknown_words_do():
     assert TOKENIZER.encode(["A RED, seven!"]).tolist() == TOKENIZER.encode(["a red seven"]).tolist()
-    assert TOKENIZER.encode(["a purple seven"])[0, :5].tolist() == [BOS, 4, UNK, 6, EOS]
-    assert TOKENIZER.decode(TOKENIZER.encode(["a purple seven"])) == ["a <unk> seven"]
+    with pytest.warns(PromptWarning, match=r"^text: ignored 'purple', 'big'$"):
+        ids = TOKENIZER.encode(["a purple seven", "a Purple big seven"])
+    assert ids[0, :5].tolist() == [BOS, 4, UNK, 6, EOS]
+    assert TOKENIZER.decode(ids) == ["a <unk> seven", "a <unk> <unk> seven"]
 
 
 def test_decode_spells_articles_as_the_next_word_wants_them():
