@@ -89,7 +89,7 @@ def test_generate_takes_several_prompts_of_a_modality_and_a_text_file(fake, caps
 @pytest.mark.filterwarnings("default")
 def test_what_a_prompt_says_in_vain_is_one_line_of_warning(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "_model", lambda args: random_codi())
-    options = ["--to", "image", "--steps", 1, "--num", 2, "--out", tmp_path, "--recipe", "shipped"]
+    options = ["--to", "image", "--steps", 1, "--num", 2, "--out", tmp_path]
     code, lines, err = run(capsys, "generate", "--text", "a wooden purple 7", *options)
     assert code == 0 and len(lines) == 3
     assert err == "warning: text: this world has no 'purple', but magenta and blue; ignored 'wooden'\n"

@@ -92,6 +92,7 @@ def test_meanings(text, digit, colour, motion):
 def test_a_number_or_colour_or_motion_that_is_absent_is_not_taken_for_another():
     meaning = understand("forty-two purple sevens, spinning")
     assert meaning.attributes == {"digit": "seven"} and meaning.absent == ["purple", "spinning"]
+    assert understand("forty-two, cyan").attributes == {"colour": "cyan"}
     assert understand("number 128").absent == ["128"] and not understand("number 128").attributes
     assert understand("red, or better charcoal").attributes == {}
 
