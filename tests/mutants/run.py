@@ -48,7 +48,8 @@ COVER = {
     "": (
         "tests/test_layers.py", "tests/test_inputs.py", "tests/test_checkpoint.py", "tests/autoencoders/test_mel.py",
         "tests/prompts/test_encoders.py", "tests/test_codi.py", "tests/test_sample.py", "tests/test_given.py",
-        "tests/test_recipe.py", "tests/test_reproducible.py", "tests/test_tokenizer.py", "tests/ours/test_plain_english.py",
+        "tests/test_recipe.py", "tests/test_reproducible.py", "tests/test_tokenizer.py",
+        "tests/ours/test_plain_english.py",
     ),
 }
 
