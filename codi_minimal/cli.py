@@ -216,7 +216,7 @@ def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     """One line for each warning."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _caption(value: str) -> str:

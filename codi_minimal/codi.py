@@ -125,8 +125,8 @@ class CoDi(nn.Module):
         check_names("prompts", prompts, self.modalities)
         prompts = {n: self.modalities[n].data.prompts(value) for n, value in prompts.items()}
         for addition in recipe.additions:
-            prompts = {n: [addition.prompt(n, batch) for batch in batches] for n, batches in prompts.items()}
-            given = {n: addition.prompt(n, batch) for n, batch in given.items()}
+            prompts = {n: [addition.rewrite(n, batch) for batch in batches] for n, batches in prompts.items()}
+            given = {n: addition.rewrite(n, batch) for n, batch in given.items()}
         cond = self.condition(prompts, weights)
         records, held = ({name: self.modalities[name] for name in some} for some in (names, given))
         z0 = {name: self.in_batches(m.encode, given[name]).float() for name, m in held.items()}

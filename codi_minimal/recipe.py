@@ -53,8 +53,8 @@ class Addition:
         """
         return None
 
-    def prompt(self, name: str, batch: Any) -> Any:
-        """A batch of prompts or of given items of modality `name`, as the model is to read it."""
+    def rewrite(self, name: str, batch: Any) -> Any:
+        """A batch of prompts or of given items of modality `name`, as `generate` is to read it."""
         return batch
 
     def tokens(self, model: CoDi, prompts: Mapping[str, list[Any]]) -> list[Tensor]:
