@@ -252,8 +252,9 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path):
         ({"outputs": ("taste",)}, "expected a modality out of"),
         ({"prompts": {"text": ""}}, "text: expected some words, got an empty text"),
         ({"prompts": {"text": []}}, "text: expected"),
-        ({"prompts": {"text": "xyzzy plugh"}}, "known word"),
-        ({"prompts": {"text": "one " * 13}}, "12 words"),
+        ({"prompts": {"text": "xyzzy plugh"}, "recipe": "paper"}, "known word"),
+        ({"prompts": {"text": "xyzzy plugh"}}, "text: expected a digit, a colour or a motion, got 'xyzzy plugh'"),
+        ({"prompts": {"text": "one " * 13}, "recipe": "paper"}, "12 words"),
         (
             {"prompts": {"image": torch.zeros(3, 16, 16)}},
             r"image: expected a float tensor \(b, 3, 32, 32\).*got shape \(3, 16, 16\)",

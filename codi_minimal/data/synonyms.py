@@ -1,10 +1,10 @@
 """English words for the digits, colours and motions of this world, and for what it does not have.
 
-A string holds words or phrases, with a space between them and `_` between the words of a phrase. `plain_english.py`
+A string holds words or phrases, with a space between them and `_` between the words of a phrase. `english.py`
 reads them, and adds phrases such as "to the left edge" and "gets really tiny".
 """
 
-DIGITS = {
+DIGIT_WORDS = {
     "zero": "zero zeros zeroes nought noughts naught 0 0s null nil",
     "one": "one ones 1 1s",
     "two": "two twos 2 2s",
@@ -16,7 +16,7 @@ DIGITS = {
     "eight": "eight eights 8 8s",
     "nine": "nine nines 9 9s",
 }
-COLOURS = {
+COLOUR_WORDS = {
     "red": """
         red crimson scarlet ruby cherry vermilion reddish tomato blood_red blood rose_red strawberry fire_engine
         ketchup
@@ -36,7 +36,7 @@ COLOURS = {
     "orange": "orange tangerine orangey pumpkin carrot apricot orangish mandarin",
     "white": "white ivory snowy snow_white snow pearl whitish off_white milk chalk",
 }
-MOTIONS = {
+MOTION_WORDS = {
     "left": "left leftward leftwards west westward westwards westbound",
     "right": "right rightward rightwards east eastward eastwards eastbound",
     "up": """

@@ -40,7 +40,7 @@ COVER = {
     "denoisers": ("tests/denoisers", "tests/training/test_learning.py"),
     "alignment": ("tests/test_losses.py", "tests/alignment", "tests/training/test_identity.py"),
     "ours": ("tests/ours", "tests/test_recipe.py", "tests/training/test_identity.py"),
-    "data": ("tests/data", "tests/training/test_identity.py"),
+    "data": ("tests/data", "tests/training/test_identity.py", "tests/ours/test_plain_english.py"),
     "media": ("tests/media", "tests/test_fitting.py"),
     "training": ("tests/training/test_identity.py", "tests/training"),
     "evaluation": ("tests/evaluation",),

@@ -15,8 +15,9 @@ import torch
 
 from codi_minimal.data import WORDS
 from codi_minimal.data.captions import parse, sentences
+from codi_minimal.data.english import differ_by_one, understand
 from codi_minimal.inputs import PromptWarning
-from codi_minimal.ours.plain_english import PlainEnglish, differ_by_one, rephrase, understand
+from codi_minimal.ours.plain_english import PlainEnglish, rephrase
 from codi_minimal.recipes import PAPER, SHIPPED
 from tests.models import AUDIO, random_codi
 
