@@ -24,7 +24,7 @@ FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 class PromptWarning(UserWarning):
-    """Something in a prompt has no effect."""
+    """Words of a text were not understood, or ask for what this world does not have."""
 
 
 @dataclass(frozen=True)
