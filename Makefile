@@ -69,5 +69,5 @@ $(VENV)/.installed: pyproject.toml | $(PY)
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(PY)
-	$(PIP) -e ".[dev,docs,video]"
+	$(PIP) -e ".[dev,docs]"
 	@touch $@ $(VENV)/.installed

@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 PROMPTS = {
     "text": "a caption, or a .txt file",
     "image": "a picture: PNG, JPEG, WebP, BMP; at most 13 megapixels, an ordinary JPEG at most 51",
-    "audio": "a recording: WAV, FLAC, OGG, MP3; at most 60 s; of 1.0 to 1.1 s, it keeps the time when its voice starts",
-    "video": "a clip, of which the first second is taken: GIF, or MP4 with the extra `video`",
+    "audio": "a recording (WAV, FLAC, OGG, MP3, M4A) or the sound of a clip; at most 60 s; of 1.0 to 1.1 s, it keeps "
+    "the time when its voice starts",
+    "video": "a clip, of which one second is taken: GIF, MP4, MOV, WebM",
 }
 EXPERIMENTS = {
     "together": "what makes outputs agree that are generated together, and a cascade beside it",
@@ -116,7 +117,10 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--sampler", choices=("ddim", "dpm-solver++", "ddpm", "restart"))
     add("--num", type=within(1, MOST_FILES), default=1, help=f"samples; at most {MOST_FILES} (default: 1)")
     add("--no-joint", dest="joint", action="store_false", help="make each output by itself")
-    add("--mp4", action="store_true", help="write MP4 rather than GIF; needs the extra `video`")
+    add("--with-sound", action="store_true", help="the sound of each clip is a prompt, or given, like the clip")
+    start = "the second of clips and recordings that is taken starts here, in seconds (default: at the start)"
+    add("--start", type=within(0, 36_000, float), help=start)
+    add("--gif", action="store_true", help="write clips as GIF, rather than as MP4 with sound")
 
     add = verb("train", "device data")
     add("--out", type=folder, help="folder for results (default: runs/small; runs/further with --further)")
@@ -126,6 +130,8 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--further", nargs="?", const="", metavar="CHECKPOINT", help=further)
     add("--steps", type=steps, help="of each stage, with --further (default: as before)")
     add("--seed", type=seed, help="of all that is drawn (default: 0; 1 with --further, for other samples)")
+    voices = "C_audio also hears voices of espeak-ng, where that is installed"
+    add("--synthetic-voices", action="store_true", help=voices)
     add("--estimate", action="store_true", help="only say how long all would take here")
 
     add = verb("evaluate", "device checkpoint data recipe autocast seed", out="results")

@@ -60,19 +60,13 @@ def generate(args: argparse.Namespace) -> None:
     from filelock import FileLock
 
     from codi_minimal import media
+    from codi_minimal.asked import read_asked
     from codi_minimal.inputs import check_seeds, slices
     from codi_minimal.sheet import ROWS, contact_sheet
 
-    read = media.READERS | {"text": _caption}
-    asked = {name: [read[name](value) for value in getattr(args, name)] for name in PROMPTS if getattr(args, name)}
+    asked, given, to = read_asked(args)
     # a list of strings would be one prompt for each sample
     prompts = {name: [[item] if isinstance(item, str) else item for item in items] for name, items in asked.items()}
-    if len(dict(args.given)) < len(args.given):
-        raise ValueError(f"--given: expected each modality once, got {', '.join(name for name, _ in args.given)}")
-    to = args.to or [name for name in PROMPTS if name not in dict(args.given)]
-    if not to:
-        raise ValueError("--given: expected a modality that is left to generate, got all four")
-    given = {name: read[name](value) for name, value in args.given}
     left = " + ".join([*asked, *(f"given {name}" for name in given)]) or "nothing"
     drawn = asked | {name: [*asked.get(name, []), item] for name, item in given.items()}
     model, out, rows, sheet = _model(args), Path(args.out), [], None
@@ -80,7 +74,7 @@ def generate(args: argparse.Namespace) -> None:
         seeds = check_seeds(args.seed, args.num)[batch]
         results = model.generate(
             prompts,
-            tuple(dict.fromkeys(to)),
+            to,
             weights=dict(args.weights) or None,
             joint=args.joint,
             num_samples=len(seeds),
@@ -95,7 +89,7 @@ def generate(args: argparse.Namespace) -> None:
             sheet = sheet or out / f"{first:03d}-sheet.png"
             for i in range(len(seeds)):
                 sample = {name: items[i] for name, items in results.items()}
-                for path in media.write_sample(out, f"{first + i:03d}", sample, mp4=args.mp4):
+                for path in media.write_sample(out, f"{first + i:03d}", sample, gif=args.gif):
                     print(path)
                 title = f"{left} → {' + '.join(sample)}"
                 rows = [*rows, {"title": title, "prompts": drawn, "outputs": sample}][:ROWS]
@@ -114,12 +108,18 @@ def train(args: argparse.Namespace) -> None:
             print(f"{name:20} {value:6.1f} minutes")
         return
     seed, out = _given(args, "seed"), args.out or ("runs/small" if args.further is None else "runs/further")
+    config = args.preset
+    if args.synthetic_voices:
+        if args.further is not None:
+            raise ValueError("--synthetic-voices: expected only without --further, which does as its checkpoint did")
+        config = stages.in_order(config)
+        config = replace(config, train=replace(config.train, synthetic_voices=True))
     if args.further is not None:
         stages.train_further(args.stages or (), args.further or None, args.data, out, args.device, args.steps, **seed)
     elif args.steps is not None:
         raise ValueError(f"--steps: expected only with --further, because a preset has its own, got {args.steps}")
     else:
-        stages.train(args.preset, args.data, out, device=args.device, stages=args.stages, **seed)
+        stages.train(config, args.data, out, device=args.device, stages=args.stages, **seed)
     print(out)
 
 
@@ -217,16 +217,6 @@ def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     """One line for each warning."""
     print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
-
-
-def _caption(value: str) -> str:
-    from codi_minimal.media import read_text
-
-    if value.lower().endswith(".txt"):
-        return read_text(value)
-    if value != value.encode("utf-8", "ignore").decode("utf-8"):
-        raise ValueError(f"text: expected a caption in UTF-8, got {value!r}")
-    return value
 
 
 def _next_number(out: Path) -> int:

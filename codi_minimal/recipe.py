@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from numbers import Integral, Real
@@ -36,6 +36,10 @@ class Addition:
     def __init_subclass__(cls) -> None:
         cls.name = cls.__module__.rpartition(".")[2]
         ADDITIONS[cls.name] = cls
+
+    def augmentations(self) -> Mapping[str, Callable[[Tensor, Generator], Tensor]]:
+        """For some modalities, how a batch of them is changed before C_m sees it in bridging alignment."""
+        return {}
 
     def bridging_loss(self, own: Tensor, whole: Tensor) -> Tensor | None:
         """A further loss of bridging alignment, of prompts C_m(x) (b, d).

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from codi_minimal.ours.cascade import Cascade
+from codi_minimal.ours.other_hands import OtherHands
+from codi_minimal.ours.other_voices import OtherVoices
 from codi_minimal.ours.plain_english import PlainEnglish
 from codi_minimal.ours.prompt_clocks import PromptClocks
 from codi_minimal.ours.reading import Reading
@@ -29,6 +31,8 @@ SHIPPED = replace(
     name="shipped",
     additions=(
         WholeCaptions(),
+        OtherHands(),
+        OtherVoices(),
         Reading(),
         PlainEnglish(),
         PromptClocks(),

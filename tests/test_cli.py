@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from codi_minimal import CoDi, arguments, cli, demo, inputs, media
+from codi_minimal.config import preset
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from codi_minimal.device import sample_seed
 from codi_minimal.recipe import find_recipe
 from codi_minimal.recipes import PAPER, RECIPES
+from tests.media.making import film
 from tests.models import random_codi
 
 ROOT = Path(__file__).parents[1]
@@ -74,9 +76,9 @@ def test_generate_reads_files_asks_the_model_and_writes_files(fake, capsys, tmp_
     assert call["prompts"]["audio"][0].shape == (8192,) and "video" not in call["prompts"]
     assert call["outputs"] == ("image", "video") and call["weights"] == {"text": 1.0, "audio": 0.5}
     assert (call["seed"], call["steps"], call["joint"]) == ([3], 7, False) and "guidance" not in call
-    assert [Path(line).name for line in lines] == ["001-image.png", "001-video.gif", "001-sheet.png"]
-    written = media.read_video(out / "001-video.gif")
-    assert (written - fake.generate({}, ["video"])["video"][0]).abs().max() < 0.02
+    assert [Path(line).name for line in lines] == ["001-image.png", "001-video.mp4", "001-sheet.png"]
+    written = media.read_video(out / "001-video.mp4")
+    assert (written - fake.generate({}, ["video"])["video"][0]).abs().mean() < 0.02
 
 
 def test_generate_takes_several_prompts_of_a_modality_and_a_text_file(fake, capsys, tmp_path):
@@ -106,12 +108,40 @@ def test_given_streams_are_read_as_prompts_are_and_all_the_others_are_outputs(fa
     assert call["given"]["text"] == "a red = seven" and call["given"]["audio"].shape == (8192,)
     assert torch.equal(call["given"]["audio"], media.read_audio(tmp_path / "me.wav"))
     assert call["prompts"] == {"text": [["two"]]} and call["outputs"] == ("image", "video")
-    assert [Path(line).name for line in lines[:-1]] == ["001-image.png", "001-video.gif"]
+    assert [Path(line).name for line in lines[:-1]] == ["001-image.png", "001-video.mp4"]
     (row,) = sheets
     assert row["title"] == "text + given audio + given text → image + video"
     assert row["prompts"]["text"] == ["two", "a red = seven"] and len(row["prompts"]["audio"]) == 1
     run(capsys, "generate", "--text", "two", "--out", tmp_path / "out")
     assert fake.calls[1]["given"] is None and fake.calls[1]["outputs"] == ("text", "image", "audio", "video")
+
+
+def test_generate_writes_clips_with_sound_or_as_gif(fake, capsys, tmp_path):
+    run(capsys, "generate", "--to", "audio", "video", "--out", tmp_path)
+    waves = [media.read_audio(tmp_path / name) for name in ("001-audio.wav", "001-video.mp4")]
+    assert torch.corrcoef(torch.stack(waves))[0, 1] > 0.95
+    _, lines, _ = run(capsys, "generate", "--to", "audio", "video", "--gif", "--out", tmp_path)
+    assert [Path(line).name for line in lines[:-1]] == ["002-audio.wav", "002-video.gif"]
+
+
+@pytest.mark.parametrize("how", ["prompt", "given"])
+def test_a_clip_gives_its_sound_from_the_same_time_on(fake, capsys, tmp_path, how):
+    path = film(tmp_path / "me.mp4")
+    asked = ["--video", path] if how == "prompt" else ["--given", f"video={path}"]
+    run(capsys, "generate", *asked, "--with-sound", "--start", 3, "--to", "text", "--out", tmp_path / "out")
+    call = fake.calls[0]
+    read = {"audio": media.read_audio(path, 3), "video": media.read_video(path, 3)}
+    came = call["given"] if how == "given" else {name: items[0] for name, items in call["prompts"].items()}
+    assert set(came) == set(read) and all(torch.equal(came[name], read[name]) for name in read)
+    run(capsys, "generate", *asked, "--start", 2, "--to", "text", "--out", tmp_path / "out")
+    call = fake.calls[1]
+    assert list(call["given"] if how == "given" else call["prompts"]) == ["video"]
+
+
+def test_without_a_start_the_sound_of_a_clip_starts_with_it(fake, capsys, tmp_path):
+    path = film(tmp_path / "me.mp4", begins=0.4)
+    run(capsys, "generate", "--video", path, "--with-sound", "--to", "text", "--out", tmp_path / "out")
+    assert torch.equal(fake.calls[0]["prompts"]["audio"][0], media.read_audio(path, 0.0))
 
 
 def test_what_is_given_and_also_an_output_is_one_line(capsys, tmp_path, monkeypatch):
@@ -157,6 +187,13 @@ BAD = [
         ["generate", *(x for name in ("text", "image", "audio", "video") for x in ("--given", f"{name}=gone"))],
         "--given: expected a modality that is left to generate, got all four",
     ),
+    (["generate", "--text", "seven", "--with-sound"], "--with-sound: expected a clip in --video or --given, got none"),
+    (["generate", "--text", "seven", "--start", "2"], "--start: expected a clip or a recording"),
+    (["generate", "--video", "a.gif", "--start", "-1"], "--start: expected a number from 0 to 36000"),
+    (
+        ["generate", "--given", "video=a.mp4", "--given", "audio=a.wav", "--with-sound"],
+        "--given: expected each modality once, got video, audio, audio",
+    ),
     (["generate", "--text", "seven \udcff"], "text: expected a caption in UTF-8"),
     (["generate", "--text", "gone.TXT"], "gone.TXT: expected a UTF-8 text file"),
     (["evaluate", "--samples", "1000000000"], "--samples: expected a whole number from 2 to 5000"),
@@ -177,6 +214,7 @@ BAD = [
     (["check", "--device", "abacus"], "abacus"),
     (["train", "--estimate", "--stages", "joint"], "expected none with --estimate"),
     (["train", "--estimate", "--further"], "--further: expected none with --estimate"),
+    (["train", "--further", "--synthetic-voices"], "--synthetic-voices: expected only without --further"),
     (["train", "--steps", "3"], "--steps: expected only with --further"),
     (["train", "--further", "--device", "cpu"], "expected stages out of prompts-text-image"),
     (["train", "--further", "--stages", "autoencoder-image", "--device", "cpu"], "got ['autoencoder-image']"),
@@ -346,6 +384,8 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     assert run(capsys, "train", *training)[0] == 0
     assert run(capsys, "evaluate", "--data", "d", "--quick")[1] == ["results/report.md"]
     assert asked[0] == (("tiny", "d", "o"), {"device": "cpu", "stages": ["vocoder"]})
+    run(capsys, "train", *training, "--synthetic-voices")
+    assert asked.pop(2)[0][0] == replace(preset("tiny"), train=replace(preset("tiny").train, synthetic_voices=True))
     assert asked[1][0] == (fake, ("d", "test", 7), "results") and asked[1][1]["quick"] is True
     assert asked[1][1]["chosen"] == {}
     run(capsys, "evaluate", "--data", "d", "--recipe", "paper", "--autocast", "bf16", "--workers", 3, "--cells", 2)
@@ -420,7 +460,7 @@ def test_demo_makes_all_four_of_five_prompt_sets_and_a_sheet(fake, capsys, tmp_p
         ["text"], ["image"], ["image", "text"], ["audio", "text"], [],
     ]  # fmt: skip
     assert torch.equal(fake.calls[3]["prompts"]["audio"], fake.generate({}, ["audio"])["audio"][0])
-    endings = ("text.txt", "image.png", "audio.wav", "video.gif")
+    endings = ("text.txt", "image.png", "audio.wav", "video.mp4")
     expected = {f"{i}-{e}" for i in range(1, 6) for e in endings} | {"handwritten.png", "any_to_any.png"}
     assert {p.name for p in tmp_path.iterdir()} == expected
     assert sum("as asked: " in line for line in lines) == 4  # nothing was asked in the fifth

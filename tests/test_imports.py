@@ -37,7 +37,8 @@ ALLOWED = {
     "course": TOP | {"training", "evaluation"},
     "demo": TOP | {"evaluation"},
     "arguments": set(),
-    "cli": TOP | {"arguments", "training", "evaluation", "experiments", "demo"},
+    "asked": FILES | {"arguments"},
+    "cli": TOP | {"arguments", "asked", "training", "evaluation", "experiments", "demo"},
     "__main__": {"cli"},
 }
 

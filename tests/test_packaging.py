@@ -87,7 +87,7 @@ def test_make_installs_again_only_when_pyproject_is_newer(tmp_path):
     assert "pip install" not in make("demo", "test", "lint", VENV=tmp_path).stdout
     (tmp_path / ".installed-dev").unlink()
     done = make("test", VENV=tmp_path).stdout
-    assert '".[dev,docs,video]"' in done and "-m venv" not in done and "-m pytest" in done
+    assert '".[dev,docs]"' in done and "-m venv" not in done and "-m pytest" in done
 
 
 @NEEDS_MAKE

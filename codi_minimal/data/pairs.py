@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from .captions import KEPT, describe
 from .scenes import ATTRIBUTES_OF, RENDERERS, Index, Scene, draw
@@ -68,6 +69,19 @@ class Pairs:
         self._source, self.pairing = source, known[0]
         self.glyphs = split_shares(source.digits, GLYPH_SHARES, source.split_seed).get(self.pairing)
         self.recordings = split_shares(source.spoken, RECORDING_SHARES, source.split_seed).get(self.pairing)
+
+    def add_voices(self, recordings: Sequence[Tensor], spoken: Sequence[int]) -> None:
+        """Draw from further recordings (n,), trimmed as those of a `Source`, of the digits `spoken`, too."""
+        source, known = self._source, len(self._source.spoken)
+        rows = [row[:length] for row, length in zip(source.recordings, source.lengths.tolist(), strict=True)]
+        self._source = replace(
+            source,
+            recordings=pad_sequence([*rows, *recordings], batch_first=True),
+            lengths=torch.cat([source.lengths, torch.tensor([len(wave) for wave in recordings], dtype=torch.long)]),
+            spoken=torch.cat([source.spoken, torch.tensor(spoken, dtype=torch.long)]),
+            speakers=torch.cat([source.speakers, torch.full((len(spoken),), -1)]),
+        )
+        self.recordings = torch.cat([self.recordings, known + torch.arange(len(spoken))])
 
     def draw(self, n: int, generator: torch.Generator) -> Drawn:
         """n pairs; attributes that neither modality shows are -1. Errors as of `scenes.draw`."""

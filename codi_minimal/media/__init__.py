@@ -1,4 +1,4 @@
-"""Ordinary files in and out: PNG, JPEG, WebP, BMP, WAV, FLAC, OGG, MP3, GIF, MP4 and TXT.
+"""Ordinary files in and out: PNG, JPEG, WebP, BMP, WAV, FLAC, OGG, MP3, M4A, GIF, MP4, MOV, WebM and TXT.
 
 Readers fit the content of a file to the world (see `fitting`). They raise a ValueError of one line that names the
 file, what was expected and what came. A reader opens only the formats that it names, whatever the file's ending, and

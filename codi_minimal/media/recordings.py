@@ -1,33 +1,63 @@
 """Reads recordings."""
 
 import io
+import math
 from pathlib import Path
 
 import soundfile
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from codi_minimal.data.rows import MAX_SECONDS, VOICES
+from codi_minimal.data.scenes import SAMPLES
+from codi_minimal.data.voices import RATE
 from codi_minimal.fitting import fit_audio
+from codi_minimal.inputs import check_number
 
+from . import containers
+from .clips import MAX_START
+from .containers import MAX_CHANNELS, MAX_SAMPLES
 from .files import read
 
-RECORDING_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+SECOND = SAMPLES / RATE  # 1.024 s, as long as a recording of the world
+RECORDING_ENDINGS = (".wav", ".flac", ".ogg", ".mp3", *containers.CONTAINER_FORMATS)
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"\xff")  # how files of these formats begin
-MAX_CHANNELS, MAX_SAMPLES = 8, 24_000_000
 
 
-def read_audio(path: str | Path) -> Tensor:
-    """A recording of any rate as the world's audio; see `fit_audio`.
+def read_audio(path: str | Path, start: float | None = None) -> Tensor:
+    """A recording of any rate, or the sound of a clip, as the world's audio; see `fit_audio`.
 
     A recording lasts at most 60 s, in at most 8 channels of 24 million samples together. Its channels are averaged;
     where they cancel, the loudest is taken.
+
+    `start`, in seconds: only the 1.024 s from there are read, and the voice in them keeps its start time.
     """
-    return read(path, "a recording", RECORDING_ENDINGS, _decode, lambda decoded: fit_audio(*decoded))
+    if start is not None:
+        check_number("start", start, 0, MAX_START)
+    ending = Path(path).suffix.lower()
+
+    def decode(data: bytes) -> tuple[Tensor, int]:
+        if ending in containers.CONTAINER_FORMATS:
+            wave, rate = containers.sound(data, ending, start, MAX_SECONDS if start is None else SECOND)
+        else:
+            wave, rate = _decode(data)
+            wave = wave[round((start or 0) * rate) :]
+        if not len(wave):
+            raise ValueError(f"it holds no sound after {start or 0:g} s")
+        return _mono(wave), rate
+
+    def fit(wave: Tensor, rate: int) -> Tensor:
+        if start is not None:
+            n = math.ceil(SECOND * rate)
+            wave = F.pad(wave[:n], (0, max(0, n - len(wave))))
+        return fit_audio(wave, rate)
+
+    return read(path, "a recording", RECORDING_ENDINGS, decode, lambda decoded: fit(*decoded))
 
 
 def _decode(data: bytes, closed: bool = False) -> tuple[Tensor, int]:
-    """All samples of a recording, as one channel, and its rate."""
+    """All samples "n c" of a recording, and its rate."""
     if not data.startswith(MAGIC):
         raise ValueError("Format not recognised.")
     with soundfile.SoundFile(io.BytesIO(data)) as sound:
@@ -45,7 +75,7 @@ def _decode(data: bytes, closed: bool = False) -> tuple[Tensor, int]:
             raise ValueError("it holds no sound")
         if len(wave) > most:
             raise ValueError(f"it holds more than {MAX_SECONDS} s or {MAX_SAMPLES:,} samples")
-        return _mono(wave), sound.samplerate
+        return wave, sound.samplerate
 
 
 def _closed(data: bytes) -> bytes:

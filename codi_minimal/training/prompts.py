@@ -1,7 +1,8 @@
 """Stage 2, bridging alignment: C_text with C_image, then C_audio and C_video each against the frozen C_text."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from codi_minimal.data import WHOLE, WORDS, Pairs, caption, meaning, sample_subset
 from codi_minimal.prompts import Temperature, clip_loss, repeated
 from codi_minimal.training.run import Run
+
+Voices: TypeAlias = Callable[[], tuple[Sequence[Tensor], Sequence[int]]]
 
 
 def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[str]]]:
@@ -51,13 +54,15 @@ def composition_loss(
     return clip_loss(F.normalize(torch.stack(list(parts)).mean(dim=0), dim=-1), whole, logit_scale, positives)
 
 
-def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
+def train_bridge(run: Run, name: str, start_from: str | None = None, voices: Voices | None = None) -> None:
     """Aligns C_name to C_text on pairs of text and `name`. Only the first bridge also trains C_text.
 
     While C_text is trained, captions alone teach it that meanings add up, and the words that images never show. From a
     checkpoint C_text stays as it is, because all other modules read it, and C_name goes on from its own weights.
 
-    `start_from`: the modality whose trained encoder gives C_name its first weights where they fit.
+    Args:
+        start_from: the modality whose trained encoder gives C_name its first weights where they fit.
+        voices: makes further recordings and their digits, for `TrainConfig.synthetic_voices`.
     """
     stage, modalities, additions = f"prompts-text-{name}", run.model.modalities, run.model.recipe.additions
     first = run.further is None and stage == next(s for s in run.config.train.stages if s.startswith("prompts-"))
@@ -66,13 +71,19 @@ def train_bridge(run: Run, name: str, start_from: str | None = None) -> None:
         c_other.start_from(modalities[start_from].prompt)
     temperature = Temperature().to(run.device)
     pairs, batch = Pairs(run.source, ("text", name)), run.stage(stage).batch
+    if voices is not None and run.config.train.synthetic_voices:
+        pairs.add_voices(*voices())
     modules = nn.ModuleDict({"other": c_other, "temperature": temperature, **({"text": c_text} if first else {})})
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng = random.Random(generator.initial_seed())
         drawn = pairs.draw(batch, generator)
         captions = drawn.captions(rng)
-        other = c_other(drawn.render(name, generator=generator).to(run.device))
+        data = drawn.render(name, generator=generator)
+        for addition in additions:
+            if name in (augment := addition.augmentations()):
+                data = augment[name](data, generator)
+        other = c_other(data.to(run.device))
         losses = {"loss": clip_loss(c_text(captions), other, temperature(), same_meaning(captions).to(run.device))}
         if first:
             wholes, parts = wholes_and_parts(batch, rng)

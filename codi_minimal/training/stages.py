@@ -14,6 +14,7 @@ from codi_minimal.checkpoint import atomic_write, fingerprint, name_in_error
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Config, Stage, preset
 from codi_minimal.data import PAIRINGS, VOCABULARY, load
+from codi_minimal.data.espeak import synthetic_voices
 from codi_minimal.device import best_device
 from codi_minimal.inputs import check_whole
 from codi_minimal.lock import alone_in, remove_leftovers
@@ -47,7 +48,7 @@ STAGES: dict[str, StageFunctions] = {
     "autoencoder-text": _stage(train_autoencoder, reconstructions, "text"),
     "vocoder": StageFunctions(train_vocoder, partial(reconstructions, name="audio")),
     "prompts-text-image": _stage(train_bridge, similarities, "image"),
-    "prompts-text-audio": _stage(train_bridge, similarities, "audio"),
+    "prompts-text-audio": _stage(train_bridge, similarities, "audio", voices=synthetic_voices),
     "prompts-text-video": _stage(train_bridge, similarities, "video", start_from="image"),
     "denoiser-image": _stage(train_denoiser, samples, "image"),
     "denoiser-audio": _stage(train_denoiser, samples, "audio"),

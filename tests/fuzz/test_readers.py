@@ -2,7 +2,8 @@
 
 import io
 from functools import cache
-from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from PIL import Image
 
 from codi_minimal import media
 from tests.fuzz.outcome import fuzzing, outcome
+from tests.media.making import film
 
 ENDINGS = {
     "image": (".png", ".jpg", ".webp", ".bmp"),
-    "audio": (".wav", ".flac", ".ogg", ".mp3"),
-    "video": (".gif", ".mp4") if find_spec("av") else (".gif",),
+    "audio": (".wav", ".flac", ".ogg", ".mp3", ".m4a"),
+    "video": (".gif", ".mp4", ".webm"),
     "text": (".txt",),
 }
 SHAPES = {"image": (3, 32, 32), "audio": (8192,), "video": (8, 3, 32, 32)}
@@ -40,6 +42,10 @@ def files() -> list[tuple[str, bytes]]:
         buffer = io.BytesIO()
         soundfile.write(buffer, wave, 8000, format=kind)
         made.append((ending, buffer.getvalue()))
+    with TemporaryDirectory() as folder:
+        for ending in (".mp4", ".webm", ".m4a"):
+            path = film(Path(folder) / f"a{ending}", seconds=1, fps=8, pictures=ending != ".m4a", begins=0.3)
+            made.append((ending, path.read_bytes()))
     return made
 
 

@@ -3,6 +3,7 @@
 import struct
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -49,7 +50,6 @@ MIRRORS = [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)]
 
 @pytest.mark.parametrize("matrix", TURNS + MIRRORS)
 def test_a_clip_is_turned_and_mirrored_as_its_camera_noted(tmp_path, matrix):
-    pytest.importorskip("av")
     path = media.write_mp4(tmp_path / "a.mp4", moving_square())
     plain = media.read_video(path)
     turned(path, *matrix)
@@ -63,7 +63,6 @@ def test_a_clip_is_turned_and_mirrored_as_its_camera_noted(tmp_path, matrix):
 
 @pytest.mark.parametrize("matrix", [(0, 0, 0, 0), (1, 0, 1, 0), (0, 0, 0, -1), (-0.7, 0.7, -0.7, -0.7)])
 def test_a_matrix_that_turns_by_no_multiple_of_ninety_degrees_is_ignored(tmp_path, matrix):
-    pytest.importorskip("av")
     path = media.write_mp4(tmp_path / "a.mp4", moving_square())
     plain = media.read_video(path)
     turned(path, *matrix)
@@ -72,7 +71,6 @@ def test_a_matrix_that_turns_by_no_multiple_of_ninety_degrees_is_ignored(tmp_pat
 
 def write_frames(path, times, colours):
     """An MP4 of frames of one colour on black, each at its own time in milliseconds."""
-    av = pytest.importorskip("av")
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width = stream.height = 64

@@ -1,0 +1,48 @@
+"""What the command line asks `generate` for: prompts, given streams and outputs, read from captions and files."""
+
+import argparse
+from functools import partial
+from typing import Any
+
+from codi_minimal.arguments import PROMPTS
+from codi_minimal.media import READERS, read_text
+
+WITH_START = ("audio", "video")
+
+
+def read_asked(args: argparse.Namespace) -> tuple[dict[str, list[Any]], dict[str, Any], tuple[str, ...]]:
+    """The prompts of each modality, the item of each given one, and the outputs.
+
+    Raises:
+        ValueError: options that do not go together, or a file that cannot be read.
+    """
+    files, held = {name: list(getattr(args, name)) for name in PROMPTS}, list(args.given)
+    if args.with_sound:
+        if not files["video"] and "video" not in dict(held):
+            raise ValueError("--with-sound: expected a clip in --video or --given, got none")
+        files["audio"] += files["video"]
+        if "video" in dict(held):
+            held.append(("audio", dict(held)["video"]))
+    given = dict(held)
+    if len(given) < len(held):
+        raise ValueError(f"--given: expected each modality once, got {', '.join(name for name, _ in held)}")
+    if args.start is not None and not any(files[name] or name in given for name in WITH_START):
+        raise ValueError(f"--start: expected a clip or a recording, of which it is a time, got {args.start:g} alone")
+    to = args.to or [name for name in PROMPTS if name not in given]
+    if not to:
+        raise ValueError("--given: expected a modality that is left to generate, got all four")
+
+    read = READERS | {"text": _caption}
+    start = args.start if args.start is not None or not args.with_sound else 0.0  # one clock for a clip and its sound
+    if start is not None:
+        read |= {name: partial(read[name], start=start) for name in WITH_START}
+    asked = {name: [read[name](value) for value in values] for name, values in files.items() if values}
+    return asked, {name: read[name](value) for name, value in given.items()}, tuple(dict.fromkeys(to))
+
+
+def _caption(value: str) -> str:
+    if value.lower().endswith(".txt"):
+        return read_text(value)
+    if value != value.encode("utf-8", "ignore").decode("utf-8"):
+        raise ValueError(f"text: expected a caption in UTF-8, got {value!r}")
+    return value

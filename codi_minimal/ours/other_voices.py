@@ -1,0 +1,108 @@
+"""Ours: C_audio learns from recordings that are made to sound like other voices, in other rooms, by other microphones.
+
+Source: vocal tract length perturbation (Jaitly and Hinton 2013), here by resampling; simulated rooms (Ko et al. 2017).
+Buys: the digit of a voice that no training has heard; `experiment strangers` measures it.
+Without it: remove this file and its lines in `recipes.py`; C_audio then knows the speakers of its data, in quiet rooms.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from torchaudio.functional import add_noise, fftconvolve
+
+from codi_minimal.config import Share, checked
+from codi_minimal.data.voices import PEAK, RATE
+from codi_minimal.recipe import Addition
+
+ROOM = RATE // 2  # samples of an impulse response
+SMALLEST = 1e-6  # a peak or a norm below this is taken for this
+
+
+@checked
+class OtherVoices(Addition):
+    """Changes a share of the recordings that bridging alignment draws.
+
+    Args:
+        share: how many are changed. tempo: pitch, formants and pace change by a factor of e^-tempo … e^tempo.
+    """
+
+    share: Share = 0.8
+    tempo: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+    def augmentations(self) -> Mapping[str, Callable[[Tensor, Generator], Tensor]]:
+        return {"audio": self.recorded}
+
+    def recorded(self, waves: Tensor, generator: Generator | None = None) -> Tensor:
+        """Waves (b, n) in [-1, 1]; some of them as another voice would be recorded elsewhere."""
+        wave = resampled(waves, uniform(len(waves), -self.tempo, self.tempo, generator).exp())
+        for change, p in ((microphone, 0.7), (room, 0.5), (noise, 0.7), (clipped, 0.2)):
+            wave = some(p, change(wave, generator), wave, generator)
+        return some(self.share, PEAK * wave / peak(wave), waves, generator)
+
+
+def uniform(b: int, low: float, high: float, generator: Generator | None) -> Tensor:
+    """b numbers."""
+    return low + (high - low) * torch.rand(b, generator=generator)
+
+
+def some(p: float, new: Tensor, old: Tensor, generator: Generator | None) -> Tensor:
+    """Each row from `new` with probability p, else from `old`."""
+    return torch.where(torch.rand(len(old), 1, generator=generator) < p, new, old)
+
+
+def peak(wave: Tensor) -> Tensor:
+    """(b, 1)."""
+    return wave.abs().amax(dim=1, keepdim=True).clamp(min=SMALLEST)
+
+
+def resampled(wave: Tensor, ratio: Tensor) -> Tensor:
+    """Waves (b, n) played `ratio` (b,) times as fast, linearly interpolated, and cut or followed by zeros."""
+    at = torch.arange(wave.shape[1]) * ratio[:, None]
+    low = at.long().clamp(max=wave.shape[1])
+    padded = F.pad(wave, (0, 2))
+    return torch.lerp(padded.gather(1, low), padded.gather(1, low + 1), at - at.floor())
+
+
+def microphone(wave: Tensor, generator: Generator | None = None) -> Tensor:
+    """A smooth gain of up to ±8 dB over frequency, a lower limit of 20 to 350 Hz, an upper one of 2.2 to 4.8 kHz."""
+    b, n = wave.shape
+    spectrum = torch.fft.rfft(wave)
+    f = torch.linspace(0, RATE / 2, spectrum.shape[1])
+    knots = 16 * torch.rand(b, 1, 7, generator=generator) - 8
+    gain = F.interpolate(knots, len(f), mode="linear", align_corners=True)[:, 0]
+    low, high = (uniform(b, *limits, generator)[:, None] for limits in ((20, 350), (2200, 4800)))
+    gain = gain - 10 * torch.log10(1 + (low / f.clamp(min=1)) ** 4) - 10 * torch.log10(1 + (f / high) ** 8)
+    return torch.fft.irfft(spectrum * 10 ** (gain / 20), n)
+
+
+def room(wave: Tensor, generator: Generator | None = None) -> Tensor:
+    """The direct sound, and noise 18 dB weaker to 3 dB louder that decays by 60 dB in .1 to .8 s: reverberation."""
+    b, n = wave.shape
+    seconds = torch.arange(ROOM) / RATE
+    decay = uniform(b, 0.1, 0.8, generator)[:, None]
+    tail = torch.randn(b, ROOM, generator=generator) * 10 ** (-3 * seconds / decay) * (seconds > 0.002)
+    response = 10 ** (-uniform(b, -3, 18, generator)[:, None] / 20) * F.normalize(tail, dim=1)
+    response[:, 0] = 1
+    return fftconvolve(wave, response)[:, :n]
+
+
+def noise(wave: Tensor, generator: Generator | None = None) -> Tensor:
+    """Noise, white to pink, or another voice of the batch: 3 to 40 dB weaker than the voice."""
+    b, n = wave.shape
+    spectrum = torch.fft.rfft(torch.randn(b, n, generator=generator))
+    f = torch.arange(spectrum.shape[1]).clamp(min=4)
+    coloured = torch.fft.irfft(spectrum * f ** -(uniform(b, 0, 1, generator)[:, None]), n)
+    shift = int(torch.randint(n, (), generator=generator))
+    other = some(0.7, coloured, wave.roll((1, shift), (0, 1)) + SMALLEST * coloured, generator)
+    # half of a recording or more is silence, so that the voice itself is some 6 dB louder than the whole
+    return add_noise(wave, other, uniform(b, 3, 40, generator) - 6)
+
+
+def clipped(wave: Tensor, generator: Generator | None = None) -> Tensor:
+    """Cut off at a fifth of its peak, or higher."""
+    limit = uniform(len(wave), 0.2, 1, generator)[:, None] * peak(wave)
+    return wave.clamp(-limit, limit)
