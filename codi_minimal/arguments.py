@@ -19,6 +19,7 @@ EXPERIMENTS = {
     "gap": "the modality gap, and what closes it",
     "ablations": "what of latent alignment is needed, and the paper's chain",
     "sampling": "guidance, steps and samplers",
+    "strangers": "voices, hands and words that are in no training data",
     "probe": "which attributes can be read from the environment of noisy latents",
 }
 RECIPES = ("paper", "shipped", "cascade")

@@ -20,7 +20,7 @@ from codi_minimal.arguments import PROMPTS, parser
 
 CAPTION = "a red seven sliding left"
 # options that few experiments have
-ONLY = {"steps": ("gap", "ablations"), "workers": ("together", "given", "ablations"), "split": ("given",)}
+ONLY = {"steps": ("gap", "ablations", "strangers"), "workers": ("together", "given", "ablations"), "split": ("given",)}
 PACKAGES = ("torch", "torchvision", "torchaudio", "einops", "numpy", "datasets", "soundfile", "safetensors")
 
 

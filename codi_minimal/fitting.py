@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 import torchaudio
 from einops import rearrange, reduce, repeat
+from scipy import ndimage
 from torch import Tensor
 
 from codi_minimal.data.scenes import CANVAS, FRAMES, SAMPLES, SAMPLES_PER_ONSET, SILENCE, VIDEO_WIDTH
@@ -18,6 +19,7 @@ from codi_minimal.data.voices import RATE, WINDOW, loudness, trim, voice_start
 from codi_minimal.inputs import check_number, check_tensor
 
 INK = VIDEO_WIDTH * 20 / 28  # px: an MNIST digit fills 20 of its 28 px, and the world draws those 22 px wide
+PHOTO, STROKE = 160, 0.2  # px; the width of the thickest stroke, of the picture's shorter side
 OFFSET = 0.05  # mean of a recording: the world's voices have up to 0.03, more is a fault of the microphone
 CLICK, PAUSE = 2, 6  # windows of 16 ms: a click lasts at most 2, and a voice hardly ever pauses for 6 after its start
 
@@ -29,13 +31,19 @@ def fit_image(pixels: Tensor) -> Tensor:
     32 x 32 squares of equal pixels, as `media.write_png` writes it: it is made smaller and nothing else.
 
     `pixels`: "3 h w" in [0, 1], dark ink on light paper or light ink on black, in one colour. Black or grey ink becomes
-    white, coloured ink keeps its hue at full brightness. Returns "3 32 32" in [0, 1]. ValueError: nothing is drawn.
+    white, coloured ink keeps its hue at full brightness. Dark ink may be photographed in uneven light, with shadows.
+    Returns "3 32 32" in [0, 1]. ValueError: nothing is drawn.
     """
     pixels = check_tensor("pixels", pixels, (3, "h", "w"), 0, 1).detach().cpu()
     paper = _paper(pixels[None])
     if paper.max() < 0.1 and pixels.max() > 0.1 and (small := _of_squares(pixels)) is not None:
         return small
-    coverage, colour = _ink(pixels[None], paper)
+    if _unevenly_lit(pixels, paper):
+        flat = _evenly_lit(pixels.float())[None]
+        coverage, colour = _ink(flat, torch.ones(3, dtype=torch.float32), grey=0.25)
+        coverage = _without_specks(coverage)
+    else:
+        coverage, colour = _ink(pixels[None], paper)
     ys, xs = torch.nonzero(coverage[0, 0] > 0.3, as_tuple=True)
     glyph = coverage[..., ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
     scale = INK / max(glyph.shape[-2:])
@@ -124,16 +132,46 @@ def _paper(frames: Tensor) -> Tensor:
     return rearrange(torch.cat(edges, dim=-1), "n c l -> c (n l)").median(dim=1).values
 
 
-def _ink(frames: Tensor, paper: Tensor) -> tuple[Tensor, Tensor]:
-    """Where ink covers the paper, "n 1 h w" in [0, 1], and that ink's colour, "3", at full brightness."""
+def _unevenly_lit(pixels: Tensor, paper: Tensor) -> bool:
+    """Whether this is light paper, and more than a tenth of its border has another brightness than the rest."""
+    border = torch.cat([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], dim=-1)
+    return bool(paper.mean() > 0.2 and ((border - paper[:, None]).abs().amax(0) > 0.08).float().mean() > 0.1)
+
+
+def _evenly_lit(pixels: Tensor) -> Tensor:
+    """A photograph "3 h w" of dark ink, divided by the light on its paper, at most PHOTO px wide and high.
+
+    The light is what closing leaves (the least of the largest values nearby): it fills strokes that are thinner than
+    STROKE of the picture, and keeps the edges of shadows.
+    """
+    scale = min(1.0, PHOTO / max(pixels.shape[1:]))
+    small = F.interpolate(pixels[None], [max(1, round(scale * n)) for n in pixels.shape[1:]], mode="area")
+    k = 2 * round(STROKE * min(small.shape[2:]) / 2) + 1
+    light = -F.max_pool2d(-F.max_pool2d(small, k, 1, k // 2), k, 1, k // 2)
+    return (small / light.clamp(min=0.02))[0].clamp(0, 1)
+
+
+def _without_specks(coverage: Tensor) -> Tensor:
+    """Ink "1 1 h w" without the parts that have less than a tenth of the largest part's: dust, and dark corners."""
+    part, n = ndimage.label(coverage[0, 0] > 0.2)
+    mass = np.bincount(part.ravel(), coverage[0, 0].ravel(), n + 1)[1:]
+    kept = 1 + np.flatnonzero(mass >= 0.1 * mass.max())
+    return coverage * torch.from_numpy(np.isin(part, kept))
+
+
+def _ink(frames: Tensor, paper: Tensor, grey: float = 0.15) -> tuple[Tensor, Tensor]:
+    """Where ink covers the paper, "n 1 h w" in [0, 1], and that ink's colour, "3", at full brightness.
+
+    `grey`: up to which difference between its channels ink counts as black or grey.
+    """
     distance = reduce((frames - paper[:, None, None]).abs(), "n c h w -> n 1 h w", "max")
     if distance.max() < 0.1:
         raise ValueError("expected something drawn on a plain background, got a blank picture")
     coverage = distance / distance.max()
     full = coverage > 0.6
     colour = (frames * full).sum((0, 2, 3)) / full.sum()
-    grey = colour.max() - colour.min() < 0.15
-    colour = torch.ones_like(colour) if grey else colour / colour.max()
+    is_grey = colour.max() - colour.min() < grey
+    colour = torch.ones_like(colour) if is_grey else colour / colour.max()
     return coverage * ((coverage - 0.1) / 0.2).clamp(0, 1), colour  # the grain of the paper is not ink
 
 

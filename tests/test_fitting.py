@@ -80,3 +80,55 @@ def test_other_floats_and_another_default_give_the_same_float32(float64_by_defau
     result = fit(change(values[0]), *values[1:])
     assert result.dtype == torch.float32 and not result.requires_grad
     assert (result - expected).abs().max() < (1e-6 if change(VOICE).dtype.itemsize > 2 else 0.01)
+
+
+def seven(size=240, ink=(0.1, 0.1, 0.1), width=0.08):
+    """A seven on white paper, as a photograph without any light on it."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, size), torch.linspace(0, 1, size), indexing="ij")
+    bar = (y > 0.25) & (y < 0.25 + width) & (x > 0.3) & (x < 0.7)
+    stroke = ((x - (0.7 - (y - 0.25) * 0.5)).abs() < width / 2) & (y > 0.25) & (y < 0.75)
+    drawn = (bar | stroke)[None].float()
+    return 1 - drawn * (1 - torch.tensor(ink)[:, None, None]), x, y
+
+
+LIGHTS = {
+    "from the left": lambda x, y: 1 - 0.6 * x,
+    "from a corner": lambda x, y: 1 - 0.35 * (x + y),
+    "with the edge of a shadow": lambda x, y: 1 - 0.5 * ((x + 0.3 * y) > 0.6).float(),
+    "in a warm colour": lambda x, y: (1 - 0.5 * y)[None] * torch.tensor([1.0, 0.9, 0.75])[:, None, None],
+}
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+def test_a_photograph_in_uneven_light_is_framed_as_one_in_even_light(light):
+    page, x, y = seven()
+    plain, lit = fit_image(page), fit_image(page * LIGHTS[light](x, y))
+    assert (plain - lit).abs().mean() < 0.01
+    assert torch.equal(lit[0], lit[1]) and torch.equal(lit[1], lit[2])  # black ink, which is shown as white
+
+
+def test_coloured_ink_keeps_its_colour_in_uneven_light():
+    page, x, y = seven(ink=(0.1, 0.2, 0.8))
+    plain, lit = (fit_image(p).amax((1, 2)) for p in (page, page * LIGHTS["in a warm colour"](x, y)))
+    assert (plain - lit).abs().max() < 0.15 and lit.argmax() == 2
+
+
+def test_a_dark_corner_and_dust_are_not_ink():
+    page, x, y = seven()
+    page = page * LIGHTS["from the left"](x, y) * (1 - 0.8 * ((x > 0.93) & (y > 0.93)).float())
+    page[:, 20:23, 40:43] = 0.1
+    plain = fit_image(seven()[0])
+    assert (fit_image(page) - plain).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_a_photograph_of_other_floats_is_framed_alike(dtype):
+    page, x, y = seven()
+    lit = page * LIGHTS["from the left"](x, y)
+    fitted = fit_image(lit.to(dtype))
+    assert fitted.dtype == torch.float32 and (fitted - fit_image(lit)).abs().mean() < 0.01
+
+
+def test_a_thick_brush_in_even_light_is_left_as_it_is():
+    page, _, _ = seven(width=0.24)
+    assert fit_image(page).sum() > 1.5 * fit_image(seven()[0]).sum()

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from codi_minimal.config import Share, checked
 from codi_minimal.recipe import Addition
 
-TURN, SLANT, STRETCH, MOVE = math.radians(12), 0.3, 0.15, 2 / 32  # at most; MOVE in canvases
-ELASTIC, KNOTS = 0.04, 5  # the size of bends, in half canvases, and how many of them lie side by side
+TURN, SLANT, STRETCH, MOVE = math.radians(12), 0.35, 0.2, 2 / 32  # at most; MOVE in canvases
+ELASTIC, KNOTS = 0.06, 5  # the size of bends, in half canvases, and how many of them lie side by side
 
 
 @checked

@@ -12,13 +12,12 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional as F
-from torchaudio.functional import add_noise, fftconvolve
 
 from codi_minimal.config import Share, checked
+from codi_minimal.data.acoustics import in_a_room, resampled, with_noise
 from codi_minimal.data.voices import PEAK, RATE
 from codi_minimal.recipe import Addition
 
-ROOM = RATE // 2  # samples of an impulse response
 SMALLEST = 1e-6  # a peak or a norm below this is taken for this
 
 
@@ -59,14 +58,6 @@ def peak(wave: Tensor) -> Tensor:
     return wave.abs().amax(dim=1, keepdim=True).clamp(min=SMALLEST)
 
 
-def resampled(wave: Tensor, ratio: Tensor) -> Tensor:
-    """Waves (b, n) played `ratio` (b,) times as fast, linearly interpolated, and cut or followed by zeros."""
-    at = torch.arange(wave.shape[1]) * ratio[:, None]
-    low = at.long().clamp(max=wave.shape[1])
-    padded = F.pad(wave, (0, 2))
-    return torch.lerp(padded.gather(1, low), padded.gather(1, low + 1), at - at.floor())
-
-
 def microphone(wave: Tensor, generator: Generator | None = None) -> Tensor:
     """A smooth gain of up to ±8 dB over frequency, a lower limit of 20 to 350 Hz, an upper one of 2.2 to 4.8 kHz."""
     b, n = wave.shape
@@ -80,14 +71,9 @@ def microphone(wave: Tensor, generator: Generator | None = None) -> Tensor:
 
 
 def room(wave: Tensor, generator: Generator | None = None) -> Tensor:
-    """The direct sound, and noise 18 dB weaker to 3 dB louder that decays by 60 dB in .1 to .8 s: reverberation."""
-    b, n = wave.shape
-    seconds = torch.arange(ROOM) / RATE
-    decay = uniform(b, 0.1, 0.8, generator)[:, None]
-    tail = torch.randn(b, ROOM, generator=generator) * 10 ** (-3 * seconds / decay) * (seconds > 0.002)
-    response = 10 ** (-uniform(b, -3, 18, generator)[:, None] / 20) * F.normalize(tail, dim=1)
-    response[:, 0] = 1
-    return fftconvolve(wave, response)[:, :n]
+    """Reverberation that decays by 60 dB in .1 to .8 s, and is 18 dB weaker than the direct sound to 3 dB louder."""
+    b = len(wave)
+    return in_a_room(wave, uniform(b, 0.1, 0.8, generator), uniform(b, -3, 18, generator), generator)
 
 
 def noise(wave: Tensor, generator: Generator | None = None) -> Tensor:
@@ -98,8 +84,7 @@ def noise(wave: Tensor, generator: Generator | None = None) -> Tensor:
     coloured = torch.fft.irfft(spectrum * f ** -(uniform(b, 0, 1, generator)[:, None]), n)
     shift = int(torch.randint(n, (), generator=generator))
     other = some(0.7, coloured, wave.roll((1, shift), (0, 1)) + SMALLEST * coloured, generator)
-    # half of a recording or more is silence, so that the voice itself is some 6 dB louder than the whole
-    return add_noise(wave, other, uniform(b, 3, 40, generator) - 6)
+    return with_noise(wave, other, uniform(b, 3, 40, generator))
 
 
 def clipped(wave: Tensor, generator: Generator | None = None) -> Tensor:

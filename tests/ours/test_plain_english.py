@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from codi_minimal import experiments
 from codi_minimal.data import WORDS
 from codi_minimal.data.captions import parse, sentences
 from codi_minimal.data.english import differ_by_one, understand
@@ -25,7 +26,8 @@ RECIPE = replace(PAPER, steps=1, steps_beside=1, additions=(PlainEnglish(),))
 
 
 def phrases(name: str) -> list[dict]:
-    return [json.loads(line) for line in Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()]
+    folder = Path(experiments.__file__ if name == "phrases.jsonl" else __file__).parent
+    return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
 
 
 def scored(name: str) -> tuple[float, list[str]]:
