@@ -62,7 +62,7 @@ def test_text_files_are_utf_8_whatever_the_machines_code_page():
 
 
 def test_the_wheel_holds_the_weights_and_the_licence():
-    assert PROJECT["tool"]["setuptools"]["package-data"]["codi_minimal"] == ["weights/**/*"]
+    assert PROJECT["tool"]["setuptools"]["package-data"]["codi_minimal"] == ["weights/**/*", "experiments/*.jsonl"]
     assert "the codi-minimal authors" in (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert PROJECT["project"]["version"] in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 

@@ -21,7 +21,7 @@ from codi_minimal.data.espeak import speak
 from codi_minimal.data.voices import PEAK
 from codi_minimal.fitting import fit_audio, fit_image
 
-VOICES = (  # accent and variant, pitch; training hears none of them
+STRANGE_VOICES = (  # accent and variant, pitch; training hears none of them
     ("en-us", 50), ("en-gb", 50), ("en-gb-scotland", 50), ("en-029", 50), ("en-gb-x-rp", 50), ("en-us+f1", 50),
     ("en-gb+f2", 85), ("en-us+f3", 60), ("en-gb+f4", 70), ("en-us+m1", 20), ("en-us+m3", 35), ("en-us+m7", 45),
 )  # fmt: skip
@@ -33,7 +33,7 @@ SHEET = 480  # px
 def voices() -> tuple[Tensor, Tensor, Tensor]:
     """Every digit twice by each voice: recordings (n, 8192), digits (n,) and voices (n,)."""
     rows = []
-    for voice, (name, pitch) in enumerate(VOICES):
+    for voice, (name, pitch) in enumerate(STRANGE_VOICES):
         for digit, word in enumerate(DIGITS):
             for pace in SPOKEN_AT:
                 wave, rate = speak(word, name, pitch, pace)

@@ -30,7 +30,7 @@ class OtherVoices(Addition):
     """
 
     share: Share = 0.8
-    tempo: Annotated[float, Field(ge=0, le=1)] = 0.2
+    tempo: Annotated[float, Field(ge=0, le=1)] = 0.25
 
     def augmentations(self) -> Mapping[str, Callable[[Tensor, Generator], Tensor]]:
         return {"audio": self.recorded}

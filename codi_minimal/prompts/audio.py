@@ -9,6 +9,7 @@ from codi_minimal.layers import ResBlock
 from codi_minimal.prompts.base import PromptEncoder
 from codi_minimal.spectrogram import MelSpectrogram
 
+FORMANTS = 6  # knots at which the mel axis is bent
 DECADES = 5.0  # what lies further below a recording's peak than this (50 dB) counts as silence
 
 
@@ -51,9 +52,9 @@ class AudioPromptEncoder(PromptEncoder):
     def augment(self, picture: Tensor, generator: Generator | None = None) -> Tensor:
         """Another recording of the same word, roughly.
 
-        Speed ±10 %, start ±8 frames, the mel axis stretched by ±10 % and moved by ±2 (other vocal tracts), an
-        equaliser's tilt, then one band of mels and one of frames masked (SpecAugment, arXiv 1904.08779). `log_mel`
-        removes the gain, so it is not varied.
+        Speed ±10 %, start ±8 frames, the mel axis stretched by ±10 %, moved by ±2 and bent by about one (other vocal
+        tracts, and vowels of other accents), an equaliser's tilt, then one band of mels and one of frames masked
+        (SpecAugment, arXiv 1904.08779). `log_mel` removes the gain, so it is not varied.
 
         Args:
             picture: (b, 64, 64), 0 is silence.
@@ -69,6 +70,9 @@ class AudioPromptEncoder(PromptEncoder):
         theta[:, 0, 0], theta[:, 0, 2] = uniform(0.9, 1.1), uniform(-8, 8) * 2 / frames
         theta[:, 1, 1], theta[:, 1, 2] = uniform(0.9, 1.1), uniform(-2, 2) * 2 / mels
         grid = F.affine_grid(theta, [b, 1, mels, frames], align_corners=False)
+        knots = torch.randn(b, 1, FORMANTS, device=picture.device, generator=generator) * 2 / mels
+        bend = F.interpolate(knots, mels, mode="linear", align_corners=True)[:, 0, :, None]
+        grid = torch.stack([grid[..., 0], grid[..., 1] + bend], dim=-1)
         warped = F.grid_sample(picture[:, None], grid, padding_mode="zeros", align_corners=False)[:, 0]
 
         tilt = uniform(-0.15, 0.15)[:, None] * torch.linspace(-1, 1, mels, device=picture.device)
