@@ -69,5 +69,5 @@ $(VENV)/.installed: pyproject.toml | $(PY)
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(PY)
-	$(PIP) -e ".[dev,docs]"
+	$(PIP) -e ".[dev,docs,play]"
 	@touch $@ $(VENV)/.installed

@@ -153,6 +153,10 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--workers", type=workers, help="processes (default: 1)")
     add("--split", choices=HELD_OUT, help=f"{splits} (default: validation)")
 
+    add = verb("play", "device checkpoint recipe autocast")
+    add("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, which no other machine sees)")
+    add("--port", type=within(1, 65535), help="default: the first that is free from 7860 on")
+
     verb("check", "device checkpoint data")
     verb("demo", "device checkpoint recipe autocast seed", out="demo")
     return top

@@ -1,4 +1,4 @@
-"""The command line: `python -m codi_minimal generate | train | evaluate | judges | experiment | check | demo`.
+"""The command line: `python -m codi_minimal generate | train | evaluate | judges | experiment | play | check | demo`.
 
 It reads and writes ordinary files. Every error is one line on stderr, with exit code 2; CODI_DEBUG=1 in the environment
 adds the traceback. Heavy imports wait until a verb needs them, so that `--help` answers at once.
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a console's code page may lack a character of a path
     try:
         try:
-            args = parser(generate, train, evaluate, judges, experiment, check, demo).parse_args(argv)
+            args = parser(generate, train, evaluate, judges, experiment, play, check, demo).parse_args(argv)
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
                 args.verb(args)
@@ -168,6 +168,17 @@ def experiment(args: argparse.Namespace) -> None:
             raise ValueError(f"--{name}: expected only with {', '.join(ONLY[name])}, got it with {args.name}")
     run(_model(args), args.data, out, **options, progress=sys.stderr.isatty())
     print(out / f"{args.name}.md")
+
+
+def play(args: argparse.Namespace) -> None:
+    """A local web page where any prompts become any outputs; needs the extra `play`."""
+    try:
+        from codi_minimal.play.page import launch
+    except ImportError as error:
+        if error.name != "gradio":
+            raise
+        raise ImportError("the playground needs Gradio: pip install 'codi-minimal[play]'") from None
+    launch(_model(args), args.host, args.port)
 
 
 def check(args: argparse.Namespace) -> None:

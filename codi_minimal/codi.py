@@ -20,7 +20,7 @@ from codi_minimal.diffusion import Schedule
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 from codi_minimal.recipe import Recipe, find_recipe
-from codi_minimal.sample import GivenStream, Shared, Stream, denoise, guided_by, make_samplers
+from codi_minimal.sample import GivenStream, Shared, Stream, Watch, denoise, guided_by, make_samplers
 
 from codi_minimal.inputs import (  # isort: skip
     check_count, check_flag, check_given, check_mapping, check_names, check_number, check_seeds, check_sizes,
@@ -111,7 +111,7 @@ class CoDi(nn.Module):
         noise: Mapping[str, Tensor] | None = None,
         given: Mapping[str, Any] | None = None,
         recipe: str | Recipe | None = None,
-        progress: bool = False,
+        progress: bool | Watch = False,
     ) -> dict[str, Tensor]:
         """The latents z_0 (b, *latent_shape) that `generate` decodes; the arguments are described there."""
         names = check_names("outputs", outputs, self.modalities, unique=True)
@@ -191,7 +191,8 @@ class CoDi(nn.Module):
             given: real streams, for any of the other modalities one item or a batch. The outputs are generated around
                 them: they attend to V_m of a given stream, at the t of `Recipe.given`, as they do to each other's, and
                 no prompt encoder reads it. Under the cascade it is a prompt for the others.
-            recipe: "paper", "shipped", "cascade", or a `Recipe` of your own. None: the checkpoint's. progress: a bar.
+            recipe: "paper", "shipped", "cascade", or a `Recipe` of your own. None: the checkpoint's.
+            progress: True shows a bar; a function is called after every step with the streams, by name, that took it.
 
         Returns:
             A dict: image (b, 3, 32, 32), video (b, 8, 3, 32, 32) in [0, 1]; audio (b, 8192) in [−1, 1]; b texts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from codi_minimal.codi import CoDi
 
 EPSILON_CLIP = 4.0  # standard deviations of a latent; see `diffusion.Sampler`
+Watch: TypeAlias = Callable[[Mapping[str, "Stream"]], None]
 LARGEST = 10_000  # standard deviations of a latent: beyond it no decoder gives anything usable
 
 
@@ -33,6 +34,7 @@ class Stream:
         net: the denoiser with guidance inside, (z_t, t, C, env) → (b, *latent_shape); see `diffusion.guided`.
         sampler: the steps it takes. generators: of the noise of a stochastic sampler, one a sample.
         taken: how many steps it has taken. state: what the sampler's last step returned, see `Sampler.step`.
+        predicted: ẑ_0 (b, *latent_shape), what the last step took for the end; None before the first.
     """
 
     modality: Modality
@@ -42,6 +44,7 @@ class Stream:
     generators: Sequence[torch.Generator]
     taken: int = 0
     state: Tensor | None = field(default=None, repr=False)
+    predicted: Tensor | None = field(default=None, repr=False)
 
     @property
     def t(self) -> Tensor:
@@ -65,7 +68,7 @@ class Stream:
         """z_t → z_s for the next timestep s, given C (b, d) and the environment, or neither."""
         with torch.autocast(self.z.device.type, torch.bfloat16, enabled=autocast == "bf16"):
             output = self.net(self.z, self.t, cond, env).float()
-        noise = None
+        self.predicted, noise = self.sampler.predict(self.taken, self.z, output), None
         if self.sampler.stochastic:
             noise = torch.cat([self.modality.noise(1, generator) for generator in self.generators]).to(self.z.device)
         self.z, self.state = self.sampler.step(self.taken, self.z, output, noise, self.state)
@@ -94,7 +97,7 @@ class GivenStream(Stream):
         held: bool = False,
     ):
         super().__init__(modality, z0, partial(q_sample, schedule, z0, eps=eps), sampler, generators=())
-        self.x, self.z0 = x, z0
+        self.x, self.z0, self.predicted = x, z0, z0
         self.move(len(sampler.timesteps) if held else 0)
 
     def move(self, taken: int) -> None:
@@ -121,7 +124,7 @@ class Shared:
     """What the streams of one batch share, whether they are generated together or each by itself.
 
     Args:
-        model: of the streams. recipe: how they are sampled.
+        model: of the streams. recipe: how they are sampled. progress: a bar, or what is called after each step.
         cond: C (b, d), the mixture of all prompts, or None. tokens: (b, n, d_env) of prompts, which every stream sees.
     """
 
@@ -129,11 +132,16 @@ class Shared:
     recipe: Recipe
     cond: Tensor | None = None
     tokens: Sequence[Tensor] = ()
-    progress: bool = False
+    progress: bool | Watch = False
 
     def bar(self, steps: Iterable[int]) -> Iterable[int]:
         """The steps, with a progress bar if one is wanted: even a disabled tqdm starts a thread."""
-        return tqdm(steps, desc="denoising") if self.progress else steps
+        return tqdm(steps, desc="denoising") if self.progress is True else steps
+
+    def watch(self, streams: Mapping[str, Stream]) -> None:
+        """After a step: show the streams to whom wants to see them."""
+        if callable(self.progress):
+            self.progress(streams)
 
 
 @torch.no_grad()
@@ -157,6 +165,7 @@ def joint_sample(shared: Shared, streams: Mapping[str, Stream]) -> None:
         env = wire(tokens, shared.recipe.wiring, shared.tokens)
         for name, stream in streams.items():
             stream.step(shared.cond, env[name], shared.recipe.autocast)
+        shared.watch(streams)
 
 
 def denoise(shared: Shared, streams: Mapping[str, Stream]) -> None:

@@ -396,6 +396,21 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     assert asked[3][1]["chosen"] == {"checkpoint": "runs/x"}
 
 
+def test_play_serves_the_model_on_this_machine_alone(fake, capsys, monkeypatch):
+    page = pytest.importorskip("codi_minimal.play.page", reason="Gradio is not installed")
+    asked = []
+    monkeypatch.setattr(page, "launch", lambda *a: asked.append(a))
+    assert run(capsys, "play")[0] == 0 and run(capsys, "play", "--host", "0.0.0.0", "--port", 8000)[0] == 0
+    assert asked == [(fake, "127.0.0.1", None), (fake, "0.0.0.0", 8000)]
+
+
+def test_play_without_gradio_says_what_to_install(fake, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "codi_minimal.play.page", raising=False)
+    code, _, err = run(capsys, "play")
+    assert code == 2 and err == "error: the playground needs Gradio: pip install 'codi-minimal[play]'\n"
+
+
 @pytest.mark.parametrize("name", arguments.EXPERIMENTS)
 def test_experiments_pass_on_what_they_are_given(fake, capsys, monkeypatch, tmp_path, name):
     asked = []
@@ -412,7 +427,7 @@ def test_experiments_pass_on_what_they_are_given(fake, capsys, monkeypatch, tmp_
 def test_a_recipe_and_autocast_are_those_of_the_model(monkeypatch, verb):
     shipped = find_recipe("shipped")
     monkeypatch.setattr(CoDi, "from_pretrained", lambda *a, **k: SimpleNamespace(recipe=shipped))
-    functions = (cli.generate, cli.train, cli.evaluate, cli.judges, cli.experiment, cli.check, cli.demo)
+    functions = (cli.generate, cli.train, cli.evaluate, cli.judges, cli.experiment, cli.play, cli.check, cli.demo)
 
     def recipe(*options):
         return cli._model(arguments.parser(*functions).parse_args([verb, *options])).recipe

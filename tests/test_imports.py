@@ -36,9 +36,10 @@ ALLOWED = {
     "experiments": TOP | {"training", "evaluation"},
     "course": TOP | {"training", "evaluation"},
     "demo": TOP | {"evaluation"},
+    "play": TOP | {"demo"},
     "arguments": set(),
     "asked": FILES | {"arguments"},
-    "cli": TOP | {"arguments", "asked", "training", "evaluation", "experiments", "demo"},
+    "cli": TOP | {"arguments", "asked", "training", "evaluation", "experiments", "demo", "play"},
     "__main__": {"cli"},
 }
 

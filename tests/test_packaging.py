@@ -62,7 +62,8 @@ def test_text_files_are_utf_8_whatever_the_machines_code_page():
 
 
 def test_the_wheel_holds_the_weights_and_the_licence():
-    assert PROJECT["tool"]["setuptools"]["package-data"]["codi_minimal"] == ["weights/**/*", "experiments/*.jsonl"]
+    packed = PROJECT["tool"]["setuptools"]["package-data"]["codi_minimal"]
+    assert packed == ["weights/**/*", "experiments/*.jsonl", "play/*.css"]
     assert "the codi-minimal authors" in (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert PROJECT["project"]["version"] in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
@@ -87,7 +88,7 @@ def test_make_installs_again_only_when_pyproject_is_newer(tmp_path):
     assert "pip install" not in make("demo", "test", "lint", VENV=tmp_path).stdout
     (tmp_path / ".installed-dev").unlink()
     done = make("test", VENV=tmp_path).stdout
-    assert '".[dev,docs]"' in done and "-m venv" not in done and "-m pytest" in done
+    assert '".[dev,docs,play]"' in done and "-m venv" not in done and "-m pytest" in done
 
 
 @NEEDS_MAKE

@@ -72,12 +72,15 @@ class Sampler(ABC):
             raise ValueError(f"noise: {type(self).__name__} expected shape {tuple(z.shape)}, got None")
         given = {"noise": noise, "state": state}
         check_same_shape(z=z, **{name: tensor for name, tensor in given.items() if tensor is not None})
-        alpha, sigma = self.alpha_bars[i] ** 0.5, (1 - self.alpha_bars[i]) ** 0.5
-        z0 = to_z0(self.prediction, output, z, alpha, sigma)
-        if self.clip is not None:
-            z0 = z0.clamp(-self.clip, self.clip)
+        z0 = self.predict(i, z, output)
         # the last alpha_bar is 1: every method's next z is z0 itself
         return (z0, None) if last else self.advance(i, z, z0, noise, state)
+
+    def predict(self, i: int, z: Tensor, output: Tensor) -> Tensor:
+        """The z0 that the network's output at (z, timesteps[i]) stands for."""
+        alpha, sigma = self.alpha_bars[i] ** 0.5, (1 - self.alpha_bars[i]) ** 0.5
+        z0 = to_z0(self.prediction, output, z, alpha, sigma)
+        return z0 if self.clip is None else z0.clamp(-self.clip, self.clip)
 
     @abstractmethod
     def advance(

@@ -1,0 +1,224 @@
+"""The page: bring anything, choose outputs, and see them appear from noise side by side."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from codi_minimal.codi import CoDi
+from codi_minimal.inputs import PromptWarning
+from codi_minimal.media import read_audio, read_image, read_video
+from codi_minimal.media.clips import CONTAINERS
+from codi_minimal.play.cards import ORDER, thumbnail
+from codi_minimal.play.examples import examples
+from codi_minimal.play.request import SEED, Brought, Request, drawing
+from codi_minimal.play.watch import compare, generate
+from codi_minimal.recipes import RECIPES
+
+CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+CLEANED = (600, 3600)  # s: uploaded files that are older than the second are removed, this often
+WAITING = 20  # visitors in the queue
+MOST_UPLOADED = "50mb"
+INKS = ["#101010", "#ff2626", "#26e640", "#4066ff", "#ffe633", "#ff4de6", "#33f2f2", "#ff8c1a"]
+OWN = "the checkpoint's"
+ADD = {"prompt": "Add as a prompt", "given": "Hold as a stream"}  # what the button of each role says
+ONE_AT_A_TIME = Lock()  # warnings are caught for all threads
+WELCOME = """# Any to any
+Bring words, a drawing, a voice or a clip, in any mixture, and choose what is to be made of them. All outputs appear
+from noise together, and each sees the others at every step. The model knows one small world: digits that have a colour,
+move, and are spoken.
+"""
+
+
+def page(model: CoDi) -> gr.Blocks:
+    """The playground of a model. Every visitor has a state of their own, and one request at a time is computed."""
+    with gr.Blocks(title="codi-minimal", analytics_enabled=False, delete_cache=CLEANED, fill_width=True) as blocks:
+        brought, looks = gr.State([]), gr.State([])
+        outputs = gr.CheckboxGroup(list(ORDER), value=list(ORDER), label="make", elem_id="outputs", render=False)
+        gr.Markdown(WELCOME)
+        with gr.Row():
+            for title, (things, wanted) in examples().items():
+                button = gr.Button(title, size="sm", elem_classes="example")
+                button.click(partial(_example, things, wanted), None, [brought, outputs])
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                bring(model, brought)
+                show_brought(brought)
+                with gr.Row():
+                    clear = gr.Button("Start again", size="sm", elem_id="clear")
+                outputs.render()
+                with gr.Row():
+                    go = gr.Button("Generate", variant="primary", elem_id="generate")
+                    three = gr.Button("Three ways, same noise", elem_id="compare")
+                more = options()
+            with gr.Column(scale=3, min_width=320):
+                problem = gr.Markdown(elem_classes="problem", elem_id="problem")
+                shown = gr.HTML(elem_id="result")
+                replay = gr.Slider(0, 1, 1, step=1, label="replay", visible=False, elem_id="replay")
+        asked = [brought, outputs, *more]
+        for button, run in ((go, generate), (three, compare)):
+            # the model computes for one visitor at a time
+            made = [shown, looks, problem, replay]
+            button.click(partial(_run, run, model), asked, made, concurrency_limit=1, concurrency_id="model")
+        replay.input(lambda i, seen: seen[int(i)] if seen else "", [replay, looks], shown, queue=False)
+        clear.click(lambda: ([], [], "", "", gr.Slider(visible=False)), None, [brought, looks, shown, problem, replay])
+    return blocks.queue(max_size=WAITING)
+
+
+def bring(model: CoDi, brought: gr.State) -> None:
+    """Four boxes, each with what is wrong with its content beside it."""
+    with gr.Tabs():
+        with gr.Tab("Type"):
+            text = gr.Textbox(label="a caption, or everyday English", lines=2, elem_id="text")
+            _adds(brought, "text", partial(_typed, model), [text])
+        with gr.Tab("Draw"):
+            brush = gr.Brush(default_size=22, colors=INKS, default_color=INKS[0], color_mode="fixed")
+            paper = np.full((320, 320, 3), 255, np.uint8)  # with it, the brush is in the hand
+            sheet = gr.Sketchpad(
+                paper, label="a digit", canvas_size=(320, 320), brush=brush, layers=False, elem_id="sheet"
+            )
+            _adds(brought, "image", drawing, [sheet])
+        with gr.Tab("Show"):
+            photo = gr.Image(type="filepath", label="a picture or a photograph of a digit", elem_id="photo")
+            _adds(brought, "image", partial(_read, read_image), [photo], "photo")
+        with gr.Tab("Say"):
+            voice = gr.Audio(sources=["microphone", "upload"], type="filepath", label="say a digit", elem_id="voice")
+            _adds(brought, "audio", partial(_read, read_audio), [voice])
+        with gr.Tab("Film"):
+            clip = gr.File(file_types=list(CONTAINERS), label="a clip: GIF, MP4, MOV, WebM", elem_id="clip")
+            start = gr.Number(0, label="from this second on", minimum=0, elem_id="start")
+            _adds(brought, "video", partial(_read, read_video), [clip, start])
+            gr.Markdown("Its sound:")
+            _adds(brought, "audio", partial(_read, read_audio), [clip, start], "sound")
+
+
+def _adds(brought: gr.State, name: str, read: Callable[..., Any], boxes: list[Any], box: str = "") -> None:
+    """Two buttons below a box that add what is in it, and a line for what is wrong with it."""
+    box = box or name
+    with gr.Row():
+        buttons = {role: gr.Button(label, size="sm", elem_id=f"{role}-{box}") for role, label in ADD.items()}
+    note = gr.Markdown(elem_classes="problem", elem_id=f"problem-{box}")
+    for role, button in buttons.items():
+        button.click(partial(_add, name, read, role), [brought, *boxes], [brought, note])
+
+
+def _add(
+    name: str, read: Callable[..., Any], role: str, brought: list[Brought], *boxes: Any
+) -> tuple[list[Brought], str]:
+    try:
+        with ONE_AT_A_TIME, warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", PromptWarning)
+            thing = Brought(name, read(*boxes), role)
+    except ValueError as error:
+        return brought, f"⚠ {_without_path(error)}"
+    notes = [str(w.message) for w in told if issubclass(w.category, PromptWarning)]
+    return [*brought, thing], "⚠ " + "; ".join(notes) if notes else ""
+
+
+def _without_path(error: ValueError) -> str:
+    """The message without the folder of an uploaded file, which its visitor has never seen."""
+    message = str(error)
+    path, colon, rest = message.partition(": ")
+    return f"{Path(path).name}: {rest}" if colon and "/" in path else message
+
+
+def _typed(model: CoDi, text: str) -> str:
+    if not (text := " ".join(text.split())):
+        raise ValueError("expected a caption, got nothing")
+    batch = [text]
+    for addition in model.recipe.additions:  # so that what it warns of is told at once
+        batch = addition.rewrite("text", batch)
+    model.encode_prompt("text", batch)
+    return text
+
+
+def _read(reader: Callable[..., Any], path: str | None, *start: float) -> Any:
+    if path is None:
+        raise ValueError("expected a file, got none")
+    return reader(path, *start)
+
+
+def show_brought(brought: gr.State) -> None:
+    """What was brought, each with its role and a button that removes it."""
+
+    @gr.render(inputs=brought)
+    def show(things: list[Brought]) -> None:
+        if not things:
+            gr.Markdown("*Nothing is brought: the outputs are made up.*")
+        for i, thing in enumerate(things):
+            with gr.Row(elem_classes="brought"):
+                gr.HTML(f'<div class="brought">{thumbnail(thing.modality, thing.item)}</div>')
+                roles = [("prompt", "prompt"), ("held", "given")]
+                role = gr.Radio(roles, value=thing.role, show_label=False, container=False, min_width=120)
+                gone = gr.Button("✕", size="sm", min_width=40, scale=0)
+            role.change(partial(_replaced, i), [brought, role], brought)
+            gone.click(partial(_removed, i), brought, brought)
+
+
+def _replaced(i: int, things: list[Brought], role: str) -> list[Brought]:
+    return [replace(thing, role=role) if k == i else thing for k, thing in enumerate(things)]
+
+
+def _removed(i: int, things: list[Brought]) -> list[Brought]:
+    return [thing for k, thing in enumerate(things) if k != i]
+
+
+def options() -> list[Any]:
+    """Recipe, seed, guidance and steps, and the weights of prompts."""
+    with gr.Accordion("more", open=False):
+        recipe = gr.Dropdown([OWN, *RECIPES], value=OWN, label="recipe")
+        seed = gr.Number(SEED, label="seed", precision=0, minimum=0)
+        guidance = gr.Slider(0, 10, 0, step=0.5, label="guidance (0: the recipe's)")
+        steps = gr.Slider(0, 100, 0, step=1, label="steps (0: the recipe's)")
+        weights = [gr.Slider(0, 1, 1, step=0.05, label=f"weight of {name} prompts") for name in ORDER]
+    return [recipe, seed, guidance, steps, *weights]
+
+
+def _example(things: list[Brought], outputs: tuple[str, ...]) -> tuple[list[Brought], list[str]]:
+    return list(things), list(outputs)
+
+
+def _run(
+    run: Callable[..., Any],
+    model: CoDi,
+    brought: list[Brought],
+    outputs: list[str],
+    recipe: str,
+    seed: float,
+    guidance: float,
+    steps: float,
+    *weights: float,
+) -> Any:
+    request = Request(
+        brought,
+        [name for name in ORDER if name in outputs],
+        dict(zip(ORDER, weights, strict=True)),
+        None if recipe == OWN else recipe,
+        int(seed or SEED),
+        guidance or None,
+        int(steps) or None,
+    )
+    for shown, looks, problem in run(model, request):
+        last = max(1, len(looks) - 1)
+        yield shown, looks, problem, gr.Slider(0, last, last, visible=len(looks) > 1)
+
+
+def launch(model: CoDi, host: str = "127.0.0.1", port: int | None = None, block: bool = True) -> Any:
+    """Serves the page until it is interrupted; returns Gradio's app if `block` is False."""
+    blocks = page(model)
+    theme = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"])  # no font from the network
+    blocks.launch(
+        server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True, css=CSS,
+        theme=theme, max_file_size=MOST_UPLOADED, footer_links=[], run_history=False, pwa=False, mcp_server=False,
+        ssr_mode=False,
+    )  # fmt: skip
+    print(f"open {blocks.local_url}", flush=True)
+    if block:
+        blocks.block_thread()
+    return blocks
