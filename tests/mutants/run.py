@@ -45,11 +45,12 @@ COVER = {
     "training": ("tests/training/test_identity.py", "tests/training"),
     "evaluation": ("tests/evaluation",),
     "experiments": ("tests/experiments",),
+    "play": ("tests/play/test_request.py", "tests/play/test_watch.py"),
     "": (
         "tests/test_layers.py", "tests/test_inputs.py", "tests/test_checkpoint.py", "tests/autoencoders/test_mel.py",
         "tests/prompts/test_encoders.py", "tests/test_codi.py", "tests/test_sample.py", "tests/test_given.py",
         "tests/test_recipe.py", "tests/test_reproducible.py", "tests/test_tokenizer.py",
-        "tests/ours/test_plain_english.py",
+        "tests/ours/test_plain_english.py", "tests/test_fitting.py", "tests/test_cli.py",
     ),
 }
 
