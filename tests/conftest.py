@@ -8,6 +8,17 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: models this small gain nothing from more
 
 ROOT = Path(__file__).parents[1]
+SLOWEST = ("mutants", "notebooks", "training", "play")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest rooms first, so that no process is left with one of them at the end."""
+
+    def turn(item: pytest.Item) -> int:
+        room = item.path.parent.name
+        return SLOWEST.index(room) if room in SLOWEST else len(SLOWEST)
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")

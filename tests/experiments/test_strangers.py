@@ -2,6 +2,7 @@
 
 import json
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,9 +23,13 @@ def no_data(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def test_handwriting_is_all_of_load_digits_in_white_on_black():
+def test_handwriting_is_all_of_load_digits_in_white_on_black(monkeypatch):
+    data = brought.load_digits()
+    assert len(data.images) == 1797
+    few = SimpleNamespace(images=data.images[:50], target=data.target[:50])
+    monkeypatch.setattr(brought, "load_digits", lambda: few)
     images, digits = brought.handwriting()
-    assert images.shape == (1797, 3, 32, 32) and digits.bincount().min() > 170
+    assert images.shape == (50, 3, 32, 32) and digits.tolist() == data.target[:50].tolist()
     assert (images[:, :, 0].abs() < 0.1).all() and (images.amax((1, 2, 3)) > 0.99).all()
     assert torch.equal(images[:, 0], images[:, 2])
 

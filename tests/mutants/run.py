@@ -32,7 +32,7 @@ DATA = Path(os.environ.get("CODI_DATA") or ROOT.parent / "shared" / "data")  # a
 HEAVY = ("torch", "torchaudio", "torchvision", "einops", "numpy", "pytest", "safetensors.torch", "scipy", "sklearn")
 SECONDS = 600  # for the tests of one edit
 FAILED = 1  # pytest's exit code; others are errors of its own, such as an edit that is no Python
-# tests of each room, the quickest that can fail first
+# tests of each room, or of a module at the top, the quickest that can fail first
 COVER = {
     "diffusion": ("tests/diffusion", "tests/test_losses.py"),
     "autoencoders": ("tests/test_losses.py", "tests/autoencoders", "tests/training/test_identity.py"),
@@ -50,8 +50,10 @@ COVER = {
         "tests/test_layers.py", "tests/test_inputs.py", "tests/test_checkpoint.py", "tests/autoencoders/test_mel.py",
         "tests/prompts/test_encoders.py", "tests/test_codi.py", "tests/test_sample.py", "tests/test_given.py",
         "tests/test_recipe.py", "tests/test_reproducible.py", "tests/test_tokenizer.py",
-        "tests/ours/test_plain_english.py", "tests/test_fitting.py", "tests/test_cli.py",
+        "tests/ours/test_plain_english.py",
     ),
+    "fitting.py": ("tests/test_fitting.py",),
+    "asked.py": ("tests/test_cli.py",),
 }
 
 
@@ -74,7 +76,7 @@ def edits() -> list[Edit]:
 def tests_of(edit: Edit) -> tuple[str, ...]:
     """The paths of the tests that cover the edited file."""
     parts = Path(edit.file).parts
-    return COVER[parts[1] if len(parts) > 2 else ""]
+    return COVER.get(parts[1], COVER[""])
 
 
 def applied(edit: Edit, tree: Path) -> str:

@@ -104,8 +104,8 @@ def test_additions_get_a_caption_that_says_all_of_its_own_sample(monkeypatch, na
     run, told = numbered_run(), []
     monkeypatch.setattr(numbered.Pairs, "kept", [])
     run.model.recipe.additions = (
-        SimpleNamespace(name="more", bridging_loss=lambda *args: told.append(args) or torch.tensor(3.0)),
-        SimpleNamespace(name="none", bridging_loss=lambda own, whole: None),
+        SimpleNamespace(name="more", bridging_loss=lambda *x: told.append(x) or torch.tensor(3.0), augmentations=dict),
+        SimpleNamespace(name="none", bridging_loss=lambda own, whole: None, augmentations=dict),
     )
     recorder(monkeypatch, prompts, "clip_loss", 2.0)
     recorder(monkeypatch, prompts, "composition_loss", 5.0)
