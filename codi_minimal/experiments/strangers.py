@@ -116,17 +116,27 @@ def photographs(model: BatchedModel, samples: int) -> dict[str, Estimate]:
 
 
 def phrases(model: BatchedModel, samples: int) -> dict[str, Estimate]:
-    """Of phrases: the caption contradicts none of their attributes, and says the digit."""
-    asked = brought.phrases()
+    """Of phrases: the caption contradicts none of their attributes, and says the digit. One without any is refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PromptWarning)
-        captions = said(model, {"text": [phrase["text"] for phrase in asked]}, len(asked))
-    hits = []
-    for phrase, words in zip(asked, captions, strict=True):
+        understood = [phrase for phrase in brought.phrases() if not refused(model, phrase["text"])]
+        captions = said(model, {"text": [phrase["text"] for phrase in understood]}, len(understood))
+    hits = [not any(phrase[name] for name in WORDS) for phrase in brought.phrases() if phrase not in understood]
+    for phrase, words in zip(understood, captions, strict=True):
         meant = {name: phrase[name] for name in WORDS if phrase[name] is not None}
         agrees = all(words.get(name, word) == word for name, word in meant.items())
         hits.append(agrees and ("digit" in words or "digit" not in meant))
     return {"a phrase in everyday English": share(torch.tensor(hits))}
+
+
+def refused(model: BatchedModel, text: str) -> bool:
+    """Whether an addition of the recipe finds nothing in a text that it could be a prompt for."""
+    try:
+        for addition in model.model.recipe.additions:
+            addition.rewrite("text", [text])
+    except ValueError:
+        return True
+    return False
 
 
 def speakers(run: Run, without: tuple[str, ...], synthetic: bool) -> dict[str, Estimate]:
@@ -180,7 +190,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     return f"""# Strangers
 
 `{report["command"]}`. Data: {report["source"]}. With 95 % intervals. A prompt that no training has seen becomes a
-caption; it is right if it says the digit of the prompt. A phrase is right if the caption contradicts nothing in it.
+caption; it is right if it says the digit of the prompt. A phrase is right if the caption contradicts nothing in it and
+says its digit; one that asks for nothing of this world must be refused.
 
 {first}
 

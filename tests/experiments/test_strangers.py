@@ -12,6 +12,7 @@ from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.experiments import brought
 from codi_minimal.experiments import strangers as module
 from codi_minimal.experiments.strangers import FOLDS, LEARNING, phrases, right, strangers
+from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
 
 needs_espeak = pytest.mark.skipif(not espeak.installed(), reason="espeak-ng is not installed")
@@ -74,15 +75,19 @@ def test_a_caption_is_right_if_it_says_the_digit():
     ],
 )  # fmt: skip
 def test_a_phrase_is_right_if_its_caption_contradicts_nothing_and_says_the_digit(monkeypatch, caption, is_right):
-    asked = [{"text": "one crimson 7", "digit": "seven", "colour": "red", "motion": None}]
+    nothing = {"digit": None, "colour": None, "motion": None}
+    asked = [nothing | {"text": "a crimson 7", "digit": "seven", "colour": "red"}, nothing | {"text": "hello there"}]
     monkeypatch.setattr(brought, "phrases", lambda: asked)
+    made = []
 
-    def model(prompts, outputs, n):
-        assert prompts == {"text": ["one crimson 7"]} and outputs == ("text",) and n == 1
+    def generate(prompts, outputs, **options):
+        made.append((prompts, outputs))
         return {"text": [caption]}
 
+    model = BatchedModel(SimpleNamespace(generate=generate, recipe=SHIPPED))
     (figure,) = phrases(model, 0).values()
-    assert figure.value == is_right and figure.n == 1
+    assert made == [({"text": ["a crimson 7"]}, ("text",))]
+    assert figure.value == (is_right + 1) / 2 and figure.n == 2
 
 
 def test_nobody_who_is_left_out_is_heard_and_all_are_left_out_once(monkeypatch, tmp_path):
