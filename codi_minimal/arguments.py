@@ -131,7 +131,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--further", nargs="?", const="", metavar="CHECKPOINT", help=further)
     add("--steps", type=steps, help="of each stage, with --further (default: as before)")
     add("--seed", type=seed, help="of all that is drawn (default: 0; 1 with --further, for other samples)")
-    voices = "C_audio also hears voices of espeak-ng, where that is installed"
+    voices = "C_audio is also trained on voices of espeak-ng, where that is installed"
     add("--synthetic-voices", action="store_true", help=voices)
     add("--estimate", action="store_true", help="only say how long all would take here")
 

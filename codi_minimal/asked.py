@@ -27,7 +27,7 @@ def read_asked(args: argparse.Namespace) -> tuple[dict[str, list[Any]], dict[str
     if len(given) < len(held):
         raise ValueError(f"--given: expected each modality once, got {', '.join(name for name, _ in held)}")
     if args.start is not None and not any(files[name] or name in given for name in WITH_START):
-        raise ValueError(f"--start: expected a clip or a recording, of which it is a time, got {args.start:g} alone")
+        raise ValueError(f"--start: expected a clip or a recording, too, got only --start {args.start:g}")
     to = args.to or [name for name in PROMPTS if name not in given]
     if not to:
         raise ValueError("--given: expected a modality that is left to generate, got all four")

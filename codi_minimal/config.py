@@ -119,7 +119,7 @@ class TrainConfig:
     clip_share: Share = 0.4  # of a joint batch, how much the video denoiser sees: a clip costs as much as ten images
     wiring: Literal["others", "own", "pooled", "off"] = "others"  # of stages 4 and 5; L_Read only if others are seen
     p_own: Share = 0.2  # how often a stream sees tokens of itself, in other noise, against the gap between modalities
-    synthetic_voices: bool = False  # C_audio also hears voices of espeak-ng, where that is installed
+    synthetic_voices: bool = False  # C_audio also learns voices of espeak-ng, where it is installed
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     autocast: Literal["bf16", None] = None
     compile: bool = False

@@ -19,7 +19,7 @@ from codi_minimal.data.voices import RATE, WINDOW, loudness, trim, voice_start
 from codi_minimal.inputs import check_number, check_tensor
 
 INK = VIDEO_WIDTH * 20 / 28  # px: an MNIST digit fills 20 of its 28 px, and the world draws those 22 px wide
-PHOTO, STROKE = 160, 0.2  # px; the width of the thickest stroke, of the picture's shorter side
+PHOTO, STROKE = 160, 0.25  # px; the width of the thickest stroke, of the picture's shorter side
 OFFSET = 0.05  # mean of a recording: the world's voices have up to 0.03, more is a fault of the microphone
 CLICK, PAUSE = 2, 6  # windows of 16 ms: a click lasts at most 2, and a voice hardly ever pauses for 6 after its start
 
@@ -38,12 +38,8 @@ def fit_image(pixels: Tensor) -> Tensor:
     paper = _paper(pixels[None])
     if paper.max() < 0.1 and pixels.max() > 0.1 and (small := _of_squares(pixels)) is not None:
         return small
-    if _unevenly_lit(pixels, paper):
-        flat = _evenly_lit(pixels.float())[None]
-        coverage, colour = _ink(flat, torch.ones(3, dtype=torch.float32), grey=0.25)
-        coverage = _without_specks(coverage)
-    else:
-        coverage, colour = _ink(pixels[None], paper)
+    found = _ink_in_uneven_light(pixels) if _unevenly_lit(pixels, paper) else None
+    coverage, colour = found or _ink(pixels[None], paper)
     ys, xs = torch.nonzero(coverage[0, 0] > 0.3, as_tuple=True)
     glyph = coverage[..., ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
     scale = INK / max(glyph.shape[-2:])
@@ -133,22 +129,47 @@ def _paper(frames: Tensor) -> Tensor:
 
 
 def _unevenly_lit(pixels: Tensor, paper: Tensor) -> bool:
-    """Whether this is light paper, and more than a tenth of its border has another brightness than the rest."""
+    """Whether this is light paper of which more than a tenth of the border has another brightness, and is no ink."""
     border = torch.cat([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], dim=-1)
-    return bool(paper.mean() > 0.2 and ((border - paper[:, None]).abs().amax(0) > 0.08).float().mean() > 0.1)
+    ink = pixels.mean(0).min() + 0.15
+    other = ((border - paper[:, None]).abs().amax(0) > 0.08) & (border.mean(0) > ink)
+    return bool(paper.mean() > 0.2 and other.float().mean() > 0.1)
 
 
-def _evenly_lit(pixels: Tensor) -> Tensor:
+def _ink_in_uneven_light(pixels: Tensor) -> tuple[Tensor, Tensor] | None:
+    """As `_ink`, of a photograph; None if the ink is not darker than its paper."""
+    flat = _evenly_lit(pixels.float())
+    if flat is None or (1 - flat).max() < 0.1:
+        return None
+    coverage, colour = _ink(flat[None], torch.ones(3, dtype=torch.float32), grey=0.25)
+    return _without_specks(coverage), colour
+
+
+def _evenly_lit(pixels: Tensor) -> Tensor | None:
     """A photograph "3 h w" of dark ink, divided by the light on its paper, at most PHOTO px wide and high.
 
-    The light is what closing leaves (the least of the largest values nearby): it fills strokes that are thinner than
-    STROKE of the picture, and keeps the edges of shadows.
+    None if something on it is lighter than what surrounds it by more than anything is darker: light ink.
+
+    The light is what closing leaves: it fills strokes that are thinner than STROKE of the picture, and keeps the edges
+    of shadows.
     """
     scale = min(1.0, PHOTO / max(pixels.shape[1:]))
     small = F.interpolate(pixels[None], [max(1, round(scale * n)) for n in pixels.shape[1:]], mode="area")
     k = 2 * round(STROKE * min(small.shape[2:]) / 2) + 1
-    light = -F.max_pool2d(-F.max_pool2d(small, k, 1, k // 2), k, 1, k // 2)
+    light, dark = _closed(small, k), -_closed(-small, k)
+    if (small - dark).max() > (light - small).max():
+        return None
     return (small / light.clamp(min=0.02))[0].clamp(0, 1)
+
+
+def _closed(x: Tensor, k: int) -> Tensor:
+    """Closing by a square of k px: the least of the largest values nearby."""
+    return -_greatest(-_greatest(x, k), k)
+
+
+def _greatest(x: Tensor, k: int) -> Tensor:
+    """The greatest value within a square of k px; along one axis after the other, which is quicker."""
+    return F.max_pool2d(F.max_pool2d(x, (k, 1), 1, (k // 2, 0)), (1, k), 1, (0, k // 2))
 
 
 def _without_specks(coverage: Tensor) -> Tensor:

@@ -132,3 +132,20 @@ def test_a_photograph_of_other_floats_is_framed_alike(dtype):
 def test_a_thick_brush_in_even_light_is_left_as_it_is():
     page, _, _ = seven(width=0.24)
     assert fit_image(page).sum() > 1.5 * fit_image(seven()[0]).sum()
+
+
+def test_ink_at_the_edge_of_a_tight_crop_is_no_light():
+    page = torch.ones(3, 200, 140)
+    page[:, :, 50:90] = 0.1
+    assert fit_image(page).amax() > 0.99
+    page, _, _ = seven()
+    tight = page[:, 58:182, 70:172]
+    assert (fit_image(tight) - fit_image(page)).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("board", [0.2, 0.35])
+def test_chalk_on_a_board_in_uneven_light_is_light_ink(board):
+    page, x, y = seven()
+    chalk = board + (0.95 - board) * (1 - page) / (1 - page).amax()
+    fitted = fit_image(chalk * LIGHTS["from the left"](x, y).clamp(min=0.55))
+    assert (fitted - fit_image(page)).abs().mean() < 0.03

@@ -1,6 +1,6 @@
 """Voices of the speech synthesizer espeak-ng (a package of Debian and Homebrew), for those who have it.
 
-C_audio may hear them beside the six speakers of the data. Nothing needs them.
+C_audio can be trained on them, beside the six speakers of the data. Nothing needs them.
 """
 
 import io
@@ -20,9 +20,9 @@ from .voices import RATE, trim
 
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029", "en-us-nyc")
 PITCHES, PACES = (15, 90), (110, 230)  # of 0 … 99; words a minute
-_log = logging.getLogger(__name__)
-# no training hears these variants, nor an accent without a variant: `experiment strangers` asks for them
+# no training has these variants, nor an accent without a variant: `experiment strangers` asks for them
 HELD_OUT_VARIANTS = ("f1", "f2", "f3", "f4", "m1", "m3", "m7")
+_log = logging.getLogger(__name__)
 
 
 def installed() -> bool:
@@ -31,7 +31,7 @@ def installed() -> bool:
 
 
 def variants() -> list[str]:
-    """Voices that training may hear, by name: in each of them every accent can be spoken."""
+    """The names of voices for training. Each can speak with every accent."""
     lines = _run("--voices=variant").decode().splitlines()[1:]
     names = {line.split("!v/")[1].partition("  ")[0].strip() for line in lines if "!v/" in line}
     return sorted(names - set(HELD_OUT_VARIANTS))
@@ -53,7 +53,7 @@ def synthetic_voices(takes: int = 3, seed: int = 0) -> tuple[list[Tensor], list[
     They are made in half a minute. Where espeak-ng is not installed, there are none, and a warning is logged.
     """
     if not installed():
-        _log.warning("espeak-ng is not installed: C_audio hears the recordings of the data alone")
+        _log.warning("espeak-ng is not installed: C_audio is trained on the recordings of the data alone")
         return [], []
     rng, jobs = random.Random(seed), []
     for variant in variants():
@@ -70,4 +70,8 @@ def _recording(job: tuple[int, str, int, int]) -> Tensor:
 
 
 def _run(*arguments: str) -> bytes:
-    return subprocess.run(["espeak-ng", *arguments], check=True, capture_output=True).stdout
+    done = subprocess.run(["espeak-ng", *arguments], capture_output=True)
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[:1]
+        raise ValueError(f"espeak-ng {' '.join(arguments)}: expected a recording, got {''.join(reason) or 'an error'}")
+    return done.stdout

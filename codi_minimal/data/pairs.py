@@ -71,7 +71,12 @@ class Pairs:
         self.recordings = split_shares(source.spoken, RECORDING_SHARES, source.split_seed).get(self.pairing)
 
     def add_voices(self, recordings: Sequence[Tensor], spoken: Sequence[int]) -> None:
-        """Draw from further recordings (n,), trimmed as those of a `Source`, of the digits `spoken`, too."""
+        """Draw from further recordings (n,), trimmed as those of a `Source`, of the digits `spoken`, too.
+
+        ValueError: the pairing has no audio.
+        """
+        if self.recordings is None:
+            raise ValueError(f"expected a pairing with audio, got {self.pairing}")
         source, known = self._source, len(self._source.spoken)
         rows = [row[:length] for row, length in zip(source.recordings, source.lengths.tolist(), strict=True)]
         self._source = replace(

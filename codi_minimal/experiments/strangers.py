@@ -1,4 +1,4 @@
-"""Strangers: voices, hands and words that are in no training data become captions. Do they say what was brought?
+"""Strangers: do captions of voices, hands and words that are in no training data say the right thing?
 
 A second table leaves out two of the six speakers of the data while C_audio trains, and asks for their recordings: the
 honest figure for a new speaker.
@@ -8,6 +8,7 @@ import copy
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,16 @@ from codi_minimal.data import DIGITS, WORDS, Source, draw, espeak, load, parse, 
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.statistics import Estimate, share
-from codi_minimal.experiments import brought
+from codi_minimal.experiments import imitations
 from codi_minimal.experiments.base import Place, one_by_one, run_of, untrained
 from codi_minimal.inputs import PromptWarning, check_whole
+from codi_minimal.recipe import Recipe
 from codi_minimal.training.prompts import train_bridge
 from codi_minimal.training.run import Run
 
 STAGE = "prompts-text-audio"
 FOLDS = ((0, 1), (2, 3), (4, 5))  # the speakers that are left out
-LEARNING = {  # title → the additions that are left out, and whether voices of espeak-ng are heard
+LEARNING = {  # title → the additions that are left out, and whether C_audio is also trained on voices of espeak-ng
     "the recordings alone": (("other_voices",), False),
     "changed recordings": ((), False),
     "and voices of espeak-ng": ((), True),
@@ -54,20 +56,25 @@ def strangers(
     check_whole("samples", samples, 1)
     source, autocast = load(data, split_seed=model.config.train.split_seed), model.recipe.autocast
     run = run_of(model, source, seed=seed, recipe=model.recipe.to_dict())
-    kinds = {"voices": voices, "handwriting": handwriting, "type": photographs, "phrases": phrases}
+    kinds = {
+        "voices": voices,
+        "handwriting": handwriting,
+        "type": partial(photographs, samples=samples),
+        "phrases": phrases,
+    }
     if not espeak.installed():
         del kinds["voices"]
     batched = BatchedModel(model, seed)
-    asked = {kind: run | {"samples": samples} for kind in kinds}
-    found = one_by_one(out / "brought", asked, lambda kind: kinds[kind](batched, samples), samples, progress)
+    prompted = {kind: run | {"samples": samples} for kind in kinds}
+    found = one_by_one(out / "brought", prompted, lambda kind: kinds[kind](batched), samples, progress)
     ways = {title: way for title, way in LEARNING.items() if espeak.installed() or not way[1]}
     brief = copy.deepcopy(model)
     stages = {STAGE: replace(model.config.train.stages[STAGE], steps=steps)}
     brief.config = replace(model.config, train=replace(model.config.train, stages=stages))
     runs = {title: Run(brief, source, out / "runs" / title.replace(" ", "-"), seed, progress) for title in ways}
-    asked = {title: run | {"steps": steps} for title in ways}
+    left_out = {title: run | {"steps": steps} for title in ways}
     trained = one_by_one(
-        out / "speakers", asked, lambda title: speakers(runs[title], *ways[title]), len(source.spoken), progress
+        out / "speakers", left_out, lambda title: speakers(runs[title], *ways[title]), len(source.spoken), progress
     )
     made_by = command("experiment strangers", data="DATA", steps=steps, samples=samples, seed=seed, autocast=autocast)
     rows = {title: figure for figures in found.values() for title, figure in figures.items()}
@@ -85,28 +92,29 @@ def right(captions: list[dict[str, str]], digits: Tensor) -> Tensor:
     return torch.tensor([words.get("digit") == DIGITS[d] for words, d in zip(captions, digits.tolist(), strict=True)])
 
 
-def voices(model: BatchedModel, samples: int) -> dict[str, Estimate]:
+def voices(model: BatchedModel) -> dict[str, Estimate]:
     """Of all voices, and of the voice that is understood worst."""
-    waves, digits, speakers = brought.voices()
+    waves, digits, speakers = imitations.voices()
     found = {}
-    wet = brought.roomy(waves, torch.Generator().manual_seed(model.seed))
+    wet = imitations.roomy(waves, torch.Generator().manual_seed(model.seed))
     for where, recordings in {"in quiet": waves, "in a room": wet}.items():
         hits = right(said(model, {"audio": recordings}, len(digits)), digits)
-        each = [share(hits[speakers == voice]) for voice in speakers.unique()]
+        worst = min((share(hits[speakers == voice]) for voice in speakers.unique()), key=lambda figure: figure.value)
         found[f"a voice {where}"] = share(hits, items=[speakers])
-        found[f"the worst of {len(each)} voices {where}"] = min(each, key=lambda figure: figure.value)
+        # the smallest of several shares has no interval of this kind
+        found[f"the worst of {len(imitations.STRANGE_VOICES)} voices {where}"] = replace(worst, interval=None)
     return found
 
 
-def handwriting(model: BatchedModel, samples: int) -> dict[str, Estimate]:
+def handwriting(model: BatchedModel) -> dict[str, Estimate]:
     """Of all handwriting."""
-    images, digits = brought.handwriting()
+    images, digits = imitations.handwriting()
     return {"handwriting (load_digits)": share(right(said(model, {"image": images}, len(digits)), digits))}
 
 
 def photographs(model: BatchedModel, samples: int) -> dict[str, Estimate]:
     """Of photographed type; all of it is black, which this world shows as white."""
-    images, digits = brought.photographs(samples, model.seed)
+    images, digits = imitations.photographs(samples, model.seed)
     captions = said(model, {"image": images}, samples)
     coloured = [words.get("colour", "white") != "white" for words in captions]
     return {
@@ -115,24 +123,28 @@ def photographs(model: BatchedModel, samples: int) -> dict[str, Estimate]:
     }
 
 
-def phrases(model: BatchedModel, samples: int) -> dict[str, Estimate]:
+def phrases(model: BatchedModel) -> dict[str, Estimate]:
     """Of phrases: the caption contradicts none of their attributes, and says the digit. One without any is refused."""
+    accepted, hits = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PromptWarning)
-        understood = [phrase for phrase in brought.phrases() if not refused(model, phrase["text"])]
-        captions = said(model, {"text": [phrase["text"] for phrase in understood]}, len(understood))
-    hits = [not any(phrase[name] for name in WORDS) for phrase in brought.phrases() if phrase not in understood]
-    for phrase, words in zip(understood, captions, strict=True):
+        for phrase in imitations.phrases():
+            if refused(model.model.recipe, phrase["text"]):
+                hits.append(not any(phrase[name] for name in WORDS))
+            else:
+                accepted.append(phrase)
+        captions = said(model, {"text": [phrase["text"] for phrase in accepted]}, len(accepted))
+    for phrase, words in zip(accepted, captions, strict=True):
         meant = {name: phrase[name] for name in WORDS if phrase[name] is not None}
         agrees = all(words.get(name, word) == word for name, word in meant.items())
         hits.append(agrees and ("digit" in words or "digit" not in meant))
     return {"a phrase in everyday English": share(torch.tensor(hits))}
 
 
-def refused(model: BatchedModel, text: str) -> bool:
-    """Whether an addition of the recipe finds nothing in a text that it could be a prompt for."""
+def refused(recipe: Recipe, text: str) -> bool:
+    """Whether an addition of the recipe finds nothing in a text that could be a prompt."""
     try:
-        for addition in model.model.recipe.additions:
+        for addition in recipe.additions:
             addition.rewrite("text", [text])
     except ValueError:
         return True
@@ -145,6 +157,7 @@ def speakers(run: Run, without: tuple[str, ...], synthetic: bool) -> dict[str, E
     `run`: its model is that as trained, its folder is for all folds.
     """
     hits: dict[str, list[Tensor]] = {"in quiet": [], "in a room": []}
+    spoken_by = []
     for fold in FOLDS:
         left_out = torch.isin(run.source.speakers, torch.tensor(fold))
         model = with_new_encoder(run, without, synthetic)
@@ -153,10 +166,11 @@ def speakers(run: Run, without: tuple[str, ...], synthetic: bool) -> dict[str, E
         train_bridge(fold_run, "audio", voices=espeak.synthetic_voices)
         held, generator = only(run.source, left_out), torch.Generator().manual_seed(run.seed)
         scene = draw(held, len(held.spoken), generator, recordings=torch.arange(len(held.spoken)))
+        spoken_by.append(held.speakers[scene.recording])
         quiet = render_audio(held, scene, generator)
-        for where, waves in {"in quiet": quiet, "in a room": brought.roomy(quiet, generator)}.items():
+        for where, waves in {"in quiet": quiet, "in a room": imitations.roomy(quiet, generator)}.items():
             hits[where].append(nearest_digit(model, waves) == scene.digit)
-    return {where: share(torch.cat(folds)) for where, folds in hits.items()}
+    return {where: share(torch.cat(folds), items=[torch.cat(spoken_by)]) for where, folds in hits.items()}
 
 
 def with_new_encoder(run: Run, without: tuple[str, ...], synthetic: bool) -> CoDi:
@@ -186,7 +200,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     """Both tables."""
     first = table(("", "right"), report["brought"].items())
     rows = [(title, *figures.values()) for title, figures in report["speakers"].items()]
-    second = table(("C_audio hears", *next(iter(report["speakers"].values()))), rows)
+    second = table(("C_audio is trained on", *next(iter(report["speakers"].values()))), rows)
     return f"""# Strangers
 
 `{report["command"]}`. Data: {report["source"]}. With 95 % intervals. A prompt that no training has seen becomes a

@@ -14,7 +14,7 @@ from codi_minimal.fitting import fit_video
 from codi_minimal.inputs import check_number
 
 from . import containers
-from .containers import MAX_FRAME
+from .containers import MAX_FRAME, MAX_SKIPPED
 from .files import Content, read
 from .pictures import as_pixels, check_size, shrink
 
@@ -32,7 +32,7 @@ def read_video(path: str | Path, start: float = 0.0) -> Tensor:
     earlier. A frame has at most 9 million pixels; those of the second have at most 256 million together, and 64 million
     in a GIF.
 
-    `start`: of the second, in seconds.
+    `start`: when the second begins, in seconds.
     """
     check_number("start", start, 0, MAX_START)
     frames, most = CONTAINERS.get(Path(path).suffix.lower(), (None, 0))
@@ -44,7 +44,7 @@ def read_video(path: str | Path, start: float = 0.0) -> Tensor:
 
 
 def _eight_moments(frames: Timed, most: int) -> Tensor:
-    """Eight of the frames of the first second, which have at most `most` pixels together, as "8 3 h w"."""
+    """Eight of the frames of one second, which have at most `most` pixels together, as "8 3 h w"."""
     shown, starts, end, size = [], [], 0.0, None
     for frame, begin, end in frames:
         size = size or frame.size
@@ -65,15 +65,17 @@ def _eight_moments(frames: Timed, most: int) -> Tensor:
 def _gif_frames(data: bytes, start: float) -> Timed:
     """Each frame that is shown after `start`, and from when to when, in seconds since `start`."""
     with Image.open(Content(data), formats=("GIF",)) as gif:
-        end = -start
+        end, skipped = -start, 0
         for frame in ImageSequence.Iterator(gif):
             check_size(frame.size, MAX_FRAME)
             begin, end = end, end + (frame.info.get("duration") or 100) / 1000  # browsers show 0 ms for 100
             if end > 0:
                 yield frame.copy(), begin, end
+            elif (skipped := skipped + math.prod(frame.size)) > MAX_SKIPPED // 4:
+                raise ValueError(f"more than {MAX_SKIPPED // 4:,} pixels before its second at {start:g} s")
 
 
-# how frames are read, and how many pixels those of a second may have: one of a GIF takes longer
+# how frames are read, and how many pixels those of a second may have. A GIF takes four times as long
 CONTAINERS: dict[str, tuple[Callable[..., Timed], int]] = {
     ".gif": (_gif_frames, 64_000_000),
     **{e: (partial(containers.frames, ending=e), 256_000_000) for e in (".mp4", ".m4v", ".mov", ".webm")},

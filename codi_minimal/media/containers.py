@@ -1,6 +1,7 @@
 """Frames and sound of MP4, QuickTime and WebM files, with PyAV."""
 
 import io
+import math
 from collections.abc import Iterator
 from itertools import chain, pairwise
 from typing import Any
@@ -16,7 +17,8 @@ from .pictures import check_size
 # without a format, the content would choose the reader: a playlist, or a stream in the network
 CONTAINER_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mp4", ".m4a": "mp4", ".webm": "webm"}
 MAX_FRAME = 9_000_000  # pixels: "4K"
-MAX_SKIPPED = 600  # frames that are decoded before the one at which a clip is to start
+MAX_SKIPPED = 600_000_000  # pixels of the frames that are decoded before the start, from the last key frame on
+HOLE = 0.02  # s without sound; times are less exact than this
 MAX_CHANNELS, MAX_SAMPLES = 8, 24_000_000  # samples of all channels together
 
 
@@ -32,12 +34,12 @@ def frames(data: bytes, ending: str, start: float = 0.0) -> Iterator[tuple[Image
         last = float((stream.duration or 0) * stream.time_base) - start
         skipped = 0
         for frame, after in pairwise(chain(container.decode(stream), [None])):
-            begin = frame.time - zero
-            end = after.time - zero if after else max(last, begin + 1 / float(stream.average_rate or 25))
+            begin = _time(frame) - zero
+            end = _time(after) - zero if after else max(last, begin + 1 / float(stream.average_rate or 25))
             if end > 0:
                 yield _upright(frame.to_image(), frame.side_data.get("DISPLAYMATRIX")), begin, end
-            elif (skipped := skipped + 1) > MAX_SKIPPED:
-                raise ValueError(f"more than {MAX_SKIPPED} frames must be decoded before its second at {start:g} s")
+            elif (skipped := skipped + frame.width * frame.height) > MAX_SKIPPED:
+                raise ValueError(f"more than {MAX_SKIPPED:,} pixels between a key frame and its second at {start:g} s")
 
 
 def sound(data: bytes, ending: str, start: float | None, seconds: float) -> tuple[Tensor, int]:
@@ -52,14 +54,16 @@ def sound(data: bytes, ending: str, start: float | None, seconds: float) -> tupl
         if stream.channels > MAX_CHANNELS:
             raise ValueError(f"{stream.channels} channels are more than {MAX_CHANNELS}")
         zero, planes = _seek(container, stream, start or 0.0), av.AudioResampler(format="fltp")
-        most, pieces, held, decoded = int(seconds * stream.rate), [], 0, 0
+        most, pieces, held, decoded = math.ceil(seconds * stream.rate), [], 0, 0
         for frame in container.decode(stream):
             decoded += frame.samples * stream.channels
             if decoded > MAX_SAMPLES or (start is None and held > most):
                 raise ValueError(f"it holds more than {seconds:g} s or {MAX_SAMPLES:,} samples")
-            early = max(0, -round((frame.time - zero) * stream.rate))
-            pieces += [torch.from_numpy(part.to_ndarray()[:, early:].copy()) for part in planes.resample(frame)]
-            held += pieces[-1].shape[1] if pieces else 0
+            at = round((_time(frame) - zero) * stream.rate)
+            new = [torch.from_numpy(part.to_ndarray()[:, max(0, -at) :].copy()) for part in planes.resample(frame)]
+            if start is not None and new and (hole := min(at, most) - held) > HOLE * stream.rate:
+                new = [new[0].new_zeros(len(new[0]), hole), *new]  # the track starts late, or has a gap
+            pieces, held = pieces + new, held + sum(piece.shape[1] for piece in new)
             if start is not None and held >= most:
                 break
         wave = torch.cat(pieces, dim=1).T if pieces else torch.zeros(0, 1)
@@ -77,6 +81,13 @@ def _seek(container: Any, stream: Any, start: float) -> float:
     if start > 0:
         container.seek(int(zero / stream.time_base), stream=stream)
     return zero
+
+
+def _time(frame: Any) -> float:
+    """When a frame is shown, in seconds."""
+    if frame.time is None:
+        raise ValueError("a frame has no time")
+    return frame.time
 
 
 def _upright(image: Image.Image, matrix: Any) -> Image.Image:

@@ -41,23 +41,22 @@ def read_audio(path: str | Path, start: float | None = None) -> Tensor:
         if ending in containers.CONTAINER_FORMATS:
             wave, rate = containers.sound(data, ending, start, MAX_SECONDS if start is None else SECOND)
         else:
-            wave, rate = _decode(data)
-            wave = wave[round((start or 0) * rate) :]
+            wave, rate = _decode(data, start)
         if not len(wave):
-            raise ValueError(f"it holds no sound after {start or 0:g} s")
+            raise ValueError("it holds no sound" + (f" after {start:g} s" if start else ""))
         return _mono(wave), rate
 
     def fit(wave: Tensor, rate: int) -> Tensor:
         if start is not None:
             n = math.ceil(SECOND * rate)
-            wave = F.pad(wave[:n], (0, max(0, n - len(wave))))
+            wave = F.pad(wave, (0, n - len(wave)))
         return fit_audio(wave, rate)
 
     return read(path, "a recording", RECORDING_ENDINGS, decode, lambda decoded: fit(*decoded))
 
 
-def _decode(data: bytes, closed: bool = False) -> tuple[Tensor, int]:
-    """All samples "n c" of a recording, and its rate."""
+def _decode(data: bytes, start: float | None, closed: bool = False) -> tuple[Tensor, int]:
+    """The samples "n c" of a recording, or of its second from `start` on, and its rate."""
     if not data.startswith(MAGIC):
         raise ValueError("Format not recognised.")
     with soundfile.SoundFile(io.BytesIO(data)) as sound:
@@ -68,11 +67,13 @@ def _decode(data: bytes, closed: bool = False) -> tuple[Tensor, int]:
         # what is not seekable is read to its end; the header of a file that was written to a pipe lacks the count
         sound.seekable = lambda: False
         most = min(MAX_SECONDS * sound.samplerate, MAX_SAMPLES // sound.channels)
-        wave = torch.from_numpy(sound.read(most + 1, dtype="float32", always_2d=True))
-        if not len(wave):
-            if not closed:
-                return _decode(_closed(data), closed=True)
-            raise ValueError("it holds no sound")
+        before = round((start or 0) * sound.samplerate)
+        while before > 0 and (skipped := len(sound.read(min(before, sound.samplerate)))):
+            before -= skipped
+        count = most + 1 if start is None else math.ceil(SECOND * sound.samplerate)
+        wave = torch.from_numpy(sound.read(count, dtype="float32", always_2d=True))
+        if not len(wave) and not closed:
+            return _decode(_closed(data), start, closed=True)
         if len(wave) > most:
             raise ValueError(f"it holds more than {MAX_SECONDS} s or {MAX_SAMPLES:,} samples")
         return wave, sound.samplerate

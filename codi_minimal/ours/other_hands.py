@@ -55,7 +55,10 @@ def bent(pictures: Tensor, generator: Generator | None = None) -> Tensor:
 
 
 def pen(pictures: Tensor, generator: Generator | None = None) -> Tensor:
-    """Strokes (b, c, h, w) up to 2 px thicker or thinner, of another hardness, and at a lower resolution."""
+    """Strokes (b, c, h, w) up to 2 px thicker or 1 px thinner, of another hardness; some at a lower resolution.
+
+    The lower resolution is the same for all of a batch.
+    """
     b, _, h, w = pictures.shape
     width = (2 * torch.rand(b, 1, 1, 1, generator=generator) - 1) * (torch.rand(b, 1, 1, 1, generator=generator) < 0.7)
     thick, thin = F.max_pool2d(pictures, 3, 1, 1), -F.max_pool2d(-pictures, 3, 1, 1)

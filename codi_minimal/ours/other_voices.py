@@ -18,7 +18,7 @@ from codi_minimal.data.acoustics import in_a_room, resampled, with_noise
 from codi_minimal.data.voices import PEAK, RATE
 from codi_minimal.recipe import Addition
 
-SMALLEST = 1e-6  # a peak or a norm below this is taken for this
+SMALLEST = 1e-6  # silence is divided by this, not by zero
 
 
 @checked
@@ -77,7 +77,7 @@ def room(wave: Tensor, generator: Generator | None = None) -> Tensor:
 
 
 def noise(wave: Tensor, generator: Generator | None = None) -> Tensor:
-    """Noise, white to pink, or another voice of the batch: 3 to 40 dB weaker than the voice."""
+    """Noise, white to brown, or another voice of the batch: 3 to 40 dB weaker than the voice."""
     b, n = wave.shape
     spectrum = torch.fft.rfft(torch.randn(b, n, generator=generator))
     f = torch.arange(spectrum.shape[1]).clamp(min=4)

@@ -1,22 +1,25 @@
 """The page: bring anything, choose outputs, and see them appear from noise side by side."""
 
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from PIL import Image
 
 from codi_minimal.codi import CoDi
 from codi_minimal.inputs import PromptWarning
 from codi_minimal.media import read_audio, read_image, read_video
 from codi_minimal.media.clips import CONTAINERS
+from codi_minimal.media.pictures import PICTURE_ENDINGS
 from codi_minimal.play.cards import ORDER, thumbnail
 from codi_minimal.play.examples import examples
+from codi_minimal.play.notes import notes
 from codi_minimal.play.request import SEED, Brought, Request, drawing
 from codi_minimal.play.watch import compare, generate
 from codi_minimal.recipes import RECIPES
@@ -28,7 +31,7 @@ MOST_UPLOADED = "50mb"
 INKS = ["#101010", "#ff2626", "#26e640", "#4066ff", "#ffe633", "#ff4de6", "#33f2f2", "#ff8c1a"]
 OWN = "the checkpoint's"
 ADD = {"prompt": "Add as a prompt", "given": "Hold as a stream"}  # what the button of each role says
-ONE_AT_A_TIME = Lock()  # warnings are caught for all threads
+PICTURES = {"PNG", "JPEG", "WEBP", "BMP", "GIF"}
 WELCOME = """# Any to any
 Bring words, a drawing, a voice or a clip, in any mixture, and choose what is to be made of them. All outputs appear
 from noise together, and each sees the others at every step. The model knows one small world: digits that have a colour,
@@ -61,13 +64,15 @@ def page(model: CoDi) -> gr.Blocks:
                 problem = gr.Markdown(elem_classes="problem", elem_id="problem")
                 shown = gr.HTML(elem_id="result")
                 replay = gr.Slider(0, 1, 1, step=1, label="replay", visible=False, elem_id="replay")
-        asked = [brought, outputs, *more]
+        asked, runs = [brought, outputs, *more], []
         for button, run in ((go, generate), (three, compare)):
             # the model computes for one visitor at a time
             made = [shown, looks, problem, replay]
-            button.click(partial(_run, run, model), asked, made, concurrency_limit=1, concurrency_id="model")
+            event = button.click(partial(_run, run, model), asked, made, concurrency_limit=1, concurrency_id="model")
+            runs.append(event)
         replay.input(lambda i, seen: seen[int(i)] if seen else "", [replay, looks], shown, queue=False)
-        clear.click(lambda: ([], [], "", "", gr.Slider(visible=False)), None, [brought, looks, shown, problem, replay])
+        emptied = [brought, looks, shown, problem, replay]
+        clear.click(lambda: ([], [], "", "", gr.Slider(visible=False)), None, emptied, cancels=runs)
     return blocks.queue(max_size=WAITING)
 
 
@@ -79,20 +84,21 @@ def bring(model: CoDi, brought: gr.State) -> None:
             _adds(brought, "text", partial(_typed, model), [text])
         with gr.Tab("Draw"):
             brush = gr.Brush(default_size=22, colors=INKS, default_color=INKS[0], color_mode="fixed")
-            paper = np.full((320, 320, 3), 255, np.uint8)  # with it, the brush is in the hand
+            # on an empty sheet, visitors would have to choose the brush first
+            paper = np.full((320, 320, 3), 255, np.uint8)
             sheet = gr.Sketchpad(
                 paper, label="a digit", canvas_size=(320, 320), brush=brush, layers=False, elem_id="sheet"
             )
             _adds(brought, "image", drawing, [sheet])
         with gr.Tab("Show"):
-            photo = gr.Image(type="filepath", label="a picture or a photograph of a digit", elem_id="photo")
+            photo = gr.File(file_types=list(PICTURE_ENDINGS), label="a picture of a digit", elem_id="photo")
             _adds(brought, "image", partial(_read, read_image), [photo], "photo")
         with gr.Tab("Say"):
             voice = gr.Audio(sources=["microphone", "upload"], type="filepath", label="say a digit", elem_id="voice")
             _adds(brought, "audio", partial(_read, read_audio), [voice])
         with gr.Tab("Film"):
             clip = gr.File(file_types=list(CONTAINERS), label="a clip: GIF, MP4, MOV, WebM", elem_id="clip")
-            start = gr.Number(0, label="from this second on", minimum=0, elem_id="start")
+            start = gr.Number(0, label="from this second on", elem_id="start")
             _adds(brought, "video", partial(_read, read_video), [clip, start])
             gr.Markdown("Its sound:")
             _adds(brought, "audio", partial(_read, read_audio), [clip, start], "sound")
@@ -112,20 +118,11 @@ def _add(
     name: str, read: Callable[..., Any], role: str, brought: list[Brought], *boxes: Any
 ) -> tuple[list[Brought], str]:
     try:
-        with ONE_AT_A_TIME, warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always", PromptWarning)
+        with notes() as told:
             thing = Brought(name, read(*boxes), role)
     except ValueError as error:
-        return brought, f"⚠ {_without_path(error)}"
-    notes = [str(w.message) for w in told if issubclass(w.category, PromptWarning)]
-    return [*brought, thing], "⚠ " + "; ".join(notes) if notes else ""
-
-
-def _without_path(error: ValueError) -> str:
-    """The message without the folder of an uploaded file, which its visitor has never seen."""
-    message = str(error)
-    path, colon, rest = message.partition(": ")
-    return f"{Path(path).name}: {rest}" if colon and "/" in path else message
+        return brought, f"⚠ {error}"
+    return [*brought, thing], "⚠ " + "; ".join(told) if told else ""
 
 
 def _typed(model: CoDi, text: str) -> str:
@@ -141,7 +138,10 @@ def _typed(model: CoDi, text: str) -> str:
 def _read(reader: Callable[..., Any], path: str | None, *start: float) -> Any:
     if path is None:
         raise ValueError("expected a file, got none")
-    return reader(path, *start)
+    try:
+        return reader(path, *(second or 0.0 for second in start))
+    except ValueError as error:  # its visitor has never seen the folder of an uploaded file
+        raise ValueError(str(error).replace(str(Path(path).parent) + os.sep, "")) from None
 
 
 def show_brought(brought: gr.State) -> None:
@@ -151,29 +151,31 @@ def show_brought(brought: gr.State) -> None:
     def show(things: list[Brought]) -> None:
         if not things:
             gr.Markdown("*Nothing is brought: the outputs are made up.*")
-        for i, thing in enumerate(things):
+        for thing in things:
             with gr.Row(elem_classes="brought"):
                 gr.HTML(f'<div class="brought">{thumbnail(thing.modality, thing.item)}</div>')
                 roles = [("prompt", "prompt"), ("held", "given")]
-                role = gr.Radio(roles, value=thing.role, show_label=False, container=False, min_width=120)
+                role = gr.Radio(
+                    roles, value=thing.role, show_label=False, container=False, min_width=120, interactive=True
+                )
                 gone = gr.Button("✕", size="sm", min_width=40, scale=0)
-            role.change(partial(_replaced, i), [brought, role], brought)
-            gone.click(partial(_removed, i), brought, brought)
+            role.input(partial(_replaced, thing.key), [brought, role], brought)
+            gone.click(partial(_removed, thing.key), brought, brought)
 
 
-def _replaced(i: int, things: list[Brought], role: str) -> list[Brought]:
-    return [replace(thing, role=role) if k == i else thing for k, thing in enumerate(things)]
+def _replaced(key: str, things: list[Brought], role: str) -> list[Brought]:
+    return [replace(thing, role=role) if thing.key == key else thing for thing in things]
 
 
-def _removed(i: int, things: list[Brought]) -> list[Brought]:
-    return [thing for k, thing in enumerate(things) if k != i]
+def _removed(key: str, things: list[Brought]) -> list[Brought]:
+    return [thing for thing in things if thing.key != key]
 
 
 def options() -> list[Any]:
     """Recipe, seed, guidance and steps, and the weights of prompts."""
     with gr.Accordion("more", open=False):
         recipe = gr.Dropdown([OWN, *RECIPES], value=OWN, label="recipe")
-        seed = gr.Number(SEED, label="seed", precision=0, minimum=0)
+        seed = gr.Number(SEED, label="seed", precision=0)
         guidance = gr.Slider(0, 10, 0, step=0.5, label="guidance (0: the recipe's)")
         steps = gr.Slider(0, 100, 0, step=1, label="steps (0: the recipe's)")
         weights = [gr.Slider(0, 1, 1, step=0.05, label=f"weight of {name} prompts") for name in ORDER]
@@ -200,7 +202,7 @@ def _run(
         [name for name in ORDER if name in outputs],
         dict(zip(ORDER, weights, strict=True)),
         None if recipe == OWN else recipe,
-        int(seed or SEED),
+        int(seed or 0),
         guidance or None,
         int(steps) or None,
     )
@@ -211,6 +213,9 @@ def _run(
 
 def launch(model: CoDi, host: str = "127.0.0.1", port: int | None = None, block: bool = True) -> Any:
     """Serves the page until it is interrupted; returns Gradio's app if `block` is False."""
+    Image.init()  # Gradio opens drawings with Pillow, and Pillow starts a program for PostScript
+    Image.ID[:] = [name for name in Image.ID if name in PICTURES]
+    warnings.filterwarnings("always", category=PromptWarning)
     blocks = page(model)
     theme = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"])  # no font from the network
     blocks.launch(

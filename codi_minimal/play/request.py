@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor
 
 from codi_minimal.fitting import fit_image
 
-ROLES = ("prompt", "given")
 SEED = 0
 
 
@@ -20,12 +20,14 @@ class Brought:
     """One thing that a visitor brought.
 
     Args:
-        modality: its name. item: a caption, or a tensor as `generate` takes it. role: one of ROLES.
+        modality: its name. item: a caption, or a tensor as `generate` takes it. role: "prompt" or "given".
+        key: to find it again.
     """
 
     modality: str
     item: Any
     role: str = "prompt"
+    key: str = field(default_factory=lambda: uuid4().hex)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Request:
         words = ["python", "-m", "codi_minimal", "generate"]
         for thing, file in zip(self.brought, files, strict=True):
             is_given = thing.role == "given"
-            words += ["--given", f"{thing.modality}={file}"] if is_given else [f"--{thing.modality}", file]
+            words.append(f"--given={thing.modality}={file}" if is_given else f"--{thing.modality}={file}")
         words += ["--to", *self.outputs]
         weights = self.arguments()["weights"] or {}
         if any(weight != 1 for weight in weights.values()):

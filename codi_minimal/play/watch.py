@@ -1,15 +1,17 @@
-"""Generates a request step by step, and shows what every stream takes for its end."""
+"""Generates a request step by step, and shows the ẑ_0 of every stream."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from queue import Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from codi_minimal.codi import CoDi
 from codi_minimal.play.cards import archive, download, finished, preview, row
+from codi_minimal.play.notes import notes
 from codi_minimal.play.request import Request
 from codi_minimal.recipe import Addition, find_recipe
+from codi_minimal.sample import Stream
 
 LOOKS = 10  # how often outputs are shown while they appear
 THREE_WAYS = {  # title → what differs in a request
@@ -28,49 +30,69 @@ def steps_of(model: CoDi, request: Request) -> int:
     return sum(each) if in_turn or not request.joint else max(each)
 
 
-def watched(model: CoDi, request: Request) -> Iterator[tuple[float, dict[str, str], dict[str, Any] | None]]:
-    """Generates one sample. Yields the share of steps taken, the cards so far, and at the end the sample.
+@dataclass(frozen=True)
+class Look:
+    """What is seen at a moment: the share of steps taken, and cards by modality; at the end sample and warnings."""
+
+    done: float
+    cards: dict[str, str]
+    sample: dict[str, Any] | None = None
+    warnings: Sequence[str] = ()
+
+
+def watched(model: CoDi, request: Request) -> Iterator[Look]:
+    """Generates one sample in a thread, which ends at its next step if nobody looks any more.
 
     Raises:
         ValueError: as `CoDi.generate`.
     """
-    arguments, seen = request.arguments(), {}
-    every, taken, queue = max(1, steps_of(model, request) // LOOKS), 0, Queue()
+    arguments, steps, left = request.arguments(), steps_of(model, request), Event()
+    every, taken, cards, queue = max(1, steps // LOOKS), 0, {}, Queue()
 
-    def watch(streams: Any) -> None:
+    def watch(streams: Mapping[str, Stream]) -> None:
         nonlocal taken
+        if left.is_set():
+            raise InterruptedError
         taken += 1
         if taken % every == 0:
-            seen.update(preview({name: streams[name] for name in streams if name in request.outputs}))
-            queue.put((min(1.0, taken / steps_of(model, request)), dict(seen), None))
+            cards.update(preview({name: streams[name] for name in streams if name in request.outputs}))
+            queue.put(Look(min(1.0, taken / steps), dict(cards)))
 
     def work() -> None:
         try:
-            made = model.generate(**arguments, progress=watch)
+            with notes() as told:
+                made = model.generate(**arguments, progress=watch)
             sample = {name: items[0] for name, items in made.items()}
-            queue.put((1.0, finished(sample), sample))
+            queue.put(Look(1.0, finished(sample), sample, told))
         except Exception as error:  # it is raised where the result is waited for
             queue.put(error)
 
-    Thread(target=work, daemon=True).start()
-    while True:
-        if isinstance(update := queue.get(), Exception):
-            raise update
-        yield update
-        if update[2] is not None:
-            return
+    worker = Thread(target=work, daemon=True)
+    worker.start()
+    try:
+        while True:
+            if isinstance(look := queue.get(), Exception):
+                raise look
+            yield look
+            if look.sample is not None:
+                return
+    finally:
+        left.set()
+        worker.join()
 
 
 def generate(model: CoDi, request: Request) -> Iterator[tuple[str, list[str], str]]:
-    """What the page shows while it generates: HTML, all that was shown so far, and an error or nothing."""
+    """What the page shows while it generates: HTML, all that was shown so far, and a problem or nothing."""
     looks: list[str] = []
+    cards: dict[str, str] = {}
     try:
-        for done, cards, sample in watched(model, request):
+        for look in watched(model, request):
+            cards, sample = look.cards, look.sample
             link = "" if sample is None else download(archive(request, sample), f"codi-{request.seed}.zip")
-            looks.append(row(cards, done=None if sample else done, link=link))
-            yield looks[-1], looks, ""
+            looks.append(row(cards, done=look.done if sample is None else None, link=link))
+            yield looks[-1], looks, problem(*look.warnings)
     except (ValueError, FloatingPointError) as error:
-        yield looks[-1] if looks else "", looks, f"⚠ {error}"
+        yield row(cards) if cards else "", looks, problem(error)
 
 
 def compare(model: CoDi, request: Request) -> Iterator[tuple[str, list[str], str]]:
@@ -82,9 +104,14 @@ def compare(model: CoDi, request: Request) -> Iterator[tuple[str, list[str], str
             asked = replace(request, **change)
             if title == "each by itself":  # a stream can be held only beside others
                 asked = replace(asked, brought=[b for b in asked.brought if b.role == "prompt"])
-            for done, cards, sample in watched(model, asked):
-                rows[title] = row(cards, title, None if sample else done)
+            for look in watched(model, asked):
+                rows[title] = row(look.cards, title, look.done if look.sample is None else None)
                 looks.append("".join(rows.values()))
-                yield looks[-1], looks, ""
+                yield looks[-1], looks, problem(*look.warnings)
     except (ValueError, FloatingPointError) as error:
-        yield "".join(rows.values()), looks, f"⚠ {error}"
+        yield "".join(rows.values()), looks, problem(error)
+
+
+def problem(*told: object) -> str:
+    """A line for what went wrong, or for warnings; nothing for nothing."""
+    return "⚠ " + "; ".join(map(str, told)) if told else ""

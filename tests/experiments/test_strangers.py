@@ -9,7 +9,7 @@ import torch
 
 from codi_minimal.data import DIGITS, WORDS, espeak, load
 from codi_minimal.evaluation.generation import BatchedModel
-from codi_minimal.experiments import brought
+from codi_minimal.experiments import imitations
 from codi_minimal.experiments import strangers as module
 from codi_minimal.experiments.strangers import FOLDS, LEARNING, phrases, right, strangers
 from codi_minimal.recipes import SHIPPED
@@ -25,39 +25,39 @@ def no_data(monkeypatch):
 
 
 def test_handwriting_is_all_of_load_digits_in_white_on_black(monkeypatch):
-    data = brought.load_digits()
+    data = imitations.load_digits()
     assert len(data.images) == 1797
     few = SimpleNamespace(images=data.images[:50], target=data.target[:50])
-    monkeypatch.setattr(brought, "load_digits", lambda: few)
-    images, digits = brought.handwriting()
+    monkeypatch.setattr(imitations, "load_digits", lambda: few)
+    images, digits = imitations.handwriting()
     assert images.shape == (50, 3, 32, 32) and digits.tolist() == data.target[:50].tolist()
     assert (images[:, :, 0].abs() < 0.1).all() and (images.amax((1, 2, 3)) > 0.99).all()
     assert torch.equal(images[:, 0], images[:, 2])
 
 
 def test_photographs_show_every_digit_and_differ():
-    images, digits = brought.photographs(20, seed=0)
+    images, digits = imitations.photographs(20, seed=0)
     assert digits.tolist() == [*range(10)] * 2 and images.flatten(1).unique(dim=0).shape[0] == 20
-    assert torch.equal(images, brought.photographs(20, seed=0)[0])
-    page = brought.photograph(4, random.Random(0))
+    assert torch.equal(images, imitations.photographs(20, seed=0)[0])
+    page = imitations.photograph(4, random.Random(0))
     lightness = torch.tensor(list(page.convert("L").resize((8, 8)).tobytes())).float()
-    assert page.size == (brought.SHEET, brought.SHEET) and lightness.max() > 1.2 * lightness.min()
+    assert page.size == (imitations.SHEET, imitations.SHEET) and lightness.max() > 1.2 * lightness.min()
 
 
 @needs_espeak
 def test_no_voice_is_one_that_training_hears(monkeypatch):
-    variants = {name.partition("+")[2] for name, _ in brought.STRANGE_VOICES}
-    assert variants <= {"", *espeak.HELD_OUT_VARIANTS} and len(set(brought.STRANGE_VOICES)) == 12
-    monkeypatch.setattr(brought, "STRANGE_VOICES", brought.STRANGE_VOICES[:2])
-    waves, digits, speakers = brought.voices()
+    variants = {name.partition("+")[2] for name, _ in imitations.STRANGE_VOICES}
+    assert variants <= {"", *espeak.HELD_OUT_VARIANTS} and len(set(imitations.STRANGE_VOICES)) == 12
+    monkeypatch.setattr(imitations, "STRANGE_VOICES", imitations.STRANGE_VOICES[:2])
+    waves, digits, speakers = imitations.voices()
     assert waves.shape == (40, 8192)
     assert digits.bincount().tolist() == [4] * 10 and speakers.bincount().tolist() == [20] * 2
-    wet = brought.roomy(waves, torch.Generator().manual_seed(0))
+    wet = imitations.roomy(waves, torch.Generator().manual_seed(0))
     assert torch.allclose(wet.abs().amax(1), torch.tensor(0.8)) and wet[:, -500:].std() > 4 * waves[:, -500:].std()
 
 
 def test_phrases_are_of_this_world():
-    asked = brought.phrases()
+    asked = imitations.phrases()
     assert len(asked) == 240
     assert all(phrase[name] in (None, *WORDS[name]) for phrase in asked for name in WORDS)
 
@@ -77,7 +77,7 @@ def test_a_caption_is_right_if_it_says_the_digit():
 def test_a_phrase_is_right_if_its_caption_contradicts_nothing_and_says_the_digit(monkeypatch, caption, is_right):
     nothing = {"digit": None, "colour": None, "motion": None}
     asked = [nothing | {"text": "a crimson 7", "digit": "seven", "colour": "red"}, nothing | {"text": "hello there"}]
-    monkeypatch.setattr(brought, "phrases", lambda: asked)
+    monkeypatch.setattr(imitations, "phrases", lambda: asked)
     made = []
 
     def generate(prompts, outputs, **options):
@@ -85,7 +85,7 @@ def test_a_phrase_is_right_if_its_caption_contradicts_nothing_and_says_the_digit
         return {"text": [caption]}
 
     model = BatchedModel(SimpleNamespace(generate=generate, recipe=SHIPPED))
-    (figure,) = phrases(model, 0).values()
+    (figure,) = phrases(model).values()
     assert made == [({"text": ["a crimson 7"]}, ("text",))]
     assert figure.value == (is_right + 1) / 2 and figure.n == 2
 
@@ -106,7 +106,7 @@ def test_nobody_who_is_left_out_is_heard_and_all_are_left_out_once(monkeypatch, 
     monkeypatch.setattr(module, "nearest_digit", nearest)
     monkeypatch.setattr(module.espeak, "installed", lambda: True)
     for kind in ("voices", "handwriting", "photographs", "phrases"):
-        monkeypatch.setattr(module, kind, lambda model, samples: {})
+        monkeypatch.setattr(module, kind, lambda model, **samples: {})
     report = strangers(random_codi(), None, tmp_path, steps=1, samples=2, progress=False)
     everybody = set(load().speakers.tolist())
     assert heard == [everybody - set(fold) for fold in FOLDS] * 3
@@ -119,9 +119,9 @@ def test_nobody_who_is_left_out_is_heard_and_all_are_left_out_once(monkeypatch, 
 
 def test_it_runs_from_end_to_end_and_goes_on_where_it_stopped(monkeypatch, tmp_path):
     monkeypatch.setattr(module.espeak, "installed", lambda: False)
-    monkeypatch.setattr(brought, "handwriting", lambda: (torch.rand(3, 3, 32, 32), torch.tensor([1, 2, 3])))
-    asked = brought.phrases()[:3]
-    monkeypatch.setattr(brought, "phrases", lambda: asked)
+    monkeypatch.setattr(imitations, "handwriting", lambda: (torch.rand(3, 3, 32, 32), torch.tensor([1, 2, 3])))
+    asked = imitations.phrases()[:3]
+    monkeypatch.setattr(imitations, "phrases", lambda: asked)
     model = random_codi()
     report = strangers(model, None, tmp_path, steps=1, samples=2, progress=False)
     assert report == json.loads((tmp_path / "strangers.json").read_text(encoding="utf-8"))

@@ -39,7 +39,7 @@ def moving_square():
     return video
 
 
-def film(path, seconds=5, fps=20, keys=40, sound=True, pictures=True, begins=BEGINS):
+def film(path, seconds=5, fps=20, keys=40, sound=True, pictures=True, begins=BEGINS, hole=(0, 0)):
     """In each second a square goes to the right, in red, green and blue by turns; from `begins` on there is a tone."""
     ending = path.suffix
     video_codec, audio_codec = CODECS.get(ending, CODECS[".mp4"])
@@ -61,6 +61,8 @@ def film(path, seconds=5, fps=20, keys=40, sound=True, pictures=True, begins=BEG
             t = np.arange(seconds * RATE) / RATE
             tone = (0.5 * np.sin(2 * np.pi * 440 * t) * (t > begins)).astype(np.float32)
             for i in range(0, len(tone), 960):
+                if hole[0] * RATE <= i < hole[1] * RATE:  # nothing is written
+                    continue
                 frame = av.AudioFrame.from_ndarray(np.stack([tone[i : i + 960]] * 2), format="fltp", layout="stereo")
                 frame.rate, frame.pts, frame.time_base = RATE, i, Fraction(1, RATE)
                 container.mux(track.encode(frame))

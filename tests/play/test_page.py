@@ -16,7 +16,10 @@ from tests.models import random_codi
 gradio = pytest.importorskip("gradio")
 api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path"),
+    pytest.mark.filterwarnings("always::codi_minimal.inputs.PromptWarning"),  # as `launch` has it
+]
 WAIT = 20_000  # ms
 
 
@@ -136,8 +139,15 @@ def test_files_are_brought_and_bad_ones_are_answered_beside_their_box(page, tmp_
     film(tmp_path / "me.mp4", begins=1.4)
     (tmp_path / "bad.mp4").write_bytes(b"not a film")
     page.get_by_role("tab", name="Show").click()
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    page.locator("#photo input[type=file]").set_input_files(tmp_path / "bad.png")
+    page.locator("#photo").get_by_text("⇣").first.wait_for()
+    page.click("#prompt-photo")
+    page.locator("#problem-photo").get_by_text("bad.png: expected a picture").wait_for()
+    page.locator("#photo").get_by_label("Clear").click()
+    page.locator("#photo").get_by_text("Drop").first.wait_for()
     page.locator("#photo input[type=file]").set_input_files(tmp_path / "seven.png")
-    page.locator("#photo img").wait_for()
+    page.locator("#photo").get_by_text("⇣").first.wait_for()
     page.click("#prompt-photo")
     page.get_by_role("button", name="✕").wait_for()
     page.get_by_role("tab", name="Film").click()
@@ -159,6 +169,23 @@ def test_files_are_brought_and_bad_ones_are_answered_beside_their_box(page, tmp_
     page.locator("#problem").get_by_text("expected none that is held, got video").wait_for()
     pick(page, "text")
     assert made(page) == ["text"]
+
+
+def test_what_is_brought_can_be_held_instead_and_a_run_can_be_stopped(page):
+    page.fill("#text textarea", "a red seven")
+    page.click("#prompt-text")
+    page.get_by_label("held").click()
+    page.click("#generate")
+    page.locator("#problem").get_by_text("expected none that is held, got text").wait_for()
+    pick(page, "image")
+    page.get_by_text("more", exact=True).click()
+    page.get_by_label("number input for steps (0: the recipe's)").fill("100")
+    page.click("#generate")
+    page.wait_for_selector("#result progress")
+    page.click("#clear")
+    page.get_by_text("Nothing is brought").wait_for()
+    time.sleep(2)
+    assert page.locator("#result progress").count() == page.locator("#result .save").count() == 0
 
 
 def test_three_ways_are_shown_below_each_other(page):

@@ -51,7 +51,7 @@ def test_the_command_repeats_all_of_it():
     request = Request(brought, ("text", "video"), {"text": 0.5, "image": 1.0}, "paper", 7, 2.5, 9)
     words = shlex.split(request.command(["it's a seven", "a.png", "b.wav"]))
     assert words == shlex.split(
-        """python -m codi_minimal generate --text "it's a seven" --image a.png --given audio=b.wav --to text video
+        """python -m codi_minimal generate "--text=it's a seven" --image=a.png --given=audio=b.wav --to text video
         --weights text=0.5 image=1 --recipe paper --seed 7 --guidance 2.5 --steps 9"""
     )
     plain = Request([], ("text",), joint=False).command([])

@@ -1,13 +1,15 @@
 """A request is shown while it is generated."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 import torch
 
 from codi_minimal.play import watch
+from codi_minimal.play.notes import notes
 from codi_minimal.play.request import Brought, Request
-from codi_minimal.play.watch import LOOKS, THREE_WAYS, compare, generate, steps_of, watched
+from codi_minimal.play.watch import LOOKS, THREE_WAYS, Look, compare, generate, steps_of, watched
 from tests.models import VIDEO, random_codi
 
 ALL = ("text", "image", "audio", "video")
@@ -33,17 +35,17 @@ def test_it_knows_how_many_steps_there_will_be(request_):
 def test_what_is_seen_last_is_the_result():
     request = Request((), ("text", "image"), steps=20)
     updates = list(watched(random_codi(), request))
-    shares = [done for done, _, _ in updates]
+    shares = [look.done for look in updates]
     assert shares == sorted(shares) and shares[-1] == 1 and len(updates) == LOOKS + 1
-    assert all(sample is None for _, _, sample in updates[:-1]) and set(updates[-1][1]) == {"text", "image"}
-    made = random_codi().generate(**request.arguments())
-    assert updates[-1][2]["text"] == made["text"][0] and torch.equal(updates[-1][2]["image"], made["image"][0])
-    assert len({cards["image"] for _, cards, _ in updates}) > 3  # it changes
+    assert all(look.sample is None for look in updates[:-1]) and set(updates[-1].cards) == {"text", "image"}
+    made, last = random_codi().generate(**request.arguments()), updates[-1].sample
+    assert last["text"] == made["text"][0] and torch.equal(last["image"], made["image"][0])
+    assert len({look.cards["image"] for look in updates}) > 3  # it changes
 
 
 def test_a_held_stream_is_not_shown_as_an_output():
     request = Request([Brought("video", VIDEO, "given")], ("text",), steps=2)
-    assert all(set(cards) == {"text"} for _, cards, _ in watched(random_codi(), request))
+    assert all(set(look.cards) == {"text"} for look in watched(random_codi(), request))
 
 
 def test_all_looks_are_kept_for_the_replay_and_the_last_has_the_archive():
@@ -69,7 +71,7 @@ def test_three_ways_start_from_the_same_noise_and_differ_in_nothing_else(monkeyp
 
     def remember(model, request):
         asked.append(request)
-        yield 1.0, {"text": "x"}, {"text": "x"}
+        yield Look(1.0, {"text": "x"}, {"text": "x"})
 
     monkeypatch.setattr(watch, "watched", remember)
     request = Request([Brought("text", "a seven"), Brought("video", VIDEO, "given")], ("text",), seed=5)
@@ -80,3 +82,22 @@ def test_three_ways_start_from_the_same_noise_and_differ_in_nothing_else(monkeyp
     assert (together.joint, cascade.recipe, alone.joint) == (True, "cascade", False)
     assert replace(cascade, recipe=request.recipe) == request == together
     assert [thing.role for thing in alone.brought] == ["prompt"]
+
+
+def test_a_run_that_nobody_looks_at_any_more_ends():
+    before = threading.active_count()
+    run = watched(random_codi(), Request((), ("text",), steps=500))
+    next(run)
+    assert threading.active_count() == before + 1
+    run.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.filterwarnings("always::codi_minimal.inputs.PromptWarning")
+def test_warnings_are_those_of_the_request_alone():
+    asked = Request([Brought("text", "a wooden seven")], ("image",), steps=1)
+    with notes() as told:  # of this thread, which asks for nothing
+        *_, (_, _, problem) = generate(random_codi(), asked)
+    assert problem == "⚠ text: ignored 'wooden'" and told == []
+    *_, (_, _, problem) = generate(random_codi(), asked)
+    assert problem == "⚠ text: ignored 'wooden'"

@@ -1,4 +1,4 @@
-"""What people bring, as `experiment strangers` imitates it: voices, handwriting, photographs of type, and phrases."""
+"""Imitations of what people bring, for `experiment strangers`: voices, handwriting, photographs of type, phrases."""
 
 import io
 import json
@@ -21,7 +21,7 @@ from codi_minimal.data.espeak import speak
 from codi_minimal.data.voices import PEAK
 from codi_minimal.fitting import fit_audio, fit_image
 
-STRANGE_VOICES = (  # accent and variant, pitch; training hears none of them
+STRANGE_VOICES = (  # accent and variant, pitch; none of them is in training
     ("en-us", 50), ("en-gb", 50), ("en-gb-scotland", 50), ("en-029", 50), ("en-gb-x-rp", 50), ("en-us+f1", 50),
     ("en-gb+f2", 85), ("en-us+f3", 60), ("en-gb+f4", 70), ("en-us+m1", 20), ("en-us+m3", 35), ("en-us+m7", 45),
 )  # fmt: skip
