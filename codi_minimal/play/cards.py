@@ -1,4 +1,4 @@
-"""What is seen of a sample, as HTML with everything inside: no file is kept, and nobody else can ask for it."""
+"""What is seen of a sample, as HTML with everything inside: results are never files on the server."""
 
 import base64
 import html

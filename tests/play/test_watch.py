@@ -1,11 +1,13 @@
 """A request is shown while it is generated."""
 
 import threading
+import warnings
 from dataclasses import replace
 
 import pytest
 import torch
 
+from codi_minimal.inputs import PromptWarning
 from codi_minimal.play import watch
 from codi_minimal.play.notes import notes
 from codi_minimal.play.request import Brought, Request
@@ -84,20 +86,22 @@ def test_three_ways_start_from_the_same_noise_and_differ_in_nothing_else(monkeyp
     assert [thing.role for thing in alone.brought] == ["prompt"]
 
 
-def test_a_run_that_nobody_looks_at_any_more_ends():
-    before = threading.active_count()
+def test_a_run_that_nobody_looks_at_any_more_ends(monkeypatch):
+    before, seen = threading.active_count(), []
+    monkeypatch.setattr(watch, "preview", lambda streams: seen.append(1) or {})
     run = watched(random_codi(), Request((), ("text",), steps=500))
     next(run)
     assert threading.active_count() == before + 1
     run.close()
-    assert threading.active_count() == before
+    assert threading.active_count() == before and len(seen) < LOOKS
 
 
 @pytest.mark.filterwarnings("always::codi_minimal.inputs.PromptWarning")
 def test_warnings_are_those_of_the_request_alone():
     asked = Request([Brought("text", "a wooden seven")], ("image",), steps=1)
-    with notes() as told:  # of this thread, which asks for nothing
+    with notes() as told:  # of this thread
         *_, (_, _, problem) = generate(random_codi(), asked)
-    assert problem == "⚠ text: ignored 'wooden'" and told == []
+        warnings.warn(PromptWarning("mine"), stacklevel=1)
+    assert problem == "⚠ text: ignored 'wooden'" and told == ["mine"]
     *_, (_, _, problem) = generate(random_codi(), asked)
     assert problem == "⚠ text: ignored 'wooden'"
