@@ -1,4 +1,4 @@
-"""What a prompt warns of, for the visitor whose prompt it is."""
+"""Collects the warnings about a prompt, so that they are shown to the visitor who wrote it."""
 
 import threading
 import warnings
