@@ -126,6 +126,8 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add = verb("train", "device data")
     add("--out", type=folder, help="folder for results (default: runs/small; runs/further with --further)")
     add("--preset", default="small", help="tiny, small or base (default: small)")
+    own = "train on your own pairs: a folder of files that share a name (0001.png, 0001.txt), a CSV file, or a data set"
+    add("--pairs", metavar="FOLDER", help=own)
     add("--stages", nargs="+", help="stop after these (default: all); with --further, only these")
     further = "go on from a finished checkpoint's weights (default: the one that ships)"
     add("--further", nargs="?", const="", metavar="CHECKPOINT", help=further)
@@ -138,6 +140,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add = verb("evaluate", "device checkpoint data recipe autocast seed", out="results")
     splits = "choose settings on validation; report on test"
     add("--split", choices=HELD_OUT, default="test", help=f"{splits} (default: test)")
+    add("--pairs", metavar="FOLDER", help="the tenth of your own pairs that `train --pairs` holds out")
     add("--quick", action="store_true", help="few samples: five minutes on two cores")
     most = f"for each single-prompt cell, several prompts, and joint figure: 2 to {MOST_SAMPLES}"
     add("--samples", type=within(2, MOST_SAMPLES), help=most)

@@ -1,17 +1,20 @@
-"""What the command line asks `generate` for: prompts, given streams and outputs, read from captions and files."""
+"""What the command line asks for: prompts, given streams and outputs of `generate`."""
 
 import argparse
 from functools import partial
 from typing import Any
 
 from codi_minimal.arguments import PROMPTS
-from codi_minimal.media import READERS, read_text
+from codi_minimal.config import ModelConfig
+from codi_minimal.media import READERS_OF, read_text
 
 WITH_START = ("audio", "video")
 
 
-def read_asked(args: argparse.Namespace) -> tuple[dict[str, list[Any]], dict[str, Any], tuple[str, ...]]:
-    """The prompts of each modality, the item of each given one, and the outputs.
+def read_asked(
+    args: argparse.Namespace, config: ModelConfig
+) -> tuple[dict[str, list[Any]], dict[str, Any], tuple[str, ...]]:
+    """The prompts of each modality, the item of each given one, and the outputs, for a model with this config.
 
     Raises:
         ValueError: options that do not go together, or a file that cannot be read.
@@ -28,11 +31,11 @@ def read_asked(args: argparse.Namespace) -> tuple[dict[str, list[Any]], dict[str
         raise ValueError(f"--given: expected each modality once, got {', '.join(name for name, _ in held)}")
     if args.start is not None and not any(files[name] or name in given for name in WITH_START):
         raise ValueError(f"--start: expected a clip or a recording, too, got only --start {args.start:g}")
-    to = args.to or [name for name in PROMPTS if name not in given]
+    to = args.to or [name for name in config.modalities if name not in given]
     if not to:
         raise ValueError("--given: expected a modality that is left to generate, got all four")
 
-    read = READERS | {"text": _caption}
+    read = READERS_OF[config.fit] | {"text": _caption}
     start = args.start if args.start is not None or not args.with_sound else 0.0  # one clock for a clip and its sound
     if start is not None:
         read |= {name: partial(read[name], start=start) for name in WITH_START}

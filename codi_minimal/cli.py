@@ -64,12 +64,13 @@ def generate(args: argparse.Namespace) -> None:
     from codi_minimal.inputs import check_seeds, slices
     from codi_minimal.sheet import ROWS, contact_sheet
 
-    asked, given, to = read_asked(args)
+    model = _model(args)
+    asked, given, to = read_asked(args, model.config.model)
     # a list of strings would be one prompt for each sample
     prompts = {name: [[item] if isinstance(item, str) else item for item in items] for name, items in asked.items()}
     left = " + ".join([*asked, *(f"given {name}" for name in given)]) or "nothing"
     drawn = asked | {name: [*asked.get(name, []), item] for name, item in given.items()}
-    model, out, rows, sheet = _model(args), Path(args.out), [], None
+    out, rows, sheet = Path(args.out), [], None
     for batch in slices(args.num):  # so that memory is bounded, and what is done is on disk
         seeds = check_seeds(args.seed, args.num)[batch]
         results = model.generate(
@@ -99,27 +100,33 @@ def generate(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     """All stages of a preset in order, or some of a checkpoint further; each skipped if done and resumed if begun."""
     from codi_minimal.training import stages
+    from codi_minimal.training.estimate import estimate
 
     if args.estimate:
-        for name, value in _given(args, "stages", "further").items():
+        for name, value in _given(args, "stages", "further", "pairs").items():
             raise ValueError(f"--{name}: expected none with --estimate, which times a whole preset, got {value!r}")
-        minutes = stages.estimate(args.preset, args.data, args.device, progress=sys.stderr.isatty())
+        minutes = estimate(args.preset, args.data, args.device, progress=sys.stderr.isatty())
         for name, value in [*minutes.items(), ("all", sum(minutes.values()))]:
             print(f"{name:20} {value:6.1f} minutes")
         return
     seed, out = _given(args, "seed"), args.out or ("runs/small" if args.further is None else "runs/further")
-    config = args.preset
+    config = stages.in_order(args.preset)
     if args.synthetic_voices:
-        if args.further is not None:
-            raise ValueError("--synthetic-voices: expected only without --further, which does as its checkpoint did")
-        config = stages.in_order(config)
+        for name, value in _given(args, "further", "pairs").items():
+            raise ValueError(f"--synthetic-voices: expected only without --{name}, got it with {value!r}")
         config = replace(config, train=replace(config.train, synthetic_voices=True))
+    data = args.data
+    if args.pairs:
+        from codi_minimal.asked_pairs import pairs_to_train
+
+        data = pairs_to_train(args, config)
     if args.further is not None:
-        stages.train_further(args.stages or (), args.further or None, args.data, out, args.device, args.steps, **seed)
+        some = args.stages or (None if args.pairs else ())
+        stages.train_further(some, args.further or None, data, out, args.device, args.steps, **seed)
     elif args.steps is not None:
         raise ValueError(f"--steps: expected only with --further, because a preset has its own, got {args.steps}")
     else:
-        stages.train(config, args.data, out, device=args.device, stages=args.stages, **seed)
+        stages.train(config, data, out, device=args.device, stages=args.stages, **seed)
     print(out)
 
 
@@ -130,6 +137,12 @@ def evaluate(args: argparse.Namespace) -> None:
     from codi_minimal.evaluation.evaluate import evaluate
 
     model, cores = _model(args), os.cpu_count() if best_device(args.device).type == "cpu" else 1
+    workers, chosen = args.workers or min(4, cores or 1), _given(args, "checkpoint", "recipe", "autocast")
+    if args.pairs:
+        from codi_minimal.asked_pairs import report
+
+        print(report(args, model, workers, chosen))
+        return
     evaluate(
         model,
         load(args.data, args.split, model.config.train.split_seed),
@@ -138,8 +151,8 @@ def evaluate(args: argparse.Namespace) -> None:
         samples=args.samples,
         cells=args.cells,
         seed=args.seed,
-        workers=args.workers or min(4, cores or 1),
-        chosen=_given(args, "checkpoint", "recipe", "autocast"),
+        workers=workers,
+        chosen=chosen,
         progress=sys.stderr.isatty(),
     )
     print(Path(args.out) / "report.md")

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codi_minimal.checkpoint import check_named, load_folder, load_into, local_folder, save_folder
-from codi_minimal.config import Config
+from codi_minimal.config import MODALITIES, Config
 from codi_minimal.device import best_device, sample_seed
 from codi_minimal.diffusion import Schedule
 from codi_minimal.modality import Modality, build_modalities
@@ -121,7 +121,7 @@ class CoDi(nn.Module):
         weights, noise = check_mapping("weights", weights), check_mapping("noise", noise)
         given = check_given(given, names, {n: m.data for n, m in self.modalities.items()}, check_flag("joint", joint))
         recipe = find_recipe(self.recipe if recipe is None else recipe)
-        check_names("recipe", recipe.named(), self.modalities)
+        check_names("recipe", recipe.named(), {**dict.fromkeys(MODALITIES), **self.modalities})
         check_names("prompts", prompts, self.modalities)
         prompts = {n: self.modalities[n].data.prompts(value) for n, value in prompts.items()}
         for addition in recipe.additions:

@@ -41,6 +41,8 @@ Count = Annotated[int, Field(ge=1, le=100_000_000)]
 Few = Annotated[int, Field(ge=1, le=16)]
 Width = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]  # channels, which group norm shares among 8 groups
 Embedding = Annotated[int, Field(ge=16, le=4096, multiple_of=2)]
+MODALITIES = ("text", "image", "audio", "video")
+MAX_WORDS = 256
 Share = Annotated[float, Field(ge=0, le=1)]
 Sigma = Annotated[float, Field(ge=0, le=100)]
 
@@ -69,7 +71,9 @@ class ModelConfig:
     frames: Literal[8] = 8
     samples: Literal[8192] = 8192
     rate: Literal[8000] = 8000
-    max_words: Annotated[int, Field(ge=1, le=256)] = 12
+    modalities: Annotated[tuple[Literal["text", "image", "audio", "video"], ...], Field(min_length=1)] = MODALITIES
+    fit: Literal["digits", "plain"] = "digits"  # how people's files become data: see `fitting`, and `media.plain`
+    max_words: Annotated[int, Field(ge=1, le=MAX_WORDS)] = 12
     image_latent: Annotated[int, Field(ge=1, le=64)] = 4
     image_widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=3)] = (32, 96)
     audio_latent: Annotated[int, Field(ge=1, le=64)] = 8

@@ -73,7 +73,10 @@ class Modality(nn.Module):
 
 
 def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Modality]:
-    """The four modalities of Talking Digits, untrained."""
+    """The modalities of a config, untrained. ValueError: text is none of them, or there is video without image."""
+    if "text" not in c.modalities or ("video" in c.modalities and "image" not in c.modalities):
+        expected = "text, to which all others are aligned, and image beside video, which share an autoencoder"
+        raise ValueError(f"modalities: expected {expected}; got {', '.join(c.modalities)}")
     tokenizer = WordTokenizer(vocabulary, c.max_words, spell_articles)
     image_vae = ImageVAE(c.size, c.image_latent, c.image_widths)
     clip_vae = VideoAutoencoder(image_vae, c.frames)
@@ -120,4 +123,4 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
             costly=True,
         ),
     ]
-    return {m.name: m for m in modalities}
+    return {m.name: m for m in modalities if m.name in c.modalities}

@@ -32,6 +32,7 @@ class Addition:
     """
 
     name: ClassVar[str]  # that of the file in `ours/`
+    of_digits: ClassVar[bool] = False  # whether it suits Talking Digits alone
 
     def __init_subclass__(cls) -> None:
         cls.name = cls.__module__.rpartition(".")[2]
@@ -166,6 +167,10 @@ class Recipe:
             raise ValueError(f"expected names of additions out of {', '.join(ADDITIONS)}; got {unknown}")
         kept = tuple(a for a in self.additions if a.name not in names)
         return Recipe(**{**vars(self), "additions": kept})
+
+    def for_any_data(self) -> Recipe:
+        """The same recipe without the additions that suit Talking Digits alone."""
+        return self.without(*(a.name for a in self.additions if a.of_digits))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` is the inverse."""

@@ -28,7 +28,7 @@ class Fake:
     """Remembers what it was asked; gives a gradient, a tone, a moving bar and a caption."""
 
     def __init__(self):
-        self.calls = []
+        self.calls, self.config = [], preset("tiny")
 
     def generate(self, prompts, outputs, seed=0, num_samples=1, **options):
         asked = {"prompts": prompts, "outputs": outputs, "seed": seed, "num": num_samples}
@@ -367,7 +367,7 @@ def test_an_estimate_prints_every_stage_and_their_sum_and_trains_nothing(capsys,
     asked = []
     monkeypatch.setattr("codi_minimal.training.stages.train", lambda *a, **k: asked.append("trained"))
     monkeypatch.setattr(
-        "codi_minimal.training.stages.estimate", lambda *a, **k: asked.append(a) or {"caches": 1.5, "joint": 2.0}
+        "codi_minimal.training.estimate.estimate", lambda *a, **k: asked.append(a) or {"caches": 1.5, "joint": 2.0}
     )
     code, lines, _ = run(capsys, "train", "--preset", "tiny", "--data", "d", "--device", "cpu", "--estimate")
     assert code == 0 and asked == [("tiny", "d", "cpu")]
@@ -383,7 +383,7 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     training = ["--preset", "tiny", "--data", "d", "--out", "o", "--device", "cpu", "--stages", "vocoder"]
     assert run(capsys, "train", *training)[0] == 0
     assert run(capsys, "evaluate", "--data", "d", "--quick")[1] == ["results/report.md"]
-    assert asked[0] == (("tiny", "d", "o"), {"device": "cpu", "stages": ["vocoder"]})
+    assert asked[0] == ((preset("tiny"), "d", "o"), {"device": "cpu", "stages": ["vocoder"]})
     run(capsys, "train", *training, "--synthetic-voices")
     assert asked.pop(2)[0][0] == replace(preset("tiny"), train=replace(preset("tiny").train, synthetic_voices=True))
     assert asked[1][0] == (fake, ("d", "test", 7), "results") and asked[1][1]["quick"] is True
@@ -505,3 +505,45 @@ def test_the_demos_digit_is_real_handwriting_in_the_worlds_framing():
     assert 14 <= max(ys.max() - ys.min(), xs.max() - xs.min()) + 1 <= 17
     assert image[1].max() == pytest.approx(1, abs=0.01) and image[0].max() < 0.2  # green
     assert demo.handwritten(colour="white")[0][0].max() == pytest.approx(1, abs=0.01)
+
+
+def test_pairs_of_ones_own_are_trained_on_and_reported(fake, capsys, monkeypatch, tmp_path):
+    for i in range(20):
+        media.write_png(tmp_path / f"{i}.png", torch.full((3, 32, 32), i / 20))
+        media.write_text(tmp_path / f"{i}.txt", "a red seven")
+    asked = []
+    for name in ("train", "train_further"):
+        monkeypatch.setattr(f"codi_minimal.training.stages.{name}", lambda *a, **k: asked.append((a, k)))
+    monkeypatch.setattr("codi_minimal.asked_pairs.evaluate_pairs", lambda *a, **k: asked.append((a, k)))
+    monkeypatch.setattr(CoDi, "from_pretrained", lambda *a: fake)
+    assert run(capsys, "train", "--preset", "tiny", "--pairs", tmp_path)[0] == 0
+    new = asked[0][0][1]
+    assert (new.fit, new.split, len(new.items)) == ("plain", "train", 18) and asked[0][0][0] == preset("tiny")
+    model = replace(fake.config.model, max_words=3)
+    fake.config = replace(fake.config, model=model, train=replace(fake.config.train, split_seed=4))
+    code, _, err = run(capsys, "train", "--further", "--pairs", tmp_path, "--steps", 5)
+    assert code == 2 and "got a blank picture" in err  # what is brought to digits is taken for one
+    for i in range(20):
+        picture = torch.zeros(3, 32, 32)
+        picture[:, 8:24, 10 + i % 5 : 20] = 1
+        media.write_png(tmp_path / f"{i}.png", picture)
+    assert run(capsys, "train", "--further", "--pairs", tmp_path, "--steps", 5)[0] == 0
+    (some, checkpoint, data, *_, steps), _ = asked[1]
+    assert (some, checkpoint, steps) == (None, None, 5) and (data.fit, data.split_seed) == ("digits", 4)
+    out = tmp_path / "results"
+    asking = ["evaluate", "--pairs", tmp_path, "--out", out]
+    code, lines, _ = run(capsys, *asking, "--samples", 9, "--recipe", "paper", "--workers", 2)
+    assert code == 0 and lines == [str(out / "own-pairs.md")]
+    (model, pairs, place), options = asked[2]
+    assert model is fake and place == str(out) and (pairs.fit, pairs.split) == ("digits", "all")
+    wanted = f"python -m codi_minimal evaluate --recipe paper --pairs {tmp_path} --samples 9 --seed 0"
+    assert options == {"samples": 9, "seed": 0, "workers": 2, "command": wanted, "progress": False}
+    for other in (["--quick"], ["--cells", 3], ["--data", "d"]):
+        code, _, err = run(capsys, *asking, *other)
+        assert code == 2 and err.startswith("error: --pairs: expected without --quick, --data and --cells")
+    (tmp_path / "3.txt").write_text("a red seven goes")
+    code, _, err = run(capsys, *asking)
+    assert code == 2 and "expected a caption of 1 to 3 words, got 4" in err
+    for verb in (["--further"], ["--estimate"], []):
+        code, _, err = run(capsys, "train", "--pairs", tmp_path, *verb, "--synthetic-voices")
+        assert code == 2 and "expected" in err

@@ -38,8 +38,9 @@ ALLOWED = {
     "demo": TOP | {"evaluation"},
     "play": TOP | {"demo"},
     "arguments": set(),
-    "asked": FILES | {"arguments"},
-    "cli": TOP | {"arguments", "asked", "training", "evaluation", "experiments", "demo", "play"},
+    "asked": FILES | {"arguments", "config"},
+    "asked_pairs": TOP | {"evaluation"},
+    "cli": TOP | {"arguments", "asked", "asked_pairs", "training", "evaluation", "experiments", "demo", "play"},
     "__main__": {"cli"},
 }
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codi_minimal.config import MODALITIES
 from codi_minimal.data import DIGITS, caption
-from codi_minimal.evaluation.coherence import MODALITIES
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.readers import READERS, VALUES, Shown, read
 from codi_minimal.evaluation.statistics import Estimate, mean, share

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codi_minimal.config import MODALITIES
 from codi_minimal.data import ATTRIBUTES_OF, Scene
 from codi_minimal.evaluation.readers import CHANCE, READERS, Shown, read
 from codi_minimal.evaluation.statistics import Estimate, average, share
 
-MODALITIES = tuple(ATTRIBUTES_OF)
 SUBSETS = tuple(names for size in range(1, 5) for names in combinations(MODALITIES, size))  # 15, small ones first
 ATTRIBUTES = ATTRIBUTES_OF["video"]  # it carries all of them
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
+from codi_minimal.config import MODALITIES
 from codi_minimal.data import WRITTEN, Scene
 from codi_minimal.data.world import World
 from codi_minimal.evaluation.agreement import QUESTIONS, answer, ask, chance, similarity
-from codi_minimal.evaluation.coherence import MODALITIES, SUBSETS, Scores, cell_name, coherence, said_by
+from codi_minimal.evaluation.coherence import SUBSETS, Scores, cell_name, coherence, said_by
 from codi_minimal.evaluation.generation import BatchedModel, scene_generator, to_device
 from codi_minimal.evaluation.parts import COMPOSITIONS, follows, prompts_for
 from codi_minimal.evaluation.quality import entropy_estimate, fidelity, frechet_estimate, spread_estimate

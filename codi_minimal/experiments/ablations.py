@@ -50,13 +50,11 @@ VARIANTS = {
     "the other always at the same t": Variant({"p_ahead": 0.0}),
     "without L_Con": Variant({"con": 0.0}),
     "without L_Read": Variant(without=("reading",)),
-    "without both": Variant({"con": 0.0}, without=("reading",)),
-    "λ = 0.1": Variant({"lam": 0.1}),
-    "λ = 2": Variant({"lam": 2.0}),
     "one summary token": Variant(model={"summary": 1}),
-    "wiring: pooled": Variant({"wiring": "pooled"}),
-    "wiring: own": Variant({"wiring": "own"}),
     "wiring: off": Variant({"wiring": "off"}),
+    "wiring: own": Variant({"wiring": "own"}),
+    "λ = 2": Variant({"lam": 2.0}),
+    "wiring: pooled": Variant({"wiring": "pooled"}),
 }
 
 

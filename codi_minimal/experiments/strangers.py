@@ -159,12 +159,12 @@ def speakers(run: Run, without: tuple[str, ...], synthetic: bool) -> dict[str, E
     hits: dict[str, list[Tensor]] = {"in quiet": [], "in a room": []}
     spoken_by = []
     for fold in FOLDS:
-        left_out = torch.isin(run.source.speakers, torch.tensor(fold))
+        left_out = torch.isin(run.corpus.source.speakers, torch.tensor(fold))
         model = with_new_encoder(run, without, synthetic)
         folder = run.folder / "-".join(map(str, fold))
-        fold_run = replace(run, model=model, source=only(run.source, ~left_out), folder=folder)
+        fold_run = replace(run, model=model, corpus=only(run.corpus.source, ~left_out), folder=folder)
         train_bridge(fold_run, "audio", voices=espeak.synthetic_voices)
-        held, generator = only(run.source, left_out), torch.Generator().manual_seed(run.seed)
+        held, generator = only(run.corpus.source, left_out), torch.Generator().manual_seed(run.seed)
         scene = draw(held, len(held.spoken), generator, recordings=torch.arange(len(held.spoken)))
         spoken_by.append(held.speakers[scene.recording])
         quiet = render_audio(held, scene, generator)

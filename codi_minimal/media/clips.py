@@ -25,8 +25,8 @@ MAX_START = 36_000  # seconds
 Timed = Iterator[tuple[Image.Image, float, float]]  # a frame, and from when to when it is shown, in seconds
 
 
-def read_video(path: str | Path, start: float = 0.0) -> Tensor:
-    """One second of a clip as the world's video; see `fit_video`.
+def read_video(path: str | Path, start: float = 0.0, fit: Callable[[Tensor], Tensor] = fit_video) -> Tensor:
+    """One second of a clip as a video; see `fit_video`, or another `fit`.
 
     The eight frames are those at the middles of eight equal parts of the second, or of what is left of a clip that ends
     earlier. A frame has at most 9 million pixels; those of the second have at most 256 million together, and 64 million
@@ -40,7 +40,7 @@ def read_video(path: str | Path, start: float = 0.0) -> Tensor:
     def decode(data: bytes) -> Tensor:
         return _eight_moments(frames(data, start=start), most)
 
-    return read(path, "a clip", tuple(CONTAINERS), decode, fit_video)
+    return read(path, "a clip", tuple(CONTAINERS), decode, fit)
 
 
 def _eight_moments(frames: Timed, most: int) -> Tensor:

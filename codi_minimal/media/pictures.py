@@ -1,7 +1,7 @@
 """Reads pictures, and turns Pillow's images into tensors."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,13 +22,13 @@ MAX_EXIF = 100  # segments of a JPEG; Pillow joins them one by one, in quadratic
 AREA = 2_000_000  # pixels of which tensors are made
 
 
-def read_image(path: str | Path) -> Tensor:
-    """A picture of any size as the world's image; see `fit_image`.
+def read_image(path: str | Path, fit: Callable[[Tensor], Tensor] = fit_image) -> Tensor:
+    """A picture of any size as an image; see `fit_image`, or another `fit`.
 
     A picture has at most 13 million pixels, no more than 20,000 on a side. An ordinary JPEG may have 51 million,
     because it can be decoded at a half to an eighth of its size; a progressive one cannot.
     """
-    return read(path, "a picture", PICTURE_ENDINGS, lambda data: as_pixels([_decode(data)])[0], fit_image)
+    return read(path, "a picture", PICTURE_ENDINGS, lambda data: as_pixels([_decode(data)])[0], fit)
 
 
 def _decode(data: bytes) -> Image.Image:

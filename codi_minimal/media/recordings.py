@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import soundfile
@@ -25,8 +26,10 @@ RECORDING_ENDINGS = (".wav", ".flac", ".ogg", ".mp3", *containers.CONTAINER_FORM
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"\xff")  # how files of these formats begin
 
 
-def read_audio(path: str | Path, start: float | None = None) -> Tensor:
-    """A recording of any rate, or the sound of a clip, as the world's audio; see `fit_audio`.
+def read_audio(
+    path: str | Path, start: float | None = None, fit: Callable[[Tensor, int], Tensor] = fit_audio
+) -> Tensor:
+    """A recording of any rate, or the sound of a clip, as audio; see `fit_audio`, or another `fit`.
 
     A recording lasts at most 60 s, in at most 8 channels of 24 million samples together. Its channels are averaged;
     where they cancel, the loudest is taken.
@@ -46,13 +49,13 @@ def read_audio(path: str | Path, start: float | None = None) -> Tensor:
             raise ValueError("it holds no sound" + (f" after {start:g} s" if start else ""))
         return _mono(wave), rate
 
-    def fit(wave: Tensor, rate: int) -> Tensor:
+    def padded(wave: Tensor, rate: int) -> Tensor:
         if start is not None:
             n = math.ceil(SECOND * rate)
             wave = F.pad(wave, (0, n - len(wave)))
-        return fit_audio(wave, rate)
+        return fit(wave, rate)
 
-    return read(path, "a recording", RECORDING_ENDINGS, decode, lambda decoded: fit(*decoded))
+    return read(path, "a recording", RECORDING_ENDINGS, decode, lambda decoded: padded(*decoded))
 
 
 def _decode(data: bytes, start: float | None, closed: bool = False) -> tuple[Tensor, int]:

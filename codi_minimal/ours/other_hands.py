@@ -23,6 +23,7 @@ ELASTIC, KNOTS = 0.06, 5  # the size of bends, in half canvases, and how many of
 class OtherHands(Addition):
     """Changes a share of the pictures that bridging alignment draws; their colours stay."""
 
+    of_digits = True
     share: Share = 0.8
 
     def augmentations(self) -> Mapping[str, Callable[[Tensor, Generator], Tensor]]:

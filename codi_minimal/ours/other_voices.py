@@ -29,6 +29,7 @@ class OtherVoices(Addition):
         share: how many are changed. tempo: pitch, formants and pace change by a factor of e^-tempo … e^tempo.
     """
 
+    of_digits = True
     share: Share = 0.8
     tempo: Annotated[float, Field(ge=0, le=1)] = 0.25
 

@@ -24,6 +24,8 @@ class PlainEnglish(Addition):
     and common words such as "please" are not named. ValueError: a text names no attribute of this world.
     """
 
+    of_digits = True
+
     def rewrite(self, name: str, batch: Any) -> Any:
         if name != "text":
             return batch

@@ -15,12 +15,12 @@ from matplotlib import colormaps
 from PIL import Image
 from torch import Tensor
 
+from codi_minimal.config import MODALITIES
 from codi_minimal.media import write_gif, write_mp4, write_png, write_sample, write_text, write_wav
 from codi_minimal.play.request import Request
 from codi_minimal.sample import Stream
 
 PIXEL = 6  # px of the page for one of a picture
-ORDER = ("text", "image", "audio", "video")
 WRITERS = {  # of what is brought: the ending, and how it is written
     "text": ("txt", write_text),
     "image": ("png", write_png),
@@ -102,7 +102,7 @@ def row(cards: Mapping[str, str], title: str = "", done: float | None = None, li
     parts = [f"<h3>{html.escape(title)}</h3>"] if title else []
     if done is not None:
         parts.append(f'<progress max="1" value="{done:.3f}"></progress>')
-    shown = [name for name in ORDER if name in cards]
+    shown = [name for name in MODALITIES if name in cards]
     figures = (f'<figure class="{name}">{cards[name]}<figcaption>{name}</figcaption></figure>' for name in shown)
     return f'<section class="row">{"".join(parts)}<div class="cards">{"".join(figures)}</div>{link}</section>'
 

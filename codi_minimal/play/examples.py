@@ -4,11 +4,11 @@ from functools import cache
 
 import torch
 
+from codi_minimal.config import MODALITIES
 from codi_minimal.data import draw, load, render_video
 from codi_minimal.demo import handwritten
 from codi_minimal.play.request import Brought
 
-EVERYTHING = ("text", "image", "audio", "video")
 FILM_SEED = 3
 
 
@@ -18,14 +18,14 @@ def examples() -> dict[str, tuple[list[Brought], tuple[str, ...]]]:
     digit, _ = handwritten("orange")
     white, _ = handwritten("white")
     return {
-        "Words": ([Brought("text", "Show me a crimson 7 going up, please")], EVERYTHING),
-        "A handwritten digit": ([Brought("image", digit)], EVERYTHING),
+        "Words": ([Brought("text", "Show me a crimson 7 going up, please")], MODALITIES),
+        "A handwritten digit": ([Brought("image", digit)], MODALITIES),
         "Half of it drawn, half of it said": (
             [Brought("image", white), Brought("text", "something cyan that gets bigger")],
-            EVERYTHING,
+            MODALITIES,
         ),
         "A silent film, held": ([Brought("video", film(), "given")], ("text", "audio")),
-        "Nothing at all": ([], EVERYTHING),
+        "Nothing at all": ([], MODALITIES),
     }
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from PIL import Image
 
 from codi_minimal.codi import CoDi
+from codi_minimal.config import MODALITIES
 from codi_minimal.inputs import PromptWarning
-from codi_minimal.media import read_audio, read_image, read_video
+from codi_minimal.media import FITS_OF, READERS_OF
 from codi_minimal.media.clips import CONTAINERS
 from codi_minimal.media.pictures import PICTURE_ENDINGS
-from codi_minimal.play.cards import ORDER, thumbnail
+from codi_minimal.play.cards import thumbnail
 from codi_minimal.play.examples import examples
 from codi_minimal.play.notes import notes
 from codi_minimal.play.request import SEED, Brought, Request, drawing
@@ -34,8 +35,7 @@ ADD = {"prompt": "Add as a prompt", "given": "Hold as a stream"}  # what the but
 PICTURES = {"PNG", "JPEG", "WEBP", "BMP", "GIF"}
 WELCOME = """# Any to any
 Bring words, a drawing, a voice or a clip, in any mixture, and choose what is to be made of them. All outputs appear
-from noise together, and each sees the others at every step. The model knows one small world: digits that have a colour,
-move, and are spoken.
+from noise together, and each sees the others at every step. The model knows one small world{}.
 """
 
 
@@ -43,10 +43,12 @@ def page(model: CoDi) -> gr.Blocks:
     """The playground of a model. Every visitor has a state of their own, and one request at a time is computed."""
     with gr.Blocks(title="codi-minimal", analytics_enabled=False, delete_cache=CLEANED, fill_width=True) as blocks:
         brought, looks = gr.State([]), gr.State([])
-        outputs = gr.CheckboxGroup(list(ORDER), value=list(ORDER), label="make", elem_id="outputs", render=False)
-        gr.Markdown(WELCOME)
+        names = [name for name in MODALITIES if name in model.modalities]
+        outputs = gr.CheckboxGroup(names, value=names, label="make", elem_id="outputs", render=False)
+        of_digits = model.config.model.fit == "digits"
+        gr.Markdown(WELCOME.format(": digits that have a colour, move, and are spoken" if of_digits else ""))
         with gr.Row():
-            for title, (things, wanted) in examples().items():
+            for title, (things, wanted) in (examples() if of_digits else {}).items():
                 button = gr.Button(title, size="sm", elem_classes="example")
                 button.click(partial(_example, things, wanted), None, [brought, outputs])
         with gr.Row():
@@ -77,31 +79,34 @@ def page(model: CoDi) -> gr.Blocks:
 
 
 def bring(model: CoDi, brought: gr.State) -> None:
-    """Four boxes, each with what is wrong with its content beside it."""
+    """A box for each modality, and one to draw in, each with what is wrong with its content beside it."""
+    fit = model.config.model.fit
+    read = {name: partial(_read, reader) for name, reader in READERS_OF[fit].items() if name in model.modalities}
     with gr.Tabs():
         with gr.Tab("Type"):
             text = gr.Textbox(label="a caption, or everyday English", lines=2, elem_id="text")
             _adds(brought, "text", partial(_typed, model), [text])
-        with gr.Tab("Draw"):
+        with gr.Tab("Draw", visible="image" in read):
             brush = gr.Brush(default_size=22, colors=INKS, default_color=INKS[0], color_mode="fixed")
             # on an empty sheet, visitors would have to choose the brush first
             paper = np.full((320, 320, 3), 255, np.uint8)
             sheet = gr.Sketchpad(
-                paper, label="a digit", canvas_size=(320, 320), brush=brush, layers=False, elem_id="sheet"
+                paper, label="a drawing", canvas_size=(320, 320), brush=brush, layers=False, elem_id="sheet"
             )
-            _adds(brought, "image", drawing, [sheet])
-        with gr.Tab("Show"):
-            photo = gr.File(file_types=list(PICTURE_ENDINGS), label="a picture of a digit", elem_id="photo")
-            _adds(brought, "image", partial(_read, read_image), [photo], "photo")
-        with gr.Tab("Say"):
-            voice = gr.Audio(sources=["microphone", "upload"], type="filepath", label="say a digit", elem_id="voice")
-            _adds(brought, "audio", partial(_read, read_audio), [voice])
-        with gr.Tab("Film"):
+            _adds(brought, "image", partial(drawing, fit=FITS_OF[fit]["image"]), [sheet])
+        with gr.Tab("Show", visible="image" in read):
+            photo = gr.File(file_types=list(PICTURE_ENDINGS), label="a picture", elem_id="photo")
+            _adds(brought, "image", read.get("image"), [photo], "photo")
+        with gr.Tab("Say", visible="audio" in read):
+            voice = gr.Audio(sources=["microphone", "upload"], type="filepath", label="a recording", elem_id="voice")
+            _adds(brought, "audio", read.get("audio"), [voice])
+        with gr.Tab("Film", visible="video" in read):
             clip = gr.File(file_types=list(CONTAINERS), label="a clip: GIF, MP4, MOV, WebM", elem_id="clip")
             start = gr.Number(0, label="from this second on", elem_id="start")
-            _adds(brought, "video", partial(_read, read_video), [clip, start])
-            gr.Markdown("Its sound:")
-            _adds(brought, "audio", partial(_read, read_audio), [clip, start], "sound")
+            _adds(brought, "video", read.get("video"), [clip, start])
+            if "audio" in read:
+                gr.Markdown("Its sound:")
+                _adds(brought, "audio", read["audio"], [clip, start], "sound")
 
 
 def _adds(brought: gr.State, name: str, read: Callable[..., Any], boxes: list[Any], box: str = "") -> None:
@@ -178,7 +183,7 @@ def options() -> list[Any]:
         seed = gr.Number(SEED, label="seed", precision=0)
         guidance = gr.Slider(0, 10, 0, step=0.5, label="guidance (0: the recipe's)")
         steps = gr.Slider(0, 100, 0, step=1, label="steps (0: the recipe's)")
-        weights = [gr.Slider(0, 1, 1, step=0.05, label=f"weight of {name} prompts") for name in ORDER]
+        weights = [gr.Slider(0, 1, 1, step=0.05, label=f"weight of {name} prompts") for name in MODALITIES]
     return [recipe, seed, guidance, steps, *weights]
 
 
@@ -199,8 +204,8 @@ def _run(
 ) -> Any:
     request = Request(
         brought,
-        [name for name in ORDER if name in outputs],
-        dict(zip(ORDER, weights, strict=True)),
+        [name for name in MODALITIES if name in outputs],
+        dict(zip(MODALITIES, weights, strict=True)),
         None if recipe == OWN else recipe,
         int(seed or 0),
         guidance or None,

@@ -1,7 +1,7 @@
 """What a visitor asks for: prompts, given streams and options, as arguments of `generate` and as a command line."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -94,11 +94,11 @@ class Request:
         return shlex.join(words if self.joint else [*words, "--no-joint"])
 
 
-def drawing(layers: Mapping[str, Any] | None) -> Tensor:
-    """What was drawn, "h w 4" bytes under "composite", on white paper, as the world's image. ValueError: nothing."""
+def drawing(layers: Mapping[str, Any] | None, fit: Callable[[Tensor], Tensor] = fit_image) -> Tensor:
+    """What was drawn, "h w 4" bytes under "composite", on white paper, as an image. ValueError: nothing."""
     pixels = None if layers is None else layers.get("composite")
     if pixels is None:
         raise ValueError("expected a drawing, got an empty sheet")
     rgba = torch.from_numpy(np.asarray(pixels)).float() / 255
     rgb, alpha = rgba[..., :3], rgba[..., 3:] if rgba.shape[-1] == 4 else torch.ones_like(rgba[..., :1])
-    return fit_image((rgb * alpha + 1 - alpha).permute(2, 0, 1))
+    return fit((rgb * alpha + 1 - alpha).permute(2, 0, 1))

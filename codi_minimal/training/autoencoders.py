@@ -7,7 +7,6 @@ from einops import rearrange
 from torch import Tensor
 
 from codi_minimal.autoencoders.mel import LogMel
-from codi_minimal.data import unpaired
 from codi_minimal.training.run import Run, randn
 
 RESOLUTIONS = (128, 256, 512)  # samples a window of the vocoder's loss: 16, 32 and 64 ms
@@ -15,12 +14,14 @@ RESOLUTIONS = (128, 256, 512)  # samples a window of the vocoder's loss: 16, 32 
 
 def draw(run: Run, name: str, n: int, generator: torch.Generator):
     """n samples of a modality; tensors are on the run's device."""
-    x = unpaired(run.source, name, n, generator)
+    x = run.corpus.unpaired(name, n, generator)
     return x.to(run.device) if isinstance(x, Tensor) else x
 
 
 def draw_stills(run: Run, n: int, generator: torch.Generator) -> Tensor:
-    """Images, and about as many frames of videos: the image VAE encodes both."""
+    """Images, and where there are videos, about as many of their frames: the image VAE encodes both."""
+    if "video" not in run.model.modalities:
+        return draw(run, "image", n, generator)
     frames = rearrange(draw(run, "video", max(1, n // 16), generator), "b f c h w -> (b f) c h w")
     return torch.cat([draw(run, "image", max(1, n - len(frames)), generator), frames])
 

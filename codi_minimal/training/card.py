@@ -4,27 +4,24 @@ from codi_minimal.training.run import Run
 
 CARD = """# codi-minimal, preset {config.name}
 
-CoDi (Tang et al. 2023) on Talking Digits: text, image, audio and video, any to any. {size:,} parameters, stored as
-float16. Made to learn and teach with, on this one small world; it knows nothing else.
+CoDi (Tang et al. 2023): {modalities}, any to any. {size:,} parameters, stored as float16. Made to learn and teach
+with, on the small data below; it knows nothing else.
 
 ## Training
-`python -m codi_minimal train {options} --data DATA`, seed {run.seed}, on {run.device.type}.
-Data: {source.name}, {digits} handwritten digits and {recordings} recordings.
-They are -train without its validation share. `split_seed` {source.split_seed} fixes that share, and this
-training did not see it.
+`python -m codi_minimal train {options} {corpus.option}`, seed {run.seed}, on {run.device.type}.
+Data: {corpus.name}.
+They are the training data without the validation share, a tenth. `split_seed` {corpus.split_seed} fixes that share, and
+this training did not see it.
 
 | stage | steps | batch | minutes | last loss |
 |---|---|---|---|---|
 {rows}| all | | | {minutes:.1f} | |
 
 ## Figures
-`python -m codi_minimal evaluate --checkpoint FOLDER --data DATA` measures it on the test split.
+`python -m codi_minimal evaluate --checkpoint FOLDER {corpus.option}` measures it on data that no training saw.
 
 ## Data and licences
-- Handwriting: MNIST (LeCun, Cortes and Burges), CC BY-SA 3.0.
-- Voices: Free Spoken Digit Dataset (Jakobovski et al.), CC BY-SA 4.0, six speakers.
-
-The code is MIT-licensed. The weights hold no recording and no image; name these sources where you pass them on.
+{corpus.about}
 """
 
 
@@ -39,5 +36,5 @@ def model_card(run: Run) -> str:
         done = run.done[name]
         rows += f"| {name} | {done.steps} | {stage.batch} | {done.seconds / 60:.1f} | {done.losses['loss']:.4f} |\n"
     size, minutes = sum(p.numel() for p in run.model.parameters()), sum(run.done[name].seconds for name in stages) / 60
-    counts = {"digits": len(run.source.digits), "recordings": len(run.source.spoken), "size": size, "minutes": minutes}
-    return CARD.format(run=run, config=run.config, source=run.source, options=" ".join(options), rows=rows, **counts)
+    counts = {"modalities": ", ".join(run.model.modalities), "size": size, "minutes": minutes}
+    return CARD.format(run=run, config=run.config, corpus=run.corpus, options=" ".join(options), rows=rows, **counts)

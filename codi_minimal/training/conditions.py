@@ -4,26 +4,11 @@ A denoiser that has only seen C_text(y) does worse on C_audio(y), because contra
 a cone of its own (Liang et al. 2022).
 """
 
-import random
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
-
-from codi_minimal.data import ATTRIBUTES_OF, WORDS, caption, sample_subset
-
-
-def distractors(name: str, n: int, rng: random.Random) -> list[str] | None:
-    """n captions of attributes that modality `name` cannot show, or None if it can show all that captions state.
-
-    An image cannot show "sliding left". Mixed into its prompt, such a caption teaches the denoiser to ignore it.
-    """
-    foreign = tuple(a for a in WORDS if a not in ATTRIBUTES_OF[name])
-    if not foreign:
-        return None
-    subsets = (sample_subset(foreign, rng) for _ in range(n))
-    return [caption({a: rng.choice(WORDS[a]) for a in subset}, rng) for subset in subsets]
 
 
 def mixed_condition(

@@ -9,7 +9,7 @@ from torch import Tensor
 from codi_minimal.alignment import environment_modules
 from codi_minimal.data import WRITTEN
 from codi_minimal.diffusion import diffusion_loss
-from codi_minimal.training.conditions import distractors, mixed_condition
+from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.fit import Step
 from codi_minimal.training.run import Run
 from codi_minimal.training.streams import build_cache, tabulated
@@ -25,10 +25,11 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
     u = s v / (1 + (s − 1) v) of uniform v, with s the stage's shift (Esser et al. 2024, eq. 23): what many positions
     share, such as the colour of a clip, is decided where noise is strong, at times that few uniform draws would reach.
     """
-    cfg, turns, modalities = run.config.train, PAIRED_WITH.get(name, (name,)), run.model.modalities
+    cfg, corpus, modalities = run.config.train, run.corpus, run.model.modalities
+    turns = [m for m in PAIRED_WITH.get(name, (name,)) if ("text", m) in corpus.pairings]
     caches = {other: build_cache(run, ("text", other)) for other in sorted(set(turns))}
-    c_text, net = tabulated(modalities["text"].prompt), modalities[name].denoiser
-    encode = None if name in caches else tabulated(modalities[name].encode)
+    c_text, net = tabulated(modalities["text"].prompt, corpus), modalities[name].denoiser
+    encode = None if name in caches else tabulated(modalities[name].encode, corpus)
     net = torch.compile(net) if cfg.compile and run.device.type == "cuda" else net
     loss = partial(diffusion_loss, net, schedule=run.model.schedule, prediction=run.config.model.prediction)
     batch, s = run.stage(stage).batch, run.stage(stage).shift
@@ -41,7 +42,7 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
         shown = cache.prompts[other][idx].to(run.device)
         # the second caption makes mixtures of three; what one prompt alone says is weaker in them
         true = [c_text(cache.drawn.captions(rng, idx)), shown, c_text(cache.drawn.captions(rng, idx))]
-        foreign = distractors(name, batch, rng)
+        foreign = corpus.distractors(name, batch, rng)
         extra = None if foreign is None else c_text(foreign)
         cond = mixed_condition(true, extra, generator, cfg.p_null, cfg.cond_noise, cfg.p_single)
         v = torch.rand(batch, generator=generator)

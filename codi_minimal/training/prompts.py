@@ -1,38 +1,21 @@
 """Stage 2, bridging alignment: C_text with C_image, then C_audio and C_video each against the frozen C_text."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from codi_minimal.data import WHOLE, WORDS, Pairs, caption, meaning, sample_subset
+from codi_minimal.data import WHOLE, Pairs, meaning
 from codi_minimal.prompts import Temperature, clip_loss, repeated
 from codi_minimal.training.run import Run
 
 Voices: TypeAlias = Callable[[], tuple[Sequence[Tensor], Sequence[int]]]
 
 
-def wholes_and_parts(n: int, rng: random.Random) -> tuple[list[str], list[list[str]]]:
-    """n captions, and two lists of n captions that together state the same.
-
-    "a red seven sliding left" may have the parts "something red" and "a seven that moves left"; "a seven" has two
-    paraphrases of itself.
-    """
-    wholes, parts = [], [[], []]
-    for _ in range(n):
-        said = {name: rng.choice(WORDS[name]) for name in sample_subset(tuple(WORDS), rng)}
-        names = rng.sample(list(said), len(said))
-        cut = rng.randint(1, max(1, len(names) - 1))
-        wholes.append(caption(said, rng))
-        parts[0].append(caption({k: said[k] for k in names[:cut]}, rng))
-        parts[1].append(caption({k: said[k] for k in names[cut:] or names}, rng))
-    return wholes, parts
-
-
-def same_meaning(captions: Sequence[str]) -> Tensor:
+def same_meaning(captions: Sequence[str], meaning: Callable[[str], Hashable] = meaning) -> Tensor:
     """Which captions of a batch mean the same, in whatever words: positives (b, b) of a contrastive loss."""
     return repeated([meaning(text) for text in captions])
 
@@ -70,8 +53,9 @@ def train_bridge(run: Run, name: str, start_from: str | None = None, voices: Voi
     if start_from is not None and run.further is None:
         c_other.start_from(modalities[start_from].prompt)
     temperature = Temperature().to(run.device)
-    pairs, batch = Pairs(run.source, ("text", name)), run.stage(stage).batch
-    if voices is not None and run.config.train.synthetic_voices:
+    corpus, batch = run.corpus, run.stage(stage).batch
+    pairs = corpus.pairs(("text", name))
+    if voices is not None and run.config.train.synthetic_voices and isinstance(pairs, Pairs):
         pairs.add_voices(*voices())
     modules = nn.ModuleDict({"other": c_other, "temperature": temperature, **({"text": c_text} if first else {})})
 
@@ -84,11 +68,11 @@ def train_bridge(run: Run, name: str, start_from: str | None = None, voices: Voi
             if name in (augment := addition.augmentations()):
                 data = augment[name](data, generator)
         other = c_other(data.to(run.device))
-        losses = {"loss": clip_loss(c_text(captions), other, temperature(), same_meaning(captions).to(run.device))}
-        if first:
-            wholes, parts = wholes_and_parts(batch, rng)
-            whole, parts = c_text(wholes), [c_text(p) for p in parts]
-            positives = same_meaning(wholes).to(run.device)
+        positives = same_meaning(captions, corpus.meaning).to(run.device)
+        losses = {"loss": clip_loss(c_text(captions), other, temperature(), positives)}
+        if first and (texts := corpus.wholes_and_parts(batch, rng)):
+            whole, parts = c_text(texts[0]), [c_text(part) for part in texts[1]]
+            positives = same_meaning(texts[0], corpus.meaning).to(run.device)
             losses["composition"] = composition_loss(whole, parts, temperature(), positives)
             losses["loss"] = losses["loss"] + losses["composition"]
         with torch.no_grad():

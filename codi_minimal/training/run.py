@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Config
 from codi_minimal.config import Stage as StageConfig
-from codi_minimal.data import Source
+from codi_minimal.data import Corpus, Source, TalkingDigits
 from codi_minimal.training.fit import Step, fit
 from codi_minimal.training.state import FitResult
 
@@ -22,13 +22,14 @@ class Run:
     """A model in training, its data, and the folder of all its files.
 
     Args:
+        corpus: a `Source` stands for Talking Digits made of it.
         watch: watch(stage, steps done) is called before each stage, and `looks` times while it trains.
         further: the finished checkpoint that the weights come from, "" for the one that ships; None: from nothing.
         start: the fingerprint of these weights; "" if the seed draws them. done: results of the finished stages.
     """
 
     model: CoDi
-    source: Source
+    corpus: Corpus | Source
     folder: Path
     seed: int = 0
     progress: bool = True
@@ -37,6 +38,10 @@ class Run:
     further: str | None = None
     start: str = ""
     done: dict[str, FitResult] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.corpus, Source):
+            self.corpus = TalkingDigits(self.corpus)
 
     @property
     def config(self) -> Config:
@@ -61,7 +66,7 @@ class Run:
         parts = {"stage": config["train"].pop("stages")[name], "train": config["train"], "model": config["model"]}
         parts["after"] = {stage: self.done[stage].weights for stage in before}
         settings = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
-        return {"data": self.source.identity, "start": self.start, **settings}
+        return {"data": self.corpus.identity, "start": self.start, **settings}
 
     def fit(self, name: str, modules: nn.Module, step: Step, frozen: Iterable[nn.Module] = ()) -> FitResult:
         """Trains `modules` less `frozen`, and nothing else; resumes what was interrupted, and loads what is done.
@@ -69,9 +74,9 @@ class Run:
         Raises:
             ValueError: the data is not the training split that the config's `split_seed` fixes.
         """
-        source, stage, train = self.source, self.stage(name), self.config.train
-        if (source.split, source.split_seed) != ("train", train.split_seed):  # it may hold samples of validation
-            came = f"{source.split} with {source.split_seed}"
+        corpus, stage, train = self.corpus, self.stage(name), self.config.train
+        if (corpus.split, corpus.split_seed) != ("train", train.split_seed):  # it may hold samples of validation
+            came = f"{corpus.split} with {corpus.split_seed}"
             raise ValueError(f"expected data of the split train with split_seed {train.split_seed}, got {came}")
         self.model.requires_grad_(False).eval()
         if self.watch:

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from codi_minimal.data import WORDS, Pairs, caption
 from codi_minimal.diffusion import q_sample
 from codi_minimal.sheet import contact_sheet
 from codi_minimal.training.autoencoders import draw
@@ -48,13 +47,20 @@ def heat_figure(values: Tensor, rows: Sequence[str], columns: Sequence[str] = ()
 
 
 @torch.no_grad()
-def similarities(run: Run, stage: str, name: str, embed: Callable[[Run, str, Any], Tensor] | None = None) -> None:
+def similarities(
+    run: Run, stage: str, name: str | None, embed: Callable[[Run, str, Any], Tensor] | None = None
+) -> None:
     """Cosines of twelve captions and their samples: a bright diagonal, and blocks where samples share attributes.
 
-    `embed`: (run, modality, data) → unit vectors (b, e); None: the prompt encoders.
+    Args:
+        name: a modality; None: the first that the data pairs with text; without any there is no picture.
+        embed: (run, modality, data) → unit vectors (b, e); None: the prompt encoders.
     """
-    embed = embed or (lambda run, name, x: run.model.modalities[name].prompt(x))
-    drawn = Pairs(run.source, ("text", name)).draw(12, run.generator("sheet"))
+    beside_text = [other for first, other in run.corpus.pairings if "text" in (first, other)]
+    if not beside_text:
+        return
+    name, embed = name or beside_text[0], embed or (lambda run, name, x: run.model.modalities[name].prompt(x))
+    drawn = run.corpus.pairs(("text", name)).draw(12, run.generator("sheet"))
     captions = drawn.captions(random.Random(run.seed))
     data = drawn.render(name, generator=run.generator("sheet")).to(run.device)
     cosine = embed(run, "text", captions) @ embed(run, name, data).T
@@ -65,8 +71,8 @@ def similarities(run: Run, stage: str, name: str, embed: Callable[[Run, str, Any
 @torch.no_grad()
 def samples(run: Run, stage: str, name: str | None = None) -> None:
     """Six captions and what is generated from them: modality `name`, or all."""
-    rng, names = random.Random(run.seed), [name] if name else list(run.model.modalities)
-    captions = [caption({k: rng.choice(v) for k, v in WORDS.items()}, rng) for _ in range(6)]
+    names = [name] if name else list(run.model.modalities)
+    captions = run.corpus.prompts(6, random.Random(run.seed))
     made = run.model.generate({"text": captions}, names)
     outputs = ({m: made[m][i] for m in names} for i in range(6))
     rows = [{"title": stage, "prompts": {"text": [captions[i]]}, "outputs": out} for i, out in enumerate(outputs)]

@@ -1,23 +1,25 @@
-"""All stages in their order. `train` and `train_further` go through them, `estimate` tells how long that would take."""
+"""All stages in their order. `train` and `train_further` go through them."""
 
-import json
-import time
-from collections.abc import Callable, Collection, Sequence
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 import torch
 
 from codi_minimal.checkpoint import atomic_write, fingerprint, name_in_error
 from codi_minimal.codi import CoDi
-from codi_minimal.config import Config, Stage, preset
-from codi_minimal.data import PAIRINGS, VOCABULARY, load
+from codi_minimal.config import MODALITIES, Config, Stage, preset
+from codi_minimal.data import Corpus, TalkingDigits, load
 from codi_minimal.data.espeak import synthetic_voices
+from codi_minimal.data.own_pairs import words_of
 from codi_minimal.device import best_device
-from codi_minimal.inputs import check_whole
+from codi_minimal.inputs import PromptWarning, check_whole
 from codi_minimal.lock import alone_in, remove_leftovers
+from codi_minimal.recipe import find_recipe
 from codi_minimal.training.autoencoders import draw_stills, train_autoencoder, train_vocoder
 from codi_minimal.training.beside import train_beside
 from codi_minimal.training.card import model_card
@@ -26,37 +28,48 @@ from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.prompts import train_bridge
 from codi_minimal.training.run import Run
 from codi_minimal.training.sheets import environment, reconstructions, samples, similarities
-from codi_minimal.training.streams import build_cache, cache_size
+from codi_minimal.training.streams import TURNS
+
+ALL_PAIRINGS = tuple(combinations(MODALITIES, 2))
 
 
 @dataclass(frozen=True)
 class StageFunctions:
-    """How a stage is trained, and how the picture of its result is made."""
+    """How a stage is trained, and how the picture of its result is made.
+
+    `pairings`: those whose pairs can train it; one of them is enough.
+    """
 
     train: Callable[[Run], None]
     show: Callable[[Run, str], None]
+    pairings: tuple[tuple[str, str], ...] = ALL_PAIRINGS
 
 
-def _stage(train: Callable[..., None], show: Callable[..., None], name: str, **how) -> StageFunctions:
-    return StageFunctions(partial(train, name=name, **how), partial(show, name=name))
+def _of(*names: str) -> tuple[tuple[str, str], ...]:
+    """The pairings that have these modalities."""
+    return tuple(pairing for pairing in ALL_PAIRINGS if set(names) <= set(pairing))
 
 
-BESIDE = ("text", "image", "audio", "video")
+def _stage(train: Callable[..., None], show: Callable[..., None], name: str, beside: str = "", **how) -> StageFunctions:
+    pairings = _of(name, beside) if beside else _of(name)
+    return StageFunctions(partial(train, name=name, **how), partial(show, name=name), pairings)
+
+
 STAGES: dict[str, StageFunctions] = {
     "autoencoder-image": _stage(train_autoencoder, reconstructions, "image", draw_batch=draw_stills),
     "autoencoder-audio": _stage(train_autoencoder, reconstructions, "audio"),
     "autoencoder-text": _stage(train_autoencoder, reconstructions, "text"),
-    "vocoder": StageFunctions(train_vocoder, partial(reconstructions, name="audio")),
-    "prompts-text-image": _stage(train_bridge, similarities, "image"),
-    "prompts-text-audio": _stage(train_bridge, similarities, "audio", voices=synthetic_voices),
-    "prompts-text-video": _stage(train_bridge, similarities, "video", start_from="image"),
-    "denoiser-image": _stage(train_denoiser, samples, "image"),
-    "denoiser-audio": _stage(train_denoiser, samples, "audio"),
+    "vocoder": StageFunctions(train_vocoder, partial(reconstructions, name="audio"), _of("audio")),
+    "prompts-text-image": _stage(train_bridge, similarities, "image", "text"),
+    "prompts-text-audio": _stage(train_bridge, similarities, "audio", "text", voices=synthetic_voices),
+    "prompts-text-video": _stage(train_bridge, similarities, "video", "text", start_from="image"),
+    "denoiser-image": _stage(train_denoiser, samples, "image", "text"),
+    "denoiser-audio": _stage(train_denoiser, samples, "audio", "text"),
     "denoiser-text": _stage(train_denoiser, samples, "text"),
-    "denoiser-video": _stage(train_denoiser, samples, "video", start_from="image"),
-    "environment": StageFunctions(train_environment, partial(similarities, name="image", embed=environment)),
+    "denoiser-video": _stage(train_denoiser, samples, "video", "text", start_from="image"),
+    "environment": StageFunctions(train_environment, partial(similarities, name=None, embed=environment)),
     "joint": StageFunctions(train_joint, samples),
-    **{f"beside-{m}": StageFunctions(partial(train_beside, name=m), samples) for m in BESIDE},
+    **{f"beside-{m}": StageFunctions(partial(train_beside, name=m), samples, TURNS[f"beside-{m}"]) for m in MODALITIES},
 }
 
 
@@ -77,18 +90,47 @@ def in_order(config: str | Config) -> Config:
     return _with(config, {name: config.train.stages[name] for name in STAGES if name in config.train.stages})
 
 
-def new_run(
-    config: Config, data: str | Path | None, out: str | Path, device: str | None, seed: int, progress: bool
-) -> Run:
+Data: TypeAlias = str | Path | Corpus | None
+
+
+def corpus_of(data: Data, split_seed: int) -> Corpus:
+    """Talking Digits from where `data.load` finds it, or a corpus as it is."""
+    is_place = data is None or isinstance(data, (str, Path))
+    return TalkingDigits(load(data, split_seed=split_seed)) if is_place else data
+
+
+def fitted_to(config: Config, corpus: Corpus) -> Config:
+    """The config without the modalities and stages that a corpus has no pairs for, and with room for its captions.
+
+    ValueError: a modality has no pairs with text, through which all prompt encoders are aligned.
+    """
+    there = {name for pairing in corpus.pairings for name in pairing}
+    if alone := [m for m in config.model.modalities if m in there - {"text"} and ("text", m) not in corpus.pairings]:
+        raise ValueError(f"expected some {alone[-1]} with text, to which all prompts are aligned, got it without")
+    modalities = tuple(m for m in config.model.modalities if m in there)
+    longest = max(len(caption.split()) for caption in corpus.all_captions())
+    model = replace(config.model, modalities=modalities, fit=corpus.fit, max_words=max(config.model.max_words, longest))
+    return _with(replace(config, model=model), _with_data(config.train.stages, corpus))
+
+
+def _with_data(stages: Mapping[str, Stage], corpus: Corpus) -> dict[str, Stage]:
+    """The stages that a corpus has pairs for."""
+    return {name: stage for name, stage in stages.items() if set(STAGES[name].pairings) & set(corpus.pairings)}
+
+
+def new_run(config: Config, data: Data, out: str | Path, device: str | None, seed: int, progress: bool) -> Run:
     """A run from nothing: the seed draws the initial weights. All later draws have generators of their own."""
+    corpus = corpus_of(data, config.train.split_seed)
+    config, shipped = fitted_to(config, corpus), find_recipe("shipped")
+    recipe = shipped if isinstance(corpus, TalkingDigits) else shipped.for_any_data()
     torch.manual_seed(seed)
-    model = CoDi(config, VOCABULARY).to(best_device(device), memory_format=torch.channels_last)
-    return Run(model, load(data, split_seed=config.train.split_seed), Path(out), seed, progress)
+    model = CoDi(config, corpus.vocabulary, recipe).to(best_device(device), memory_format=torch.channels_last)
+    return Run(model, corpus, Path(out), seed, progress)
 
 
 def train(
     config: str | Config = "small",
-    data: str | Path | None = None,
+    data: Data = None,
     out: str | Path = "runs/small",
     device: str | None = None,
     stages: Sequence[str] | None = None,
@@ -98,7 +140,8 @@ def train(
     """Trains CoDi from nothing, stage after stage. What is done is loaded, and what was interrupted goes on.
 
     Args:
-        config: a preset's name or a config. data: see `data.load`.
+        config: a preset's name or a config. data: see `data.load`; or a corpus, of which the config's modalities and
+            stages are trained that it has pairs for.
         out: folder of this run; the model is saved to its folder `model` when all stages are done.
         stages: stop after these; each needs those before it, which are then loaded (or trained). None: all.
 
@@ -107,17 +150,19 @@ def train(
             a run from another config, other data or another seed in `out`, or such a run at work in it.
     """
     seed, config = check_whole("seed", seed, 0), in_order(config)
-    names = list(config.train.stages)
+    if stages is not None:
+        _check(stages, config.train.stages)
+    run = new_run(config, data, out, device, seed, progress)
+    names = list(run.config.train.stages)
     _check(names if stages is None else stages, names)
     last = max(names.index(name) for name in stages or names)
-    run = new_run(config, data, out, device, seed, progress)
-    return _go_through(run, names[: last + 1], config if last == len(names) - 1 else None)
+    return _go_through(run, names[: last + 1], run.config if last == len(names) - 1 else None)
 
 
 def train_further(
-    stages: Sequence[str],
+    stages: Sequence[str] | None,
     checkpoint: str | Path | None = None,
-    data: str | Path | None = None,
+    data: Data = None,
     out: str | Path = "runs/further",
     device: str | None = None,
     steps: int | None = None,
@@ -130,8 +175,9 @@ def train_further(
     changes is new to the stages after it: after "environment" name "joint", too.
 
     Args:
-        stages: which; they are gone through in their order.
-        checkpoint: folder or hub id; None: the one that ships. data: see `data.load`. out: folder of this run.
+        stages: which; they are gone through in their order. None: all that the data has pairs for.
+        checkpoint: folder or hub id; None: the one that ships. data: see `data.load`, or a corpus whose captions have
+            the checkpoint's words. out: folder of this run.
         steps: of each; None: as many as the checkpoint had. seed: of the samples; 0 draws those it has seen.
 
     Raises:
@@ -141,14 +187,32 @@ def train_further(
     seed, steps = check_whole("seed", seed, 0), steps if steps is None else check_whole("steps", steps, 1)
     model = CoDi.from_pretrained(checkpoint, device)
     trained = in_order(model.config)
-    had, source = trained.train.stages, load(data, split_seed=trained.train.split_seed)
-    able = [name for name in had if not name.startswith("autoencoder-")]
+    had, able = trained.train.stages, [name for name in trained.train.stages if not name.startswith("autoencoder-")]
+    if stages is not None:
+        _check(stages, able)
+    corpus = corpus_of(data, trained.train.split_seed)
+    able = list(_with_data({name: had[name] for name in able}, corpus))
+    stages = able if stages is None else stages
     _check(stages, able)
     more = {name: replace(had[name], steps=steps or had[name].steps) for name in able if name in stages}
     both = had | {name: replace(stage, steps=had[name].steps + stage.steps) for name, stage in more.items()}
+    check_words(corpus, model.vocabulary)
     model.config, further = _with(trained, more), "" if checkpoint is None else str(checkpoint)
-    run = Run(model, source, Path(out), seed, progress, further=further, start=fingerprint(model))
-    return _go_through(run, list(more), _with(trained, both))
+    run = Run(model, corpus, Path(out), seed, progress, further=further, start=fingerprint(model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PromptWarning)  # which would come for every batch
+        return _go_through(run, list(more), _with(trained, both))
+
+
+def check_words(corpus: Corpus, known: Collection[str]) -> None:
+    """A `PromptWarning` that names words of a corpus that a checkpoint lacks; ValueError: a caption has no other."""
+    unknown = sorted(set(corpus.vocabulary) - set(known))
+    if not unknown:
+        return
+    for text in corpus.all_captions():
+        if not set(words_of(text)) & set(known):
+            raise ValueError(f"expected captions with words that the checkpoint knows, got {text!r}")
+    warnings.warn(PromptWarning(f"text: the checkpoint does not know {', '.join(map(repr, unknown))}"), stacklevel=3)
 
 
 def _go_through(run: Run, names: Sequence[str], whole: Config | None) -> CoDi:
@@ -167,39 +231,3 @@ def _go_through(run: Run, names: Sequence[str], whole: Config | None) -> CoDi:
             run.model.config = whole
             run.model.save_pretrained(folder, dtype="float16")
     return run.model
-
-
-def estimate(
-    config: str | Config = "small",
-    data: str | Path | None = None,
-    device: str | None = None,
-    steps: int = 40,
-    progress: bool = True,
-) -> dict[str, float]:
-    """Minutes that each stage would take here, and, as "caches", the pairs that are rendered and encoded once.
-
-    The weights are random, which makes no step slower or faster. Nothing is kept.
-
-    Args:
-        config: a preset's name or a config. data: see `data.load`.
-        steps: of each stage, at most. Those before the log's first line are slow and count if there is no other line.
-    """
-    config = in_order(config)
-    plan, minutes = config.train, {"caches": 0.0}
-    stages = {name: replace(stage, steps=min(stage.steps, steps)) for name, stage in plan.stages.items()}
-    short = replace(plan, stages=stages, cache=min(plan.cache, 1024), video_cache=min(plan.video_cache, 1024))
-    with TemporaryDirectory() as folder:
-        run = new_run(replace(config, train=short), data, folder, device, 0, progress)
-        apart = replace(run, folder=run.folder / "caches")  # these encoders still change: the stages make other caches
-        for pairing in PAIRINGS:
-            began = time.perf_counter()
-            share = cache_size(run.model, pairing, plan) / len(build_cache(apart, pairing).drawn)
-            minutes["caches"] += (time.perf_counter() - began) * share / 60
-        for name in stages:
-            STAGES[name].train(run)
-        lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    for name, stage in plan.stages.items():
-        times = [(line["step"], line["seconds"]) for line in lines if line["stage"] == name]
-        (first, began), (last, ended) = times[0] if len(times) > 1 else (0, 0.0), times[-1]
-        minutes[name] = (ended - began) / (last - first) * stage.steps / 60
-    return minutes

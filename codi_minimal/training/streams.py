@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from codi_minimal.checkpoint import copy_named, digest, read_tensors, write_tensors
 from codi_minimal.codi import CoDi
 from codi_minimal.config import TrainConfig
-from codi_minimal.data import OPEN, PAIRINGS, WRITTEN, Drawn, Pairs
-from codi_minimal.data.captions import sentences
+from codi_minimal.data import OPEN, PAIRINGS, WRITTEN, Corpus
+from codi_minimal.data.corpus import Samples
 from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.prompts import same_meaning
 from codi_minimal.training.run import Run
@@ -38,6 +38,7 @@ TURNS = {
     "beside-video": (AUDIO_VIDEO, AUDIO_VIDEO, AUDIO_VIDEO, TEXT_VIDEO),
     **{f"{stage}-{link}": (pairing,) for stage in ("environment", "joint") for link, (pairing, _) in CHAIN.items()},
 }
+ALL_TURNS = ("environment", "joint")  # stages of all modalities
 ALIKE = 0.08  # hard negatives come from this share of the samples, those whose prompts are nearest to one of them
 P_UNPROMPTED = 0.5  # share of the samples without a prompt, so that the environment is the only condition
 
@@ -49,18 +50,28 @@ class Cache:
     `latents[m]` (n, *latent_shape) and `prompts[m]` (n, d) are those of the modalities m other than text.
     """
 
-    drawn: Drawn
+    drawn: Samples
     latents: dict[str, Tensor]
     prompts: dict[str, Tensor]
 
 
 @torch.no_grad()
-def tabulated(f: Callable[[list[str]], Tensor]) -> Callable[[Sequence[str]], Tensor]:
-    """A frozen f, list of captions → (b, ...), computed once for every caption of the grammar, a few thousand."""
-    row = {caption: i for i, caption in enumerate(dict.fromkeys(caption for caption, _ in sentences()))}
-    captions = list(row)
+def tabulated(f: Callable[[list[str]], Tensor], corpus: Corpus) -> Callable[[Sequence[str]], Tensor]:
+    """A frozen f, list of captions → (b, ...), computed once for every caption of the corpus, a few thousand."""
+    captions = corpus.all_captions()
+    row = {caption: i for i, caption in enumerate(captions)}
     table = torch.cat([f(captions[i : i + CHUNK]) for i in range(0, len(captions), CHUNK)])
     return lambda captions: table[[row[caption] for caption in captions]]
+
+
+def turns_of(stage: str, pairings: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The turns of a stage that the data has pairs for.
+
+    Pairings that the paper does not train (image with audio or video) follow in the stages of all modalities.
+    """
+    found = tuple(pairing for pairing in TURNS[stage] if pairing in pairings)
+    more = tuple(pairing for pairing in pairings if pairing not in PAIRINGS) if stage in ALL_TURNS else ()
+    return found + more
 
 
 def cache_size(model: CoDi, pairing: Sequence[str], plan: TrainConfig) -> int:
@@ -75,13 +86,14 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
     Raises:
         ValueError: the file there is damaged, or of another seed, other data, or other encoders.
     """
-    name, n = "-".join(pairing), cache_size(run.model, pairing, run.config.train)
+    name = "-".join(pairing)
     path, generator = run.folder / f"cache-{name}.safetensors", run.generator(name)
-    drawn = Pairs(run.source, pairing).draw(n, generator)
+    drawn = run.corpus.pairs(pairing).draw(cache_size(run.model, pairing, run.config.train), generator)
+    n = len(drawn)
     encoded = {m: run.model.modalities[m] for m in pairing if m != "text"}
     # of the trained parameters alone: another machine may round the scale and shift, measured afterwards, differently
     encoders = nn.ModuleList(part for m in encoded.values() for part in (m.autoencoder, m.prompt))
-    made_of = {"seed": str(run.seed), "n": str(n), "source": run.source.identity}
+    made_of = {"seed": str(run.seed), "n": str(n), "source": run.corpus.identity}
     made_of["encoders"] = digest(dict(encoders.named_parameters()))
     tensors = {f"latent.{m}": torch.empty(n, *modality.latent_shape) for m, modality in encoded.items()}
     tensors |= {f"prompt.{m}": torch.empty(n, run.config.model.d) for m in encoded}
@@ -133,9 +145,10 @@ def nearest(prompts: Tensor, idx: Tensor, generator: torch.Generator) -> Tensor:
 
 def open_streams(run: Run, stage: str) -> Callable[[int, torch.Generator], Pair]:
     """Builds or reads the caches of a stage's pairings; returns the function that draws the samples of step i."""
-    cfg, turns, text = run.config.train, TURNS[stage], run.model.modalities["text"]
+    cfg, corpus, turns = run.config.train, run.corpus, turns_of(stage, run.corpus.pairings)
     caches = {pairing: build_cache(run, pairing) for pairing in dict.fromkeys(turns)}
-    encode, prompt = tabulated(text.encode), tabulated(text.prompt)
+    text = run.model.modalities["text"]
+    encode, prompt = tabulated(text.encode, corpus), tabulated(text.prompt, corpus)
 
     def draw(i: int, generator: torch.Generator) -> Pair:
         cache = caches[turns[i % len(turns)]]
@@ -149,7 +162,7 @@ def open_streams(run: Run, stage: str) -> Callable[[int, torch.Generator], Pair]
             captions = cache.drawn.captions(rng, idx, WRITTEN)
             z0, prompts = {"text": encode(captions), **z0}, {"text": prompt(captions), **prompts}
             true = [prompt(cache.drawn.captions(rng, idx, OPEN)), *true]
-            positives = same_meaning(captions).to(run.device)
+            positives = same_meaning(captions, corpus.meaning).to(run.device)
         cond = mixed_condition(true, None, generator, P_UNPROMPTED, cfg.cond_noise, cfg.p_single)
         return Pair(z0, prompts, cond, positives, alike)
 

@@ -94,7 +94,7 @@ def test_nobody_who_is_left_out_is_heard_and_all_are_left_out_once(monkeypatch, 
     heard, asked = [], []
 
     def training(run, name, voices):
-        heard.append(set(run.source.speakers.tolist()))
+        heard.append(set(run.corpus.source.speakers.tolist()))
         assert name == "audio" and run.config.train.synthetic_voices == (len(heard) > 6)
         assert [a.name for a in run.model.recipe.additions].count("other_voices") == (len(heard) > 3)
 

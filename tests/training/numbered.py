@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from codi_minimal.config import Config, Stage, preset
-from codi_minimal.data import COLOURS, DIGITS, caption, parse
+from codi_minimal.data import COLOURS, DIGITS, Corpus, TalkingDigits, caption, parse
 from codi_minimal.diffusion import Schedule
 from codi_minimal.ours.reading import Reading
 from codi_minimal.training.streams import TURNS, Cache
@@ -183,6 +183,16 @@ class Pairs:
         )
 
 
+class Numbers(TalkingDigits):
+    """As `data.TalkingDigits`, of numbers."""
+
+    def __init__(self) -> None:
+        self.split, self.split_seed = "train", 0
+
+    def pairs(self, pairing: Sequence[str]) -> Pairs:
+        return Pairs(None, pairing)
+
+
 @dataclass
 class Run:
     """As `training.run.Run`; `fit` trains nothing and keeps what it was given."""
@@ -190,7 +200,7 @@ class Run:
     config: Config
     model: SimpleNamespace
     seed: int = 0
-    source: object = None
+    corpus: Corpus = field(default_factory=Numbers)
     further: str | None = None
     device: torch.device = torch.device("cpu")
     fitted: dict[str, SimpleNamespace] = field(default_factory=dict)

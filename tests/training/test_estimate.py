@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from codi_minimal.config import preset
-from codi_minimal.training import stages as room
+from codi_minimal.training import estimate as room
+from codi_minimal.training.estimate import estimate
 from codi_minimal.training.run import Run
-from codi_minimal.training.stages import estimate
 
 
 @pytest.fixture(autouse=True)

@@ -26,8 +26,7 @@ DIFFUSED = {"image": {}, "audio": {}, "text": {}, "video": {"start_from": "image
 def fakes(monkeypatch):
     for room in (denoisers, streams):
         monkeypatch.setattr(room, "build_cache", numbered.build_cache)
-        monkeypatch.setattr(room, "tabulated", lambda f: f)
-    monkeypatch.setattr(prompts, "Pairs", numbered.Pairs)
+        monkeypatch.setattr(room, "tabulated", lambda f, corpus: f)
 
 
 def steps(run, stage: str, n: int = 12):

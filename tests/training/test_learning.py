@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from codi_minimal.alignment import Environment, EnvironmentEncoder, add_environment, environment_modules, wire
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Stage, preset
-from codi_minimal.data import VOCABULARY, Pairs, load
+from codi_minimal.data import VOCABULARY, load
 from codi_minimal.denoisers import UNet
 from codi_minimal.diffusion import Schedule, diffusion_loss
 from codi_minimal.training import denoisers, joint, prompts, streams
@@ -90,7 +90,7 @@ def run(monkeypatch):
 
     for room in (denoisers, streams):
         monkeypatch.setattr(room, "build_cache", build_cache)
-        monkeypatch.setattr(room, "tabulated", lambda f: f)
+        monkeypatch.setattr(room, "tabulated", lambda f, corpus: f)
     monkeypatch.setattr(numbered, "N", N)
     made = numbered.numbered_run()
     stages = {"denoiser-image": Stage(150, 32, 3e-3), "environment": Stage(500, 24, 5e-3), "joint": Stage(40, 16, 3e-3)}
@@ -141,7 +141,7 @@ def test_a_bridge_brings_captions_to_their_own_images(tmp_path):
         model = CoDi(config, VOCABULARY)
     run = RealRun(model, load(None, hub=False), tmp_path, progress=False)
     prompts.train_bridge(run, "image")
-    drawn = Pairs(run.source, ("text", "image")).draw(128, torch.Generator().manual_seed(1))
+    drawn = run.corpus.pairs(("text", "image")).draw(128, torch.Generator().manual_seed(1))
     captions = model.modalities["text"].prompt(drawn.captions(random.Random(0)))
     images = model.modalities["image"].prompt(drawn.render("image"))
     own, other = ((captions * x).sum(dim=-1) for x in (images, images.roll(1, 0)))

@@ -17,13 +17,16 @@ from codi_minimal import CoDi
 from codi_minimal.alignment.environment import CLOCK, Environment, clock_code, slots
 from codi_minimal.checkpoint import copy_named, read_tensors, write_tensors
 from codi_minimal.config import Config, Stage, preset
-from codi_minimal.data import OPEN, PAIRINGS, VOCABULARY, WORDS, WRITTEN, Drawn, Pairs, load, meaning, parse
+
+from codi_minimal.data import (  # isort: skip
+    OPEN, PAIRINGS, VOCABULARY, WORDS, WRITTEN, Drawn, Pairs, distractors, load, meaning, parse, wholes_and_parts,
+)  # fmt: skip
 from codi_minimal.lock import alone_in
 from codi_minimal.training import denoisers as denoiser_room
 from codi_minimal.training import joint as joint_room
 from codi_minimal.training import streams as stream_room
 from codi_minimal.training.beside import train_beside
-from codi_minimal.training.conditions import distractors, mixed_condition
+from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.fit import fit
 from codi_minimal.training.joint import (
     CON_BESIDE_TEXT,
@@ -35,7 +38,6 @@ from codi_minimal.training.joint import (
     train_environment,
     train_joint,
 )
-from codi_minimal.training.prompts import wholes_and_parts
 from codi_minimal.training.run import Run
 from codi_minimal.training.stages import STAGES, in_order, train, train_further
 from codi_minimal.training.streams import build_cache, open_streams
@@ -358,9 +360,10 @@ def test_a_cache_holds_what_the_encoders_make_of_its_pairs(run, monkeypatch, tmp
     assert torch.equal(build_cache(run, ("audio", "video")).latents["audio"], made.latents["audio"])
     with pytest.raises(ValueError, match="to be of seed 1, got 0:"):  # captions would be of other scenes
         build_cache(replace(run, seed=1), ("audio", "video"))
-    other = replace(run.source, digits=run.source.digits.flip(0))
-    with pytest.raises(ValueError, match=f"to be of source {other.identity}, got {run.source.identity}:"):
-        build_cache(replace(run, source=other), ("audio", "video"))
+    source = run.corpus.source
+    other = replace(source, digits=source.digits.flip(0))
+    with pytest.raises(ValueError, match=f"to be of source {other.identity}, got {source.identity}:"):
+        build_cache(replace(run, corpus=other), ("audio", "video"))
     model = copy.deepcopy(run.model)
     next(model.modalities["video"].prompt.parameters()).data[0] += 1
     with pytest.raises(ValueError, match="to be of encoders .{8}, got .{8}:"):

@@ -1,0 +1,191 @@
+"""Pairs of one's own, as `media.read_pairs` reads them: items of two modalities or more that belong together."""
+
+import hashlib
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from codi_minimal.config import MODALITIES
+
+from .captions import KEPT
+from .scenes import Index
+from .sources import VALIDATION
+
+FEWEST = 4  # pairs of a pairing, of which a tenth, but at least one, is held out
+LEVELS = {"image": 255, "audio": 32767, "video": 255}  # data are kept as whole numbers, which take little memory
+TYPES = {"image": torch.uint8, "audio": torch.int16, "video": torch.uint8}
+_WORD = re.compile(r"[^\W_]+")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a caption, as the tokenizer reads it."""
+    return _WORD.findall(text.lower())
+
+
+def kept(name: str, x: Tensor) -> Tensor:
+    """Data of a modality as whole numbers."""
+    return (x * LEVELS[name]).round().to(TYPES[name])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OwnSamples:
+    """Items of which only the two modalities of a pairing can be read."""
+
+    pairing: tuple[str, str]
+    _of: "OwnPairs"
+    _items: Tensor  # (n,)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def render(self, name: str, idx: Index = slice(None), generator: torch.Generator | None = None) -> Tensor:
+        """The data of a modality, all or those of idx. ValueError: it is none of the pairing's, or text."""
+        if name not in self.pairing or name not in LEVELS:
+            raise ValueError(f"expected a modality of {self.pairing} other than text, got {name!r}")
+        return self._of.data(name, self._items[idx])
+
+    def captions(self, rng: random.Random, idx: Index = slice(None), kept: Mapping[str, float] = KEPT) -> list[str]:
+        """One of the captions of each item; `kept` has no meaning here. ValueError: the pairing has no text."""
+        if "text" not in self.pairing:
+            raise ValueError(f"expected a pairing with text, got {self.pairing}")
+        return [rng.choice(self._of.texts[i]) for i in self._items[idx].tolist()]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OwnPairs:
+    """A corpus of n items.
+
+    Args:
+        texts: the captions of each item; none where it has no text.
+        rows: for each other modality the row (n,) of `tensors` that an item has; -1: none.
+        tensors: whole numbers (k, ...), see `kept`. place: the folder or table, for reports.
+        fit: how files became data, see `fitting`. items: those of this share; None: all.
+    """
+
+    texts: Sequence[tuple[str, ...]]
+    rows: Mapping[str, Tensor]
+    tensors: Mapping[str, Tensor]
+    place: str = "own pairs"
+    fit: str = "plain"
+    split: str = "all"
+    split_seed: int = 0
+    items: Tensor | None = None
+    pairings: tuple[tuple[str, str], ...] = field(init=False)
+    vocabulary: tuple[str, ...] = field(init=False)
+    there: dict[str, Tensor] = field(init=False)  # for each modality, which items have it: (n,) bool
+    about = "The code is MIT-licensed. The weights were trained on data that is not the project's; name its sources."
+    option = "--pairs FOLDER"
+
+    def __post_init__(self) -> None:
+        items = torch.arange(len(self.texts)) if self.items is None else self.items
+        object.__setattr__(self, "items", items)
+        has = {"text": torch.tensor([bool(texts) for texts in self.texts])}
+        object.__setattr__(self, "there", has | {name: rows >= 0 for name, rows in self.rows.items()})
+        there = tuple(pairing for pairing in combinations(MODALITIES, 2) if len(self.items_of(pairing)) >= 1)
+        object.__setattr__(self, "pairings", there)
+        object.__setattr__(self, "vocabulary", tuple(sorted({w for text in self._texts() for w in words_of(text)})))
+
+    @property
+    def name(self) -> str:
+        counts = (f"{len(self.items_of(pairing))} of {' and '.join(pairing)}" for pairing in self.pairings)
+        return f"own pairs of {self.place}: {', '.join(counts)}"
+
+    @property
+    def identity(self) -> str:
+        """Eight hexadecimal digits: the fingerprint of the content and of ``split_seed``."""
+        digest = hashlib.sha256(repr((self.split_seed, self.fit, self.texts)).encode())
+        for name, rows in self.rows.items():
+            digest.update(rows.numpy().tobytes() + self.tensors[name].contiguous().numpy().tobytes())
+        return f"own pairs {digest.hexdigest()[:8]}"
+
+    def share(self, split: str, split_seed: int = 0) -> "OwnPairs":
+        """The share "train" or "validation"; the latter is a tenth of the items of each kind, at least one.
+
+        Items of one kind have the same modalities. ValueError: another split.
+        """
+        if split not in ("train", "validation"):
+            raise ValueError(f"expected the split train or validation, got {split!r}")
+        kinds: dict[tuple[bool, ...], list[int]] = {}
+        for i, kind in enumerate(zip(*(self.there[name].tolist() for name in self.there), strict=True)):
+            kinds.setdefault(kind, []).append(i)
+        generator, found = torch.Generator().manual_seed(split_seed), []
+        for _, of_kind in sorted(kinds.items()):
+            order = torch.tensor(of_kind)[torch.randperm(len(of_kind), generator=generator)]
+            held_out = max(round(VALIDATION * len(order)), len(order) >= FEWEST)
+            found.append(order[:held_out] if split == "validation" else order[held_out:])
+        share = replace(self, split=split, split_seed=split_seed, items=torch.cat(found).sort().values)
+        object.__setattr__(share, "vocabulary", self.vocabulary)  # a word of one share may lack in the other
+        return share
+
+    def items_of(self, names: Sequence[str]) -> Tensor:
+        """The items of this share that have all these modalities, (n,)."""
+        none = torch.zeros(len(self.texts), dtype=torch.bool)
+        have = torch.stack([self.there.get(name, none) for name in names]).all(dim=0)
+        return self.items[have[self.items]]
+
+    def data(self, name: str, items: Tensor) -> Tensor:
+        """The data of a modality other than text of some items, float32."""
+        return self.tensors[name][self.rows[name][items]].float() / LEVELS[name]
+
+    def with_stills(self) -> "OwnPairs":
+        """The same, and if it has clips and no images, the middle frame of each clip is the image of its item.
+
+        The autoencoder of clips encodes their frames as images, so that a model of clips is also one of images.
+        """
+        if "image" in self.rows or "video" not in self.rows:
+            return self
+        stills = {"image": self.tensors["video"][:, self.tensors["video"].shape[1] // 2]}
+        rows = {"image": self.rows["video"]}
+        return replace(self, rows={**self.rows, **rows}, tensors={**self.tensors, **stills})
+
+    def pairs(self, pairing: Sequence[str]) -> "OwnDraws":
+        found = [p for p in self.pairings if sorted(p) == sorted(pairing)]
+        if not found:
+            raise ValueError(f"expected one of the pairings {self.pairings}, got {tuple(pairing)}")
+        return OwnDraws(self, found[0], self.items_of(found[0]))
+
+    def unpaired(self, name: str, n: int, generator: torch.Generator) -> Any:
+        items = self.items_of([name])
+        items = items[torch.randint(len(items), (n,), generator=generator)]
+        if name in LEVELS:
+            return self.data(name, items)
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        return [rng.choice(self.texts[i]) for i in items.tolist()]
+
+    def _texts(self) -> list[str]:
+        return [text for i in self.items.tolist() for text in self.texts[i]]
+
+    def all_captions(self) -> list[str]:
+        return list(dict.fromkeys(self._texts()))
+
+    def meaning(self, text: str) -> str:
+        return " ".join(words_of(text))
+
+    def wholes_and_parts(self, n: int, rng: random.Random) -> None:
+        return None
+
+    def distractors(self, name: str, n: int, rng: random.Random) -> None:
+        return None
+
+    def prompts(self, n: int, rng: random.Random) -> list[str]:
+        return rng.choices(self.all_captions(), k=n)
+
+
+@dataclass(frozen=True)
+class OwnDraws:
+    """The pairs of one pairing."""
+
+    _of: OwnPairs
+    pairing: tuple[str, str]
+    items: Tensor
+
+    def draw(self, n: int, generator: torch.Generator) -> OwnSamples:
+        """n different pairs, or all if there are fewer, in random order."""
+        order = torch.randperm(len(self.items), generator=generator)[:n]
+        return OwnSamples(self.pairing, self._of, self.items[order])

@@ -1,0 +1,199 @@
+"""Reads pairs of one's own: files that share a name, a table of paths and captions, or a data set of `datasets`."""
+
+import csv
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from codi_minimal.config import MAX_WORDS
+from codi_minimal.data import OwnPairs
+from codi_minimal.data.own_pairs import FEWEST, kept, words_of
+
+from .clips import CONTAINERS
+from .files import MAX_BYTES
+from .pictures import PICTURE_ENDINGS
+from .recordings import RECORDING_ENDINGS
+
+MAX_ITEMS = 100_000
+ENDINGS = {
+    **dict.fromkeys(RECORDING_ENDINGS, "audio"),
+    **dict.fromkeys(CONTAINERS, "video"),
+    **dict.fromkeys(PICTURE_ENDINGS, "image"),
+    ".txt": "text",
+}
+COLUMN_OF = {"text": "text", "caption": "text", "image": "image", "audio": "audio", "video": "video"}
+DATASET_FILES = ("dataset_info.json", "dataset_dict.json")  # what `save_to_disk` leaves in a folder
+# how the bytes of a data set's cells begin, where their path has no ending
+SIGNATURES = {
+    b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"BM": ".bmp", b"GIF8": ".gif", b"RIFF": ".wav", b"fLaC": ".flac",
+    b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3", b"\x1aE\xdf\xa3": ".webm",
+}  # fmt: skip
+
+Item = tuple[str, Mapping[str, Any]]  # its name for messages, and for each modality a path or a list of captions
+
+
+def read_pairs(
+    place: str | Path,
+    readers: Mapping[str, Callable[[Any], Tensor]],
+    fit: str = "plain",
+    max_words: int = MAX_WORDS,
+    progress: bool = False,
+) -> OwnPairs:
+    """All items of a folder, a table or a data set; the share to train on is `OwnPairs.share`.
+
+    Args:
+        place: a folder, whose files of one name (0001.png, 0001.txt) are an item, and each line of a text file is one
+            of its captions; a CSV file with the columns text (or caption), image, audio and video, all but the first
+            of them paths; a folder that `datasets` has saved; or the name of a data set on the hub.
+        readers: one of `media.READERS_OF`. fit: which.
+        max_words: the longest caption.
+
+    Raises:
+        ValueError: nothing to read, a file or a caption that cannot be used, or fewer than FEWEST pairs of a pairing.
+    """
+    texts: list[tuple[str, ...]] = []
+    rows: dict[str, list[int]] = {name: [] for name in readers if name != "text"}
+    found: dict[str, list[Tensor]] = {name: [] for name in rows}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, item in tqdm(_items(str(place), Path(folder)), "reading", leave=False, disable=not progress):
+            if len(texts) == MAX_ITEMS:
+                raise ValueError(f"{place}: expected at most {MAX_ITEMS:,} items, got more")
+            texts.append(_captions(name, item.get("text", ()), max_words))
+            for modality, of_modality in found.items():
+                rows[modality].append(len(of_modality) if modality in item else -1)
+                if modality in item:
+                    of_modality.append(kept(modality, readers[modality](item[modality])))
+    there = {modality: torch.stack(data) for modality, data in found.items() if data}
+    indices = {modality: torch.tensor(rows[modality]) for modality in there}
+    pairs = OwnPairs(texts, indices, there, Path(place).name, fit)
+    if not pairs.pairings:
+        expected = "two files of one name and of different kinds, as 0001.png and 0001.txt"
+        raise ValueError(f"{place}: expected pairs, {expected}; got none among {len(texts)} items")
+    for pairing in pairs.pairings:
+        if (n := len(pairs.items_of(pairing))) < FEWEST:
+            raise ValueError(f"{place}: expected at least {FEWEST} pairs of {' and '.join(pairing)}, got {n}")
+    return pairs
+
+
+def _captions(name: str, lines: Sequence[str], max_words: int) -> tuple[str, ...]:
+    """The captions of an item, one space between words, without empty lines."""
+    texts = tuple(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
+    for text in texts:
+        if not 1 <= (n := len(words_of(text))) <= max_words:
+            raise ValueError(f"{name}: expected a caption of 1 to {max_words} words, got {n}: {text[:80]!r}")
+    return texts
+
+
+def _items(place: str, scratch: Path) -> Iterator[Item]:
+    path = Path(place)
+    if path.suffix.lower() == ".csv":
+        return _of_table(path)
+    if path.is_dir():
+        saved = any((path / name).is_file() for name in DATASET_FILES)
+        return _of_dataset(place, scratch, saved=True) if saved else _of_folder(path)
+    if path.exists() or path.is_absolute() or place.count("/") != 1:
+        raise ValueError(f"{place}: expected a folder, a CSV file, or a data set of the hub, as user/name; got none")
+    return _of_dataset(place, scratch, saved=False)
+
+
+def _of_folder(folder: Path) -> Iterator[Item]:
+    """Files that share their path but for the ending."""
+    items: dict[Path, dict[str, Path]] = {}
+    ignored: set[str] = set()
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        if (modality := ENDINGS.get(path.suffix.lower())) is None:
+            ignored.add(path.suffix or path.name)
+            continue
+        item = items.setdefault(path.with_suffix(""), {})
+        if modality in item:
+            raise ValueError(f"{path}: expected one file of {modality} of this name, got {item[modality].name}, too")
+        item[modality] = path
+    if ignored:
+        warnings.warn(f"{folder}: ignored files that end in {', '.join(sorted(ignored))}", stacklevel=2)
+    for stem, item in items.items():
+        text = {"text": _lines(item["text"])} if "text" in item else {}
+        yield str(stem), item | text
+
+
+def _lines(path: Path) -> list[str]:
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path}: expected a text file of at most {MAX_BYTES:,} bytes, got {path.stat().st_size:,}")
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected a text file in UTF-8, got one that cannot be read ({error})") from None
+
+
+def _of_table(path: Path) -> Iterator[Item]:
+    """The rows of a CSV file. Paths are relative to its folder."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: expected a CSV file in UTF-8, got one that cannot be read ({error})") from None
+    columns = [name for name in (table[0] if table else ()) if name in COLUMN_OF]
+    if len(columns) < 2:
+        raise ValueError(
+            f"{path}: expected a header with two or more of {', '.join(COLUMN_OF)}, got {columns or 'none'}"
+        )
+    for number, row in enumerate(table, 2):
+        cells = {COLUMN_OF[name]: row[name].strip() for name in columns if row[name] and row[name].strip()}
+        yield f"{path}, line {number}", _item(cells, lambda cell: path.parent / cell)
+
+
+def _of_dataset(place: str, scratch: Path, saved: bool) -> Iterator[Item]:
+    """The rows of a data set, or of its split "train"."""
+    import datasets
+
+    try:
+        table = datasets.load_from_disk(place) if saved else datasets.load_dataset(place)
+    except Exception as error:  # no network, no such name, a damaged folder
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{place}: expected a data set, got one that cannot be read ({reason})") from error
+    if isinstance(table, dict):
+        if "train" not in table:
+            raise ValueError(f"{place}: expected a split train, got {', '.join(table)}")
+        table = table["train"]
+    kinds = {datasets.Image: "image", datasets.Audio: "audio", datasets.Video: "video"}
+    columns = {}
+    for name, feature in table.features.items():
+        modality = COLUMN_OF.get(name, kinds.get(type(feature)))
+        if modality is not None and modality not in columns.values():
+            columns[name] = modality
+        if type(feature) in kinds:
+            table = table.cast_column(name, type(feature)(decode=False))
+    if len(columns) < 2:
+        raise ValueError(f"{place}: expected columns out of {', '.join(COLUMN_OF)}, got {', '.join(table.features)}")
+    for number, row in enumerate(table.select_columns(list(columns))):
+        cells = {columns[name]: cell for name, cell in row.items() if cell}
+        yield f"{place}, row {number}", _item(cells, partial(_as_file, scratch))
+
+
+def _item(cells: Mapping[str, Any], file: Callable[[Any], Path]) -> dict[str, Any]:
+    """An item of its cells by modality: a caption or several, and what `file` makes a path of."""
+    texts = cells.get("text", [])
+    if not isinstance(texts, (str, list)) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"expected a caption or a list of captions, got {texts!r}")
+    paths = {name: file(cell) for name, cell in cells.items() if name != "text"}
+    return {"text": [texts] if isinstance(texts, str) else list(texts), **paths}
+
+
+def _as_file(scratch: Path, cell: Mapping[str, Any]) -> Path:
+    """A cell's bytes as a file, which the next one replaces."""
+    if not cell.get("bytes"):
+        return Path(cell["path"])
+    ending = Path(cell.get("path") or "").suffix.lower()
+    if ending not in ENDINGS:
+        ending = next((end for magic, end in SIGNATURES.items() if cell["bytes"].startswith(magic)), ending)
+    path = scratch / f"cell{ending}"
+    path.write_bytes(cell["bytes"])
+    return path

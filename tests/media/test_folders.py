@@ -1,0 +1,121 @@
+"""Pairs as people have them: files of one name, a table, a data set; and what is wrong with them in one line."""
+
+import csv
+
+import datasets
+import pytest
+import torch
+
+from codi_minimal.media import READERS_OF, write_gif, write_png, write_text, write_wav
+from codi_minimal.media.folders import read_pairs
+
+READ = READERS_OF["plain"]
+
+
+def grey(level: float) -> torch.Tensor:
+    return torch.full((3, 32, 32), level)
+
+
+def tone(i: int) -> torch.Tensor:
+    return 0.1 * i * torch.ones(8192)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six captioned pictures, five clips with sound; levels and captions count them."""
+    for i in range(6):
+        write_png(tmp_path / f"{i}.png", grey(0.1 * i))
+        write_text(tmp_path / f"{i}.txt", f"level {i}")
+    (tmp_path / "clips").mkdir()
+    for i in range(5):
+        write_gif(tmp_path / "clips" / f"{i}.GIF".lower(), grey(0.2 * i).expand(8, 3, 32, 32))
+        write_wav(tmp_path / "clips" / f"{i}.wav", tone(i))
+    return tmp_path
+
+
+def levels(pairs, name: str) -> list[float]:
+    items = pairs.items_of([name])
+    return (pairs.data(name, items).flatten(1)[:, 4000 if "audio" in name else 0] * 10).round().tolist()
+
+
+def test_files_of_one_name_are_an_item(folder):
+    (folder / "0.txt").write_text("level 0\n\n  the  darkest \n", encoding="utf-8")
+    (folder / ".hidden.png").write_bytes(b"")
+    pairs = read_pairs(folder, READ)
+    assert pairs.pairings == (("text", "image"), ("audio", "video"))
+    assert levels(pairs, "image") == [0, 1, 2, 3, 4, 5] and levels(pairs, "audio") == [0, 1, 2, 3, 4]
+    assert [pairs.texts[i] for i in pairs.items_of(["image"])][:2] == [("level 0", "the darkest"), ("level 1",)]
+    assert levels(pairs, "video") == [0, 2, 4, 6, 8]
+    assert pairs.fit == "plain" and folder.name in pairs.name
+
+
+def test_a_table_has_paths_and_captions(folder):
+    with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["caption", "image", "source", "audio"])
+        for i in range(6):
+            table.writerow([f"the level {i}", f"{i}.png", "mine", f"clips/{i}.wav" if i < 5 else ""])
+    pairs = read_pairs(folder / "table.csv", READ)
+    assert [len(pairs.items_of(p)) for p in (("text", "image"), ("text", "audio"), ("image", "audio"))] == [6, 5, 5]
+    assert levels(pairs, "image") == [0, 1, 2, 3, 4, 5] and pairs.texts[5] == ("the level 5",)
+
+
+@pytest.mark.parametrize("column", ["picture", "image"])
+def test_a_data_set_has_pictures_and_captions(folder, tmp_path, column):
+    files, said = [str(folder / f"{i}.png") for i in range(6)], [[f"level {i}", f"number {i}"] for i in range(6)]
+    made = datasets.Dataset.from_dict({column: files, "text": said, "licence": ["mine"] * 6})
+    made = made.cast_column(column, datasets.Image()).map(lambda row: row)  # whose bytes are in the table
+    for kind, place in ((made, "plain"), (datasets.DatasetDict(train=made), "split")):
+        kind.save_to_disk(tmp_path / "saved" / place)
+        pairs = read_pairs(tmp_path / "saved" / place, READ)
+        assert levels(pairs, "image") == [0, 1, 2, 3, 4, 5] and pairs.texts[2] == ("level 2", "number 2")
+    datasets.DatasetDict(test=made).save_to_disk(tmp_path / "other")
+    with pytest.raises(ValueError, match="expected a split train, got test"):
+        read_pairs(tmp_path / "other", READ)
+
+
+@pytest.mark.filterwarnings("default")
+def test_files_of_other_kinds_are_named_once(folder):
+    (folder / "notes.doc").write_text("x")
+    (folder / "6.json").write_text("{}")
+    with pytest.warns(UserWarning, match="ignored files that end in .doc, .json$"):
+        read_pairs(folder, READ)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: (f / "0.jpg").write_bytes(b"x"), "0.png: expected one file of image of this name, got 0.jpg, too"),
+        (lambda f: (f / "3.png").write_bytes(b"not a picture"), r"3.png: expected a picture .*cannot be read"),
+        (lambda f: (f / "3.txt").write_text("... !"), "3: expected a caption of 1 to 12 words, got 0: '... !'"),
+        (lambda f: (f / "3.txt").write_text("many " * 13), "3: expected a caption of 1 to 12 words, got 13"),
+        (lambda f: (f / "3.txt").write_bytes(b"\xff\xfe\xfa"), r"3.txt: expected a text file in UTF-8"),
+        (lambda f: [p.unlink() for p in f.glob("[3-5].*")], "expected at least 4 pairs of text and image, got 3"),
+    ],
+)
+def test_what_cannot_be_used_is_named(folder, spoil, message):
+    spoil(folder)
+    with pytest.raises(ValueError, match=message):
+        read_pairs(folder, READ, max_words=12)
+
+
+def test_places_without_pairs_are_refused(tmp_path, folder):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    write_png(alone / "a.png", grey(0.3))
+    write_text(alone / "b.txt", "other")
+    with pytest.raises(ValueError, match="expected pairs, two files of one name and of different kinds.*among 2 items"):
+        read_pairs(alone, READ)
+    (alone / "t.csv").write_text("path,label\na.png,3\n")
+    with pytest.raises(ValueError, match="expected a header with two or more of text, caption, image.* got none"):
+        read_pairs(alone / "t.csv", READ)
+    (alone / "t.csv").write_text("")
+    with pytest.raises(ValueError, match="expected a header"):
+        read_pairs(alone / "t.csv", READ)
+    for place in (tmp_path / "nowhere", "nowhere"):
+        with pytest.raises(ValueError, match="expected a folder, a CSV file, or a data set of the hub"):
+            read_pairs(place, READ)
+    saved = datasets.Dataset.from_dict({"text": [1, 2], "image": ["a", "b"]})
+    saved.save_to_disk(tmp_path / "numbers")
+    with pytest.raises(ValueError, match="expected a caption or a list of captions, got 1"):
+        read_pairs(tmp_path / "numbers", READ)
