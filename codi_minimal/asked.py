@@ -29,6 +29,8 @@ def read_asked(
     given = dict(held)
     if len(given) < len(held):
         raise ValueError(f"--given: expected each modality once, got {', '.join(name for name, _ in held)}")
+    if len(dict(args.weights)) < len(args.weights):
+        raise ValueError(f"--weights: expected each modality once, got {', '.join(name for name, _ in args.weights)}")
     if args.start is not None and not any(files[name] or name in given for name in WITH_START):
         raise ValueError(f"--start: expected a clip or a recording, too, got only --start {args.start:g}")
     to = args.to or [name for name in config.modalities if name not in given]

@@ -191,7 +191,7 @@ def play(args: argparse.Namespace) -> None:
         if error.name != "gradio":
             raise
         raise ImportError("the playground needs Gradio: pip install 'codi-minimal[play]'") from None
-    launch(_model(args), args.host, args.port)
+    launch(_model(args), args.host, args.port, _given(args, "checkpoint", "recipe", "autocast"))
 
 
 def check(args: argparse.Namespace) -> None:

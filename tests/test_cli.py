@@ -183,6 +183,7 @@ BAD = [
     (["generate", "--given", "video=gone.gif"], "gone.gif: expected a clip"),
     (["generate", "--given", "text=\udcff"], "text: expected a caption in UTF-8"),
     (["generate", "--given", "text=a", "--given", "text=b"], "--given: expected each modality once, got text, text"),
+    (["generate", "--text", "a", "--weights", "text=1", "text=2"], "--weights: expected each modality once, got text"),
     (
         ["generate", *(x for name in ("text", "image", "audio", "video") for x in ("--given", f"{name}=gone"))],
         "--given: expected a modality that is left to generate, got all four",
@@ -400,8 +401,10 @@ def test_play_serves_the_model_on_this_machine_alone(fake, capsys, monkeypatch):
     page = pytest.importorskip("codi_minimal.play.page", reason="Gradio is not installed")
     asked = []
     monkeypatch.setattr(page, "launch", lambda *a: asked.append(a))
-    assert run(capsys, "play")[0] == 0 and run(capsys, "play", "--host", "0.0.0.0", "--port", 8000)[0] == 0
-    assert asked == [(fake, "127.0.0.1", None), (fake, "0.0.0.0", 8000)]
+    assert run(capsys, "play")[0] == 0
+    assert run(capsys, "play", "--host", "0.0.0.0", "--port", 8000, "--checkpoint", "x", "--recipe", "paper")[0] == 0
+    assert asked[0] == (fake, "127.0.0.1", None, {})
+    assert asked[1] == (fake, "0.0.0.0", 8000, {"checkpoint": "x", "recipe": "paper"})
 
 
 def test_play_without_gradio_says_what_to_install(fake, capsys, monkeypatch):

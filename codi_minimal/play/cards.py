@@ -16,17 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from codi_minimal.config import MODALITIES
-from codi_minimal.media import write_gif, write_mp4, write_png, write_sample, write_text, write_wav
+from codi_minimal.media import write_mp4, write_sample, write_wav
 from codi_minimal.play.request import Request
 from codi_minimal.sample import Stream
 
 PIXEL = 6  # px of the page for one of a picture
-WRITERS = {  # of what is brought: the ending, and how it is written
-    "text": ("txt", write_text),
-    "image": ("png", write_png),
-    "audio": ("wav", write_wav),
-    "video": ("gif", write_gif),
-}
 
 
 def quote(text: str, scale: int = PIXEL) -> str:
@@ -113,12 +107,11 @@ def archive(request: Request, sample: Mapping[str, Any]) -> bytes:
     with TemporaryDirectory() as folder, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
         names, inside = [], Path(folder)
         for i, thing in enumerate(request.brought, 1):
-            ending, write = WRITERS[thing.modality]
-            if isinstance(thing.item, str):
+            if isinstance(thing.item, str) and not thing.item.lower().endswith(".txt"):  # which names a file
                 names.append(thing.item)
                 continue
-            names.append(f"brought-{i}-{thing.modality}.{ending}")
-            write(inside / names[-1], thing.item)
+            (path,) = write_sample(inside, f"brought-{i}", {thing.modality: thing.item}, gif=True)
+            names.append(path.name)
         write_sample(inside, "made", sample)
         (inside / "command.txt").write_text(request.command(names) + "\n", encoding="utf-8")
         for path in sorted(inside.iterdir()):

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,8 +39,11 @@ from noise together, and each sees the others at every step. The model knows one
 """
 
 
-def page(model: CoDi) -> gr.Blocks:
-    """The playground of a model. Every visitor has a state of their own, and one request at a time is computed."""
+def page(model: CoDi, served: Mapping[str, str] | None = None) -> gr.Blocks:
+    """The playground of a model. Every visitor has a state of their own, and one request at a time is computed.
+
+    `served`: see `Request`.
+    """
     with gr.Blocks(title="codi-minimal", analytics_enabled=False, delete_cache=CLEANED, fill_width=True) as blocks:
         brought, looks = gr.State([]), gr.State([])
         names = [name for name in MODALITIES if name in model.modalities]
@@ -70,7 +73,9 @@ def page(model: CoDi) -> gr.Blocks:
         for button, run in ((go, generate), (three, compare)):
             # the model computes for one visitor at a time
             made = [shown, looks, problem, replay]
-            event = button.click(partial(_run, run, model), asked, made, concurrency_limit=1, concurrency_id="model")
+            event = button.click(
+                partial(_run, run, model, served or {}), asked, made, concurrency_limit=1, concurrency_id="model"
+            )
             runs.append(event)
         replay.input(lambda i, seen: seen[int(i)] if seen else "", [replay, looks], shown, queue=False)
         emptied = [brought, looks, shown, problem, replay]
@@ -194,6 +199,7 @@ def _example(things: list[Brought], outputs: tuple[str, ...]) -> tuple[list[Brou
 def _run(
     run: Callable[..., Any],
     model: CoDi,
+    served: Mapping[str, str],
     brought: list[Brought],
     outputs: list[str],
     recipe: str,
@@ -210,18 +216,25 @@ def _run(
         int(seed or 0),
         guidance or None,
         int(steps) or None,
+        served=served,
     )
     for shown, looks, problem in run(model, request):
         last = max(1, len(looks) - 1)
         yield shown, looks, problem, gr.Slider(0, last, last, visible=len(looks) > 1)
 
 
-def launch(model: CoDi, host: str = "127.0.0.1", port: int | None = None, block: bool = True) -> Any:
+def launch(
+    model: CoDi,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    served: Mapping[str, str] | None = None,
+    block: bool = True,
+) -> Any:
     """Serves the page until it is interrupted; returns Gradio's app if `block` is False."""
     Image.init()  # Gradio opens drawings with Pillow, and Pillow starts a program for PostScript
     Image.ID[:] = [name for name in Image.ID if name in PICTURES]
     warnings.filterwarnings("always", category=PromptWarning)
-    blocks = page(model)
+    blocks = page(model, served)
     theme = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"])  # no font from the network
     blocks.launch(
         server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True, css=CSS,

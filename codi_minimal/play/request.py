@@ -37,6 +37,7 @@ class Request:
     Args:
         outputs: names of modalities. weights: of the prompts' modalities.
         recipe: its name; None: the checkpoint's. guidance, steps: None: the recipe's. joint: generated together.
+        served: options of the command line that serves the page, which `generate` must have, too.
     """
 
     brought: Sequence[Brought] = ()
@@ -47,6 +48,7 @@ class Request:
     guidance: float | None = None
     steps: int | None = None
     joint: bool = True
+    served: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
         """Those of `CoDi.generate`. ValueError: no output, or a modality is given twice, or given and an output."""
@@ -88,9 +90,9 @@ class Request:
         weights = self.arguments()["weights"] or {}
         if any(weight != 1 for weight in weights.values()):
             words += ["--weights", *(f"{name}={weight:g}" for name, weight in weights.items())]
-        for option in ("recipe", "seed", "guidance", "steps"):
-            if (value := getattr(self, option)) is not None:
-                words += [f"--{option}", str(value)]
+        own = {name: getattr(self, name) for name in ("recipe", "seed", "guidance", "steps")}
+        for option, value in {**self.served, **{name: v for name, v in own.items() if v is not None}}.items():
+            words += [f"--{option}", str(value)]
         return shlex.join(words if self.joint else [*words, "--no-joint"])
 
 

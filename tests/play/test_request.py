@@ -54,6 +54,10 @@ def test_the_command_repeats_all_of_it():
         """python -m codi_minimal generate "--text=it's a seven" --image=a.png --given=audio=b.wav --to text video
         --weights text=0.5 image=1 --recipe paper --seed 7 --guidance 2.5 --steps 9"""
     )
+    served = {"checkpoint": "mine", "recipe": "paper"}
+    words = shlex.split(Request([], ("text",), recipe="cascade", served=served).command([]))
+    assert words[words.index("--checkpoint") + 1] == "mine" and words.count("--recipe") == 1
+    assert words[words.index("--recipe") + 1] == "cascade"
     plain = Request([], ("text",), joint=False).command([])
     assert plain == "python -m codi_minimal generate --to text --seed 0 --no-joint"
 
@@ -113,3 +117,10 @@ def test_a_video_plays_with_the_audio_beside_it(monkeypatch):
     cards.finished({"video": VIDEO})
     assert torch.equal(given[0], AUDIO) and given[1] is None
     assert list(cards.finished({"text": "a", "image": IMAGE, "audio": AUDIO, "video": VIDEO})) == list(ALL)
+
+
+def test_a_caption_that_looks_like_a_file_is_saved_in_one(tmp_path):
+    request = Request([Brought("text", "seven.TXT"), Brought("text", "seven")], ("text",))
+    with zipfile.ZipFile(io.BytesIO(cards.archive(request, {"text": "a seven"}))) as zipped:
+        assert zipped.read("brought-1-text.txt").decode().strip() == "seven.TXT"
+        assert "--text=brought-1-text.txt --text=seven" in zipped.read("command.txt").decode()
