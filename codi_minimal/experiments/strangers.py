@@ -1,16 +1,16 @@
 """Strangers: do captions of voices, hands and words that are in no training data say the right thing?
 
 A second table leaves out two of the six speakers of the data while C_audio trains, and asks for their recordings: the
-honest figure for a new speaker.
+honest figure for a new speaker. A judge of voices is trained in the same way.
 """
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from codi_minimal.data import DIGITS, WORDS, Source, draw, espeak, load, parse, 
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.evaluation.report import command, save, table
 from codi_minimal.evaluation.statistics import Estimate, share
+from codi_minimal.evaluation.train_judges import train_classifiers
 from codi_minimal.experiments import imitations
 from codi_minimal.experiments.base import Place, one_by_one, run_of, untrained
 from codi_minimal.inputs import PromptWarning, check_whole
@@ -34,6 +35,8 @@ LEARNING = {  # title → the additions that are left out, and whether C_audio i
     "changed recordings": ((), False),
     "and voices of espeak-ng": ((), True),
 }
+JUDGE = "the judge of voices"
+Hears: TypeAlias = Callable[[Tensor], Tensor]  # recordings (n, 8192) → digits (n,)
 
 
 def strangers(
@@ -67,14 +70,19 @@ def strangers(
     batched = BatchedModel(model, seed)
     prompted = {kind: run | {"samples": samples} for kind in kinds}
     found = one_by_one(out / "brought", prompted, lambda kind: kinds[kind](batched), samples, progress)
-    ways = {title: way for title, way in LEARNING.items() if espeak.installed() or not way[1]}
+    ways: dict[str, Callable[[Run], Hears]] = {
+        title: partial(encoder, without=without, synthetic=synthetic)
+        for title, (without, synthetic) in LEARNING.items()
+        if espeak.installed() or not synthetic
+    }
+    ways[JUDGE] = partial(judge, steps=steps)
     brief = copy.deepcopy(model)
     stages = {STAGE: replace(model.config.train.stages[STAGE], steps=steps)}
     brief.config = replace(model.config, train=replace(model.config.train, stages=stages))
     runs = {title: Run(brief, source, out / "runs" / title.replace(" ", "-"), seed, progress) for title in ways}
     left_out = {title: run | {"steps": steps} for title in ways}
     trained = one_by_one(
-        out / "speakers", left_out, lambda title: speakers(runs[title], *ways[title]), len(source.spoken), progress
+        out / "speakers", left_out, lambda title: speakers(runs[title], ways[title]), len(source.spoken), progress
     )
     made_by = command("experiment strangers", data="DATA", steps=steps, samples=samples, seed=seed, autocast=autocast)
     rows = {title: figure for figures in found.values() for title, figure in figures.items()}
@@ -151,26 +159,37 @@ def refused(recipe: Recipe, text: str) -> bool:
     return False
 
 
-def speakers(run: Run, without: tuple[str, ...], synthetic: bool) -> dict[str, Estimate]:
-    """C_audio anew without two speakers, in each fold: of their recordings, those nearest to a caption of their digit.
+def speakers(run: Run, learn: Callable[[Run], Hears]) -> dict[str, Estimate]:
+    """Two speakers are left out in each fold: of their recordings, those whose digit is heard by what was learned.
 
-    `run`: its model is that as trained, its folder is for all folds.
+    `run`: its folder is for all folds. `learn` gets a run of each fold, without the two speakers.
     """
     hits: dict[str, list[Tensor]] = {"in quiet": [], "in a room": []}
-    spoken_by = []
+    source, spoken_by = run.corpus.source, []
     for fold in FOLDS:
-        left_out = torch.isin(run.corpus.source.speakers, torch.tensor(fold))
-        model = with_new_encoder(run, without, synthetic)
+        left_out = torch.isin(source.speakers, torch.tensor(fold))
         folder = run.folder / "-".join(map(str, fold))
-        fold_run = replace(run, model=model, corpus=only(run.corpus.source, ~left_out), folder=folder)
-        train_bridge(fold_run, "audio", voices=espeak.synthetic_voices)
-        held, generator = only(run.corpus.source, left_out), torch.Generator().manual_seed(run.seed)
+        hear = learn(replace(run, corpus=only(source, ~left_out), folder=folder))
+        held, generator = only(source, left_out), torch.Generator().manual_seed(run.seed)
         scene = draw(held, len(held.spoken), generator, recordings=torch.arange(len(held.spoken)))
         spoken_by.append(held.speakers[scene.recording])
         quiet = render_audio(held, scene, generator)
         for where, waves in {"in quiet": quiet, "in a room": imitations.roomy(quiet, generator)}.items():
-            hits[where].append(nearest_digit(model, waves) == scene.digit)
+            hits[where].append(hear(waves) == scene.digit)
     return {where: share(torch.cat(folds), items=[torch.cat(spoken_by)]) for where, folds in hits.items()}
+
+
+def encoder(run: Run, without: tuple[str, ...], synthetic: bool) -> Hears:
+    """C_audio anew: a recording has the digit of the nearest caption."""
+    model = with_new_encoder(run, without, synthetic)
+    train_bridge(replace(run, model=model), "audio", voices=espeak.synthetic_voices)
+    return partial(nearest_digit, model)
+
+
+def judge(run: Run, steps: int) -> Hears:
+    """A classifier anew, as those that judge what is generated."""
+    judges = train_classifiers(run.corpus.source, run.folder, run.seed, steps, run.progress)
+    return lambda waves: judges.look("audio", waves)[0].argmax(dim=1)
 
 
 def with_new_encoder(run: Run, without: tuple[str, ...], synthetic: bool) -> CoDi:
@@ -200,7 +219,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     """Both tables."""
     first = table(("", "right"), report["brought"].items())
     rows = [(title, *figures.values()) for title, figures in report["speakers"].items()]
-    second = table(("C_audio is trained on", *next(iter(report["speakers"].values()))), rows)
+    second = table(("C_audio, trained on; or a judge", *next(iter(report["speakers"].values()))), rows)
     return f"""# Strangers
 
 `{report["command"]}`. Data: {report["source"]}. With 95 % intervals. A prompt that no training has seen becomes a
@@ -210,7 +229,8 @@ says its digit; one that asks for nothing of this world must be refused.
 {first}
 
 Each speaker of the data is left out once, with another, while C_audio trains for {report["steps"]} steps. The nearest
-of the ten captions "zero" to "nine" to a recording of theirs is its digit in:
+of the ten captions "zero" to "nine" to a recording of theirs is its digit in this share. A judge of voices that is
+trained without them, for as many steps, reads the digit of the same recordings:
 
 {second}
 """

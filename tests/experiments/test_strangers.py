@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from codi_minimal.data import DIGITS, WORDS, espeak, load
 from codi_minimal.evaluation.generation import BatchedModel
 from codi_minimal.experiments import imitations
 from codi_minimal.experiments import strangers as module
-from codi_minimal.experiments.strangers import FOLDS, LEARNING, phrases, right, strangers
+from codi_minimal.experiments.strangers import FOLDS, JUDGE, LEARNING, phrases, right, strangers
 from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
 
@@ -102,18 +103,23 @@ def test_nobody_who_is_left_out_is_heard_and_all_are_left_out_once(monkeypatch, 
         asked.append(waves)
         return torch.zeros(len(waves), dtype=torch.long)
 
+    def judged(source, folder, *_):
+        heard.append(set(source.speakers.tolist()))
+        return SimpleNamespace(look=lambda name, waves: (F.one_hot(nearest(name, waves), 10),))
+
     monkeypatch.setattr(module, "train_bridge", training)
     monkeypatch.setattr(module, "nearest_digit", nearest)
+    monkeypatch.setattr(module, "train_classifiers", judged)
     monkeypatch.setattr(module.espeak, "installed", lambda: True)
     for kind in ("voices", "handwriting", "photographs", "phrases"):
         monkeypatch.setattr(module, kind, lambda model, **samples: {})
     report = strangers(random_codi(), None, tmp_path, steps=1, samples=2, progress=False)
     everybody = set(load().speakers.tolist())
-    assert heard == [everybody - set(fold) for fold in FOLDS] * 3
+    assert heard == [everybody - set(fold) for fold in FOLDS] * 4
     assert sorted(speaker for fold in FOLDS for speaker in fold) == sorted(everybody)
     n, spoken = len(load().spoken), load().speakers.bincount().tolist()
-    assert [len(waves) for waves in asked[::2]] == [sum(spoken[i] for i in fold) for fold in FOLDS] * 3
-    assert list(report["speakers"]) == list(LEARNING)
+    assert [len(waves) for waves in asked[::2]] == [sum(spoken[i] for i in fold) for fold in FOLDS] * 4
+    assert list(report["speakers"]) == [*LEARNING, JUDGE]
     assert all(figure["n"] == n for row in report["speakers"].values() for figure in row.values())
 
 
@@ -127,11 +133,12 @@ def test_it_runs_from_end_to_end_and_goes_on_where_it_stopped(monkeypatch, tmp_p
     assert report == json.loads((tmp_path / "strangers.json").read_text(encoding="utf-8"))
     titles = ["handwriting (load_digits)", "photographed type", "photographed type, no wrong colour"]
     assert list(report["brought"]) == [*titles, "a phrase in everyday English"]
-    assert list(report["speakers"]) == list(LEARNING)[:2]  # without espeak-ng there are no voices of it
+    assert list(report["speakers"]) == [*list(LEARNING)[:2], JUDGE]  # without espeak-ng there are no voices of it
     page = (tmp_path / "strangers.md").read_text(encoding="utf-8")
     assert "the recordings alone" in page and "for 1 steps" in page
     monkeypatch.setattr(BatchedModel, "__call__", None)
     monkeypatch.setattr(module, "train_bridge", None)
+    monkeypatch.setattr(module, "train_classifiers", None)
     assert strangers(model, None, tmp_path, steps=1, samples=2, progress=False) == report
 
 
