@@ -1,0 +1,81 @@
+"""E_m and D_m: data ↔ latents of unit scale."""
+
+import numpy as np
+from numpy import ndarray
+
+from . import spectrogram, tokenizer
+from .checkpoint import Params
+from .layers import conv, group_norm, linear, pixel_shuffle, res_block, silu, transformer
+
+
+def encoder(p: Params, x: ndarray) -> ndarray:
+    """Halvings by a 4 × 4 convolution, each with a residual block; the first half of the channels is the mean."""
+    n = 0
+    while p.has(f"{n}.weight") and p(n).weight.ndim == 4 and p(n).weight.shape[2] == 4:
+        x = res_block(p(n + 1), conv(p(n), x, stride=2, padding=1))
+        n += 2
+    return np.split(conv(p(n + 2), silu(group_norm(p(n), x))), 2, axis=1)[0]
+
+
+def decoder(p: Params, z: ndarray) -> ndarray:
+    """The mirror of the encoder: channels of a 3 × 3 convolution become places."""
+    x = res_block(p(2), res_block(p(1), conv(p(0), z)))
+    n = 3
+    while p(n).weight.ndim == 4:
+        x = res_block(p(n + 2), pixel_shuffle(conv(p(n), x)))
+        n += 3
+    return pixel_shuffle(conv(p(n + 2), silu(group_norm(p(n), x))))
+
+
+def encode_image(p: Params, x: ndarray) -> ndarray:
+    return encoder(p("encoder"), 2 * x - 1) * p.scale_factor
+
+
+def decode_image(p: Params, z: ndarray) -> ndarray:
+    return np.clip(0.5 * decoder(p("decoder"), z / p.scale_factor) + 0.5, 0, 1)
+
+
+def encode_video(p: Params, x: ndarray) -> ndarray:
+    """Frame by frame."""
+    return np.stack([encode_image(p, clip) for clip in x])
+
+
+def decode_video(p: Params, z: ndarray) -> ndarray:
+    return np.stack([decode_image(p, clip) for clip in z])
+
+
+def encode_audio(p: Params, wave: ndarray) -> ndarray:
+    return encoder(p("encoder"), spectrogram.log_mel(wave)) * p.scale_factor
+
+
+def decode_audio(p: Params, z: ndarray) -> ndarray:
+    """Log-mels, of which `spectrogram.griffin_lim` makes waves."""
+    return decoder(p("decoder"), z / p.scale_factor)
+
+
+def encode_text(p: Params, ids: ndarray) -> ndarray:
+    """Means "b c l": learned queries before the words, of which padding is hidden."""
+    words = p("embedding").weight[ids] + p("encoder_positions").weight
+    queries = np.broadcast_to(p("queries").weight, (len(ids), *p("queries").weight.shape))
+    hidden = np.pad(ids == tokenizer.PAD, ((0, 0), (queries.shape[1], 0)))[:, None, None]
+    h = transformer(p("encoder"), np.concatenate([queries, words], 1), hidden)[:, : queries.shape[1]]
+    h = linear(p("to_moments"), h)
+    return np.split(h, 2, axis=-1)[0].swapaxes(1, 2) * p.scale_factor
+
+
+def decode_text(p: Params, z: ndarray) -> list[list[int]]:
+    """Ids of captions: the likeliest word at every step, never PAD, BOS or UNK, until EOS or the last position."""
+    z = (z / p.scale_factor).swapaxes(1, 2)
+    memory = linear(p("from_latent"), z) + p("latent_positions").weight
+    table, positions = p("embedding").weight, p("decoder_positions").weight
+    captions = []
+    for latent in memory:
+        ids = [tokenizer.BOS]
+        while len(ids) < len(positions) - 1 and ids[-1] != tokenizer.EOS:
+            future = np.triu(np.ones((len(ids), len(ids)), bool), 1)
+            h = transformer(p("decoder"), (table[ids] + positions[: len(ids)])[None], future, latent[None])
+            scores = h[0, -1] @ table.T
+            scores[[tokenizer.PAD, tokenizer.BOS, tokenizer.UNK]] = -np.inf
+            ids.append(int(scores.argmax()))
+        captions.append(ids[1:])
+    return captions
