@@ -19,11 +19,17 @@ def all_pairs(place: str, config: ModelConfig | None = None) -> OwnPairs:
     progress = sys.stderr.isatty()
     if config is None:
         return read_pairs(place, READERS_OF["plain"], progress=progress).with_stills()
-    return read_pairs(place, READERS_OF[config.fit], config.fit, config.max_words, progress)
+    pairs = read_pairs(place, READERS_OF[config.fit], config.fit, config.max_words, progress)
+    return pairs.with_stills() if "image" in config.modalities else pairs
 
 
 def pairs_to_train(args: argparse.Namespace, config: Config) -> OwnPairs:
-    """The share that `train` sees: of a new model with this config, or of the checkpoint that goes on."""
+    """The share that `train` sees: of a new model with this config, or of the checkpoint that goes on.
+
+    ValueError: --data is there, too.
+    """
+    if args.data is not None:
+        raise ValueError(f"--pairs: expected without --data, got it with {args.data!r}")
     if args.further is None:
         return all_pairs(args.pairs).share("train", config.train.split_seed)
     start = CoDi.from_pretrained(args.further or None, "cpu").config

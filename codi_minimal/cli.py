@@ -116,12 +116,12 @@ def train(args: argparse.Namespace) -> None:
             raise ValueError(f"--synthetic-voices: expected only without --{name}, got it with {value!r}")
         config = replace(config, train=replace(config.train, synthetic_voices=True))
     data = args.data
-    if args.pairs:
+    if args.pairs is not None:
         from codi_minimal.asked_pairs import pairs_to_train
 
         data = pairs_to_train(args, config)
     if args.further is not None:
-        some = args.stages or (None if args.pairs else ())
+        some = args.stages or (() if args.pairs is None else None)
         stages.train_further(some, args.further or None, data, out, args.device, args.steps, **seed)
     elif args.steps is not None:
         raise ValueError(f"--steps: expected only with --further, because a preset has its own, got {args.steps}")
@@ -138,7 +138,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
     model, cores = _model(args), os.cpu_count() if best_device(args.device).type == "cpu" else 1
     workers, chosen = args.workers or min(4, cores or 1), _given(args, "checkpoint", "recipe", "autocast")
-    if args.pairs:
+    if args.pairs is not None:
         from codi_minimal.asked_pairs import report
 
         print(report(args, model, workers, chosen))

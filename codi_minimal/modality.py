@@ -77,7 +77,7 @@ def build_modalities(c: ModelConfig, vocabulary: Sequence[str]) -> dict[str, Mod
     if "text" not in c.modalities or ("video" in c.modalities and "image" not in c.modalities):
         expected = "text, to which all others are aligned, and image beside video, which share an autoencoder"
         raise ValueError(f"modalities: expected {expected}; got {', '.join(c.modalities)}")
-    tokenizer = WordTokenizer(vocabulary, c.max_words, spell_articles)
+    tokenizer = WordTokenizer(vocabulary, c.max_words, spell_articles if c.fit == "digits" else str)
     image_vae = ImageVAE(c.size, c.image_latent, c.image_widths)
     clip_vae = VideoAutoencoder(image_vae, c.frames)
     vocoders = {"griffin-lim": GriffinLim, "network": lambda: Vocoder(c.vocoder_width, c.vocoder_layers)}

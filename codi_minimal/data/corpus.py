@@ -43,7 +43,8 @@ class Corpus(Protocol):
     Args:
         name, identity: for reports; the identity also tells the content apart. about: sources and licences.
         option: of the command line that reads it. fit: how files become data of its kind, see `fitting`.
-        split, split_seed: the share that it is, as of `load`. vocabulary: all words of its captions.
+        split, split_seed: the share that it is, as of `load`.
+        vocabulary: all words of its captions. longest: how many words a caption has, at most.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Corpus(Protocol):
     split: str
     split_seed: int
     vocabulary: Sequence[str]
+    longest: int
     pairings: Sequence[tuple[str, str]]
 
     def pairs(self, pairing: Sequence[str]) -> Draws:
@@ -82,6 +84,7 @@ class TalkingDigits:
     """The world of a `Source`: every pairing has a share of its own."""
 
     about, option, fit, vocabulary, pairings = TALKING_DIGITS, "--data DATA", "digits", VOCABULARY, PAIRINGS
+    longest = max(len(text.split()) for text, _ in sentences())
 
     def __init__(self, source: Source) -> None:
         self.source, self.split, self.split_seed = source, source.split, source.split_seed

@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -17,7 +18,7 @@ from .captions import KEPT
 from .scenes import Index
 from .sources import VALIDATION
 
-FEWEST = 4  # pairs of a pairing, of which a tenth, but at least one, is held out
+FEWEST = 4  # pairs of a pairing; of as many items, one at least is held out
 LEVELS = {"image": 255, "audio": 32767, "video": 255}  # data are kept as whole numbers, which take little memory
 TYPES = {"image": torch.uint8, "audio": torch.int16, "video": torch.uint8}
 _WORD = re.compile(r"[^\W_]+")
@@ -28,8 +29,8 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def kept(name: str, x: Tensor) -> Tensor:
-    """Data of a modality as whole numbers."""
+def whole_numbers(name: str, x: Tensor) -> Tensor:
+    """Data of a modality as they are kept."""
     return (x * LEVELS[name]).round().to(TYPES[name])
 
 
@@ -64,7 +65,7 @@ class OwnPairs:
     Args:
         texts: the captions of each item; none where it has no text.
         rows: for each other modality the row (n,) of `tensors` that an item has; -1: none.
-        tensors: whole numbers (k, ...), see `kept`. place: the folder or table, for reports.
+        tensors: (k, ...), see `whole_numbers`. place: the folder or table, for reports.
         fit: how files became data, see `fitting`. items: those of this share; None: all.
     """
 
@@ -78,6 +79,7 @@ class OwnPairs:
     items: Tensor | None = None
     pairings: tuple[tuple[str, str], ...] = field(init=False)
     vocabulary: tuple[str, ...] = field(init=False)
+    longest: int = field(init=False)  # words of a caption
     there: dict[str, Tensor] = field(init=False)  # for each modality, which items have it: (n,) bool
     about = "The code is MIT-licensed. The weights were trained on data that is not the project's; name its sources."
     option = "--pairs FOLDER"
@@ -89,14 +91,16 @@ class OwnPairs:
         object.__setattr__(self, "there", has | {name: rows >= 0 for name, rows in self.rows.items()})
         there = tuple(pairing for pairing in combinations(MODALITIES, 2) if len(self.items_of(pairing)) >= 1)
         object.__setattr__(self, "pairings", there)
-        object.__setattr__(self, "vocabulary", tuple(sorted({w for text in self._texts() for w in words_of(text)})))
+        said = [words_of(text) for texts in self.texts for text in texts]  # of all shares: one may lack a word
+        object.__setattr__(self, "vocabulary", tuple(sorted({word for words in said for word in words})))
+        object.__setattr__(self, "longest", max(map(len, said), default=0))
 
     @property
     def name(self) -> str:
         counts = (f"{len(self.items_of(pairing))} of {' and '.join(pairing)}" for pairing in self.pairings)
         return f"own pairs of {self.place}: {', '.join(counts)}"
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Eight hexadecimal digits: the fingerprint of the content and of ``split_seed``."""
         digest = hashlib.sha256(repr((self.split_seed, self.fit, self.texts)).encode())
@@ -105,23 +109,45 @@ class OwnPairs:
         return f"own pairs {digest.hexdigest()[:8]}"
 
     def share(self, split: str, split_seed: int = 0) -> "OwnPairs":
-        """The share "train" or "validation"; the latter is a tenth of the items of each kind, at least one.
+        """The share "train" or "validation", which is about a tenth; ValueError: another split.
 
-        Items of one kind have the same modalities. ValueError: another split.
+        A hash of its data decides for an item, so that items may come and go. Items that share an image, a sound or a
+        clip are in one share. Of FEWEST items with the same modalities, one at least is held out.
         """
         if split not in ("train", "validation"):
             raise ValueError(f"expected the split train or validation, got {split!r}")
+        groups = self._groups()
+        place = {group: _between_0_and_1(f"{split_seed} {group}") for group in set(groups)}
+        held_out = {group for group, at in place.items() if at < VALIDATION}
         kinds: dict[tuple[bool, ...], list[int]] = {}
         for i, kind in enumerate(zip(*(self.there[name].tolist() for name in self.there), strict=True)):
             kinds.setdefault(kind, []).append(i)
-        generator, found = torch.Generator().manual_seed(split_seed), []
-        for _, of_kind in sorted(kinds.items()):
-            order = torch.tensor(of_kind)[torch.randperm(len(of_kind), generator=generator)]
-            held_out = max(round(VALIDATION * len(order)), len(order) >= FEWEST)
-            found.append(order[:held_out] if split == "validation" else order[held_out:])
-        share = replace(self, split=split, split_seed=split_seed, items=torch.cat(found).sort().values)
-        object.__setattr__(share, "vocabulary", self.vocabulary)  # a word of one share may lack in the other
-        return share
+        for of_kind in kinds.values():
+            if len(of_kind) >= FEWEST and not held_out & {groups[i] for i in of_kind}:
+                held_out.add(min((groups[i] for i in of_kind), key=place.__getitem__))
+        items = [i for i, group in enumerate(groups) if (group in held_out) == (split == "validation")]
+        return replace(self, split=split, split_seed=split_seed, items=torch.tensor(items, dtype=torch.long))
+
+    def _groups(self) -> list[str]:
+        """For each item a name of its group: of the data that link it to others, the least hash."""
+        name_of: dict[str, str] = {}  # a hash → another of its group, which is less, or itself
+
+        def least(key: str) -> str:
+            while name_of[key] != key:
+                key = name_of[key]
+            return key
+
+        of_items = []
+        for i, texts in enumerate(self.texts):
+            own = [
+                self.tensors[name][row].numpy().tobytes() for name, rows in self.rows.items() if (row := rows[i]) >= 0
+            ]
+            keys = [hashlib.sha256(data).hexdigest() for data in own or [repr(texts).encode()]]
+            together = min(least(name_of.setdefault(key, key)) for key in keys)
+            for key in keys:
+                name_of[least(key)] = together
+            of_items.append(keys[0])
+        return [least(key) for key in of_items]
 
     def items_of(self, names: Sequence[str]) -> Tensor:
         """The items of this share that have all these modalities, (n,)."""
@@ -134,11 +160,11 @@ class OwnPairs:
         return self.tensors[name][self.rows[name][items]].float() / LEVELS[name]
 
     def with_stills(self) -> "OwnPairs":
-        """The same, and if it has clips and no images, the middle frame of each clip is the image of its item.
+        """The same, and if it has captioned clips and no images, the middle frame of a clip is the image of its item.
 
         The autoencoder of clips encodes their frames as images, so that a model of clips is also one of images.
         """
-        if "image" in self.rows or "video" not in self.rows:
+        if "image" in self.rows or ("text", "video") not in self.pairings:
             return self
         stills = {"image": self.tensors["video"][:, self.tensors["video"].shape[1] // 2]}
         rows = {"image": self.rows["video"]}
@@ -175,6 +201,10 @@ class OwnPairs:
 
     def prompts(self, n: int, rng: random.Random) -> list[str]:
         return rng.choices(self.all_captions(), k=n)
+
+
+def _between_0_and_1(text: str) -> float:
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 16**8
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from codi_minimal.inputs import check_whole
 from codi_minimal.prompts import repeated
 
 MOST_OF_A_PAIRING = 200
-TWO = 2  # samples that a distance needs
+TWO = 2  # pairs, of which retrieval can find the wrong one, and of which a distance has a spread
 
 
 def evaluate_pairs(
@@ -47,24 +47,29 @@ def evaluate_pairs(
         "retrieval": "a → b" → "real", "generated" and "chance"; "distances": modality → whose distance.
 
     Raises:
-        ValueError: the model has no modality, or none of the words, of the pairs.
+        ValueError: the pairs have a modality that the model lacks, or a caption of which it knows no word; or too few
+            of them are held out.
     """
     check_whole("samples", samples, TWO)
     if unknown := {name for pairing in pairs.pairings for name in pairing} - set(model.modalities):
         raise ValueError(f"expected pairs of {', '.join(model.modalities)}, got {', '.join(sorted(unknown))}")
     split_seed = model.config.train.split_seed
     seen, held_out = (pairs.share(split, split_seed) for split in ("train", "validation"))
-    ways = [way for pairing in held_out.pairings for way in (pairing, pairing[::-1])]
+    enough = [pairing for pairing in held_out.pairings if len(held_out.items_of(pairing)) >= TWO]
+    if not enough:
+        raise ValueError(f"expected {TWO} or more pairs that are held out, got too few of {len(pairs.texts)} items")
+    ways = [way for pairing in enough for way in (pairing, pairing[::-1])]
+    total = sum(min(samples, len(held_out.items_of(way))) for way in ways)
     retrieval: dict[str, dict[str, Any]] = {}
     made: dict[str, list[Tensor]] = {}
-    with tqdm(total=len(ways) * samples, unit="sample", disable=not progress) as bar:
+    with tqdm(total=total, unit="sample", disable=not progress) as bar:
         batched = BatchedModel(model, seed, bar=bar, workers=workers)
         for a, b in ways:
             drawn = held_out.pairs((a, b)).draw(samples, torch.Generator().manual_seed(seed))
             given, own = _data(drawn, a, seed), _data(drawn, b, seed)
             same = same_items(given) | same_items(own)
-            generated = model.encode_prompt(b, batched({a: given}, (b,), len(drawn))[b]).cpu()
-            asked, real = model.encode_prompt(a, given).cpu(), model.encode_prompt(b, own).cpu()
+            generated = embedded(model, b, batched({a: given}, (b,), len(drawn))[b])
+            asked, real = embedded(model, a, given), embedded(model, b, own)
             made.setdefault(b, []).append(generated)
             retrieval[f"{a} → {b}"] = {
                 "real": found(real, asked, same),
@@ -87,36 +92,52 @@ def same_items(data: Any) -> Tensor:
 
 
 def found(items: Tensor, prompts: Tensor, same: Tensor) -> Estimate:
-    """For how many items (n, d) the nearest of all prompts (n, d) is their own, or one that is the `same` (n, n)."""
+    """For how many items (n, d) the nearest of all prompts (n, d) is their own, or one that is the `same` (n, n).
+
+    An item that is nothing, a row of zeros, is not found.
+    """
     nearest = (items @ prompts.T).argmax(dim=1)
-    return share(same[torch.arange(len(items)), nearest])
+    return share(same[torch.arange(len(items)), nearest] & items.any(dim=1))
 
 
+@torch.no_grad()
 def _distances(
     model: CoDi, name: str, generated: Tensor, seen: OwnPairs, held_out: OwnPairs
 ) -> dict[str, Estimate | int]:
     """Fréchet distances to held-out data, all of as many samples."""
-    n = min(len(generated), *(len(pairs.items_of([name])) for pairs in (seen, held_out)))
+    real, others = all_of(held_out, name), all_of(seen, name)
+    rebuilt = model.decode(name, model.in_batches(model.modality(name).encode, real))
+    sets = [generated, *(embedded(model, name, data) for data in (real, others[: len(real)], rebuilt))]
+    sets = [x[x.any(dim=1)] for x in sets]  # a caption without words has no embedding
+    n = min(map(len, sets))
     if n < TWO:
         return {"n": n}
-    order = torch.randperm(len(generated), generator=torch.Generator().manual_seed(0))[:n]  # some of each pairing
-    sets = {
-        "training data": embedded(model, name, seen, n),
-        "reconstructed": embedded(model, name, held_out, n, rebuilt=True),
-        "generated": generated[order],
-    }
-    real = embedded(model, name, held_out, n)
-    return {whose: frechet_estimate(x, real) for whose, x in sets.items()} | {"n": n}
+    made, real, others, rebuilt = (x[torch.randperm(len(x), generator=_generator())[:n]] for x in sets)
+    whose = {"training data": others, "reconstructed": rebuilt, "generated": made}
+    return {who: frechet_estimate(x, real) for who, x in whose.items()} | {"n": n}
 
 
-@torch.no_grad()
-def embedded(model: CoDi, name: str, pairs: OwnPairs, n: int, rebuilt: bool = False) -> Tensor:
-    """C_m (n, d) of the first n data of a modality, or of what its autoencoder makes of them."""
-    items = pairs.items_of([name])[:n]
-    data: Any = pairs.data(name, items) if name in LEVELS else [pairs.texts[i][0] for i in items.tolist()]
-    if rebuilt:
-        data = model.decode(name, model.in_batches(model.modality(name).encode, data))
-    return model.encode_prompt(name, data).cpu()
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def all_of(pairs: OwnPairs, name: str) -> Any:
+    """All data of a modality in random order, of texts one caption each."""
+    items = pairs.items_of([name])
+    items = items[torch.randperm(len(items), generator=_generator())]
+    return pairs.data(name, items) if name in LEVELS else [pairs.texts[i][0] for i in items.tolist()]
+
+
+def embedded(model: CoDi, name: str, data: Any) -> Tensor:
+    """C_m (n, d) of a batch, on the CPU; a caption without any word, as a model may write it, is a row of zeros."""
+    if not isinstance(data, list):
+        return model.encode_prompt(name, data).cpu()
+    has_words = torch.tensor([bool(words_of(text)) for text in data])
+    found = torch.zeros(len(data), model.config.model.d)
+    if has_words.any():
+        texts = [text for text in data if words_of(text)]
+        found[has_words] = model.encode_prompt(name, texts).cpu()
+    return found
 
 
 def markdown(report: Mapping[str, Any]) -> str:

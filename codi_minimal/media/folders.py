@@ -1,10 +1,12 @@
 """Reads pairs of one's own: files that share a name, a table of paths and captions, or a data set of `datasets`."""
 
 import csv
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from tqdm import tqdm
 
 from codi_minimal.config import MAX_WORDS
 from codi_minimal.data import OwnPairs
-from codi_minimal.data.own_pairs import FEWEST, kept, words_of
+from codi_minimal.data.own_pairs import FEWEST, whole_numbers, words_of
 
 from .clips import CONTAINERS
 from .files import MAX_BYTES
@@ -28,13 +30,15 @@ ENDINGS = {
     **dict.fromkeys(PICTURE_ENDINGS, "image"),
     ".txt": "text",
 }
-COLUMN_OF = {"text": "text", "caption": "text", "image": "image", "audio": "audio", "video": "video"}
+MODALITY_OF = {"text": "text", "caption": "text", "image": "image", "audio": "audio", "video": "video"}
 DATASET_FILES = ("dataset_info.json", "dataset_dict.json")  # what `save_to_disk` leaves in a folder
-# how the bytes of a data set's cells begin, where their path has no ending
-SIGNATURES = {
-    b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"BM": ".bmp", b"GIF8": ".gif", b"RIFF": ".wav", b"fLaC": ".flac",
-    b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3", b"\x1aE\xdf\xa3": ".webm",
-}  # fmt: skip
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+# how the bytes of a data set's cells begin, from which byte on, where their path has no ending
+SIGNATURES = (
+    (0, b"\x89PNG", ".png"), (0, b"\xff\xd8", ".jpg"), (0, b"BM", ".bmp"), (8, b"WEBP", ".webp"), (0, b"RIFF", ".wav"),
+    (0, b"fLaC", ".flac"), (0, b"OggS", ".ogg"), (0, b"ID3", ".mp3"), (0, b"\xff\xfb", ".mp3"), (0, b"GIF8", ".gif"),
+    (4, b"ftypM4A", ".m4a"), (4, b"ftyp", ".mp4"), (0, b"\x1aE\xdf\xa3", ".webm"),
+)  # fmt: skip
 
 Item = tuple[str, Mapping[str, Any]]  # its name for messages, and for each modality a path or a list of captions
 
@@ -48,6 +52,8 @@ def read_pairs(
 ) -> OwnPairs:
     """All items of a folder, a table or a data set; the share to train on is `OwnPairs.share`.
 
+    Items with the same data are one, with the captions of all. What is in no pair is left out, with a warning.
+
     Args:
         place: a folder, whose files of one name (0001.png, 0001.txt) are an item, and each line of a text file is one
             of its captions; a CSV file with the columns text (or caption), image, audio and video, all but the first
@@ -58,27 +64,40 @@ def read_pairs(
     Raises:
         ValueError: nothing to read, a file or a caption that cannot be used, or fewer than FEWEST pairs of a pairing.
     """
-    texts: list[tuple[str, ...]] = []
+    texts: dict[tuple[bytes, ...], dict[str, None]] = {}  # by the data of an item: its captions
     rows: dict[str, list[int]] = {name: [] for name in readers if name != "text"}
     found: dict[str, list[Tensor]] = {name: [] for name in rows}
+    alone: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, item in tqdm(_items(str(place), Path(folder)), "reading", leave=False, disable=not progress):
+            said = _captions(name, item.get("text", ()), max_words)
+            if bool(said) + len(set(item) - {"text"}) < 2:
+                alone.append(name)
+                continue
             if len(texts) == MAX_ITEMS:
                 raise ValueError(f"{place}: expected at most {MAX_ITEMS:,} items, got more")
-            texts.append(_captions(name, item.get("text", ()), max_words))
-            for modality, of_modality in found.items():
-                rows[modality].append(len(of_modality) if modality in item else -1)
-                if modality in item:
-                    of_modality.append(kept(modality, readers[modality](item[modality])))
-    there = {modality: torch.stack(data) for modality, data in found.items() if data}
-    indices = {modality: torch.tensor(rows[modality]) for modality in there}
-    pairs = OwnPairs(texts, indices, there, Path(place).name, fit)
+            try:
+                data = {m: whole_numbers(m, readers[m](item[m])) for m in rows if m in item}
+            except ValueError as error:
+                raise ValueError(f"{name}: {str(error).removeprefix(f'{folder}/')}") from None
+            key = tuple(sha256(data[m].numpy().tobytes()).digest() if m in data else b"" for m in rows)
+            if key not in texts:
+                for m, of_modality in found.items():
+                    rows[m].append(len(of_modality) if m in data else -1)
+                    of_modality += [data[m]] if m in data else []
+            texts.setdefault(key, {}).update(dict.fromkeys(said))
+    there = {m: torch.stack(data) for m, data in found.items() if data}
+    indices = {m: torch.tensor(rows[m]) for m in there}
+    pairs = OwnPairs([tuple(said) for said in texts.values()], indices, there, Path(place).name, fit)
     if not pairs.pairings:
         expected = "two files of one name and of different kinds, as 0001.png and 0001.txt"
-        raise ValueError(f"{place}: expected pairs, {expected}; got none among {len(texts)} items")
+        raise ValueError(f"{place}: expected pairs, {expected}; got none among {len(alone)} items")
     for pairing in pairs.pairings:
         if (n := len(pairs.items_of(pairing))) < FEWEST:
             raise ValueError(f"{place}: expected at least {FEWEST} pairs of {' and '.join(pairing)}, got {n}")
+    if alone:
+        some = ", ".join(alone[:3])
+        warnings.warn(f"{place}: left out {len(alone)} that are in no pair, such as {some}", stacklevel=2)
     return pairs
 
 
@@ -98,7 +117,7 @@ def _items(place: str, scratch: Path) -> Iterator[Item]:
     if path.is_dir():
         saved = any((path / name).is_file() for name in DATASET_FILES)
         return _of_dataset(place, scratch, saved=True) if saved else _of_folder(path)
-    if path.exists() or path.is_absolute() or place.count("/") != 1:
+    if path.exists() or not HUB_NAME.fullmatch(place) or path.parent.exists():
         raise ValueError(f"{place}: expected a folder, a CSV file, or a data set of the hub, as user/name; got none")
     return _of_dataset(place, scratch, saved=False)
 
@@ -108,7 +127,7 @@ def _of_folder(folder: Path) -> Iterator[Item]:
     items: dict[Path, dict[str, Path]] = {}
     ignored: set[str] = set()
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.name.startswith("."):
+        if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
         if (modality := ENDINGS.get(path.suffix.lower())) is None:
             ignored.add(path.suffix or path.name)
@@ -137,17 +156,18 @@ def _of_table(path: Path) -> Iterator[Item]:
     """The rows of a CSV file. Paths are relative to its folder."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            table = list(csv.DictReader(file))
+            header, *table = list(csv.reader(file)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: expected a CSV file in UTF-8, got one that cannot be read ({error})") from None
-    columns = [name for name in (table[0] if table else ()) if name in COLUMN_OF]
-    if len(columns) < 2:
-        raise ValueError(
-            f"{path}: expected a header with two or more of {', '.join(COLUMN_OF)}, got {columns or 'none'}"
-        )
+    columns = {i: MODALITY_OF[name] for i, cell in enumerate(header) if (name := cell.strip().lower()) in MODALITY_OF}
+    if len(columns) < 2 or len(set(columns.values())) < len(columns):
+        expected = f"expected a header with two or more of {', '.join(MODALITY_OF)}, with commas between them"
+        raise ValueError(f"{path}: {expected}, got {header}")
     for number, row in enumerate(table, 2):
-        cells = {COLUMN_OF[name]: row[name].strip() for name in columns if row[name] and row[name].strip()}
-        yield f"{path}, line {number}", _item(cells, lambda cell: path.parent / cell)
+        if row and len(row) != len(header):
+            raise ValueError(f"{path}, line {number}: expected {len(header)} cells, got {len(row)}: {row}")
+        cells = {name: row[i].strip() for i, name in columns.items() if row and row[i].strip()}
+        yield f"{path}, line {number}", _item(cells, lambda modality, cell: path.parent / cell)
 
 
 def _of_dataset(place: str, scratch: Path, saved: bool) -> Iterator[Item]:
@@ -166,34 +186,42 @@ def _of_dataset(place: str, scratch: Path, saved: bool) -> Iterator[Item]:
     kinds = {datasets.Image: "image", datasets.Audio: "audio", datasets.Video: "video"}
     columns = {}
     for name, feature in table.features.items():
-        modality = COLUMN_OF.get(name, kinds.get(type(feature)))
+        modality = MODALITY_OF.get(name, kinds.get(type(feature)))
         if modality is not None and modality not in columns.values():
             columns[name] = modality
         if type(feature) in kinds:
             table = table.cast_column(name, type(feature)(decode=False))
     if len(columns) < 2:
-        raise ValueError(f"{place}: expected columns out of {', '.join(COLUMN_OF)}, got {', '.join(table.features)}")
+        raise ValueError(f"{place}: expected columns out of {', '.join(MODALITY_OF)}, got {', '.join(table.features)}")
     for number, row in enumerate(table.select_columns(list(columns))):
         cells = {columns[name]: cell for name, cell in row.items() if cell}
-        yield f"{place}, row {number}", _item(cells, partial(_as_file, scratch))
+        try:
+            item = _item(cells, partial(_as_file, scratch))
+        except ValueError as error:
+            raise ValueError(f"{place}, row {number}: {error}") from None
+        yield f"{place}, row {number}", item
 
 
-def _item(cells: Mapping[str, Any], file: Callable[[Any], Path]) -> dict[str, Any]:
+def _item(cells: Mapping[str, Any], file: Callable[[str, Any], Path]) -> dict[str, Any]:
     """An item of its cells by modality: a caption or several, and what `file` makes a path of."""
     texts = cells.get("text", [])
     if not isinstance(texts, (str, list)) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"expected a caption or a list of captions, got {texts!r}")
-    paths = {name: file(cell) for name, cell in cells.items() if name != "text"}
+    paths = {name: file(name, cell) for name, cell in cells.items() if name != "text"}
     return {"text": [texts] if isinstance(texts, str) else list(texts), **paths}
 
 
-def _as_file(scratch: Path, cell: Mapping[str, Any]) -> Path:
-    """A cell's bytes as a file, which the next one replaces."""
-    if not cell.get("bytes"):
+def _as_file(scratch: Path, modality: str, cell: Any) -> Path:
+    """A cell's bytes as a file, which that of the next row replaces; or its path."""
+    if isinstance(cell, str):
+        return Path(cell)
+    if not isinstance(cell, Mapping) or not (cell.get("bytes") or cell.get("path")):
+        raise ValueError(f"expected a path, or bytes, as {modality}, got {str(cell)[:80]}")
+    if not (data := cell.get("bytes")):
         return Path(cell["path"])
     ending = Path(cell.get("path") or "").suffix.lower()
     if ending not in ENDINGS:
-        ending = next((end for magic, end in SIGNATURES.items() if cell["bytes"].startswith(magic)), ending)
-    path = scratch / f"cell{ending}"
-    path.write_bytes(cell["bytes"])
+        ending = next((end for at, magic, end in SIGNATURES if data[at:].startswith(magic)), ending)
+    path = scratch / f"{modality}{ending}"
+    path.write_bytes(data)
     return path

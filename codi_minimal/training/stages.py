@@ -30,6 +30,7 @@ from codi_minimal.training.run import Run
 from codi_minimal.training.sheets import environment, reconstructions, samples, similarities
 from codi_minimal.training.streams import TURNS
 
+MOST_NAMED = 12  # unknown words in a warning
 ALL_PAIRINGS = tuple(combinations(MODALITIES, 2))
 
 
@@ -108,8 +109,8 @@ def fitted_to(config: Config, corpus: Corpus) -> Config:
     if alone := [m for m in config.model.modalities if m in there - {"text"} and ("text", m) not in corpus.pairings]:
         raise ValueError(f"expected some {alone[-1]} with text, to which all prompts are aligned, got it without")
     modalities = tuple(m for m in config.model.modalities if m in there)
-    longest = max(len(caption.split()) for caption in corpus.all_captions())
-    model = replace(config.model, modalities=modalities, fit=corpus.fit, max_words=max(config.model.max_words, longest))
+    words = max(config.model.max_words, corpus.longest)
+    model = replace(config.model, modalities=modalities, fit=corpus.fit, max_words=words)
     return _with(replace(config, model=model), _with_data(config.train.stages, corpus))
 
 
@@ -212,7 +213,10 @@ def check_words(corpus: Corpus, known: Collection[str]) -> None:
     for text in corpus.all_captions():
         if not set(words_of(text)) & set(known):
             raise ValueError(f"expected captions with words that the checkpoint knows, got {text!r}")
-    warnings.warn(PromptWarning(f"text: the checkpoint does not know {', '.join(map(repr, unknown))}"), stacklevel=3)
+    some = ", ".join(map(repr, unknown[:MOST_NAMED])) + (
+        f" and {n} more" if (n := len(unknown) - MOST_NAMED) > 0 else ""
+    )
+    warnings.warn(PromptWarning(f"text: the checkpoint does not know {some}"), stacklevel=3)
 
 
 def _go_through(run: Run, names: Sequence[str], whole: Config | None) -> CoDi:

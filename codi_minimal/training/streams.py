@@ -57,7 +57,7 @@ class Cache:
 
 @torch.no_grad()
 def tabulated(f: Callable[[list[str]], Tensor], corpus: Corpus) -> Callable[[Sequence[str]], Tensor]:
-    """A frozen f, list of captions → (b, ...), computed once for every caption of the corpus, a few thousand."""
+    """A frozen f, list of captions → (b, ...), computed once for every caption of the corpus."""
     captions = corpus.all_captions()
     row = {caption: i for i, caption in enumerate(captions)}
     table = torch.cat([f(captions[i : i + CHUNK]) for i in range(0, len(captions), CHUNK)])
@@ -118,7 +118,7 @@ class Pair:
     """n samples of two modalities: latents z0[m], prompts C_m(x_m), and a condition C (n, d) with rows of zeros.
 
     `positives` (n, n): which of their captions mean the same; None without captions. `alike`: the prompts of all
-    samples are nearly the same, and only their timing tells them apart.
+    samples are nearly the same, and what prompts leave out tells them apart, as the timing of sounds and clips.
     """
 
     z0: dict[str, Tensor]

@@ -6,18 +6,22 @@ import pytest
 import torch
 
 from codi_minimal.data import OwnPairs
-from codi_minimal.data.own_pairs import kept
+from codi_minimal.data.own_pairs import FEWEST, whole_numbers
 
 
 def numbered(n: int = 40, **changes) -> OwnPairs:
     """Items whose image, sound and caption say their number; the last quarter has no text, the first no sound."""
     numbers = torch.arange(n)
-    image = kept("image", (numbers / 255)[:, None, None, None].expand(n, 3, 32, 32))
-    audio = kept("audio", (numbers / 32767)[:, None].expand(n, 8192))
+    image = whole_numbers("image", (numbers / 255)[:, None, None, None].expand(n, 3, 32, 32))
+    audio = whole_numbers("audio", (numbers / 32767)[:, None].expand(n, 8192))
     quarter = n // 4
     texts = [(f"item {i}", f"number {i}") if i < n - quarter else () for i in range(n)]
     rows = {"image": numbers.flip(0).argsort(), "audio": torch.where(numbers < quarter, -1, numbers)}
     return OwnPairs(texts, rows, {"image": image.flip(0), "audio": audio}, **changes)
+
+
+def sounds(n: int) -> torch.Tensor:
+    return torch.arange(n, dtype=torch.int16)[:, None].expand(n, 8192)
 
 
 def number(name: str, x: torch.Tensor) -> list[int]:
@@ -55,17 +59,41 @@ def test_a_batch_has_no_item_twice_and_no_more_than_there_are():
     assert sorted(one) == sorted(two) and one != two
 
 
-def test_a_tenth_of_each_kind_of_item_is_held_out():
-    pairs = numbered(80)
+def test_about_a_tenth_is_held_out_and_the_rest_is_trained_on():
+    pairs = numbered(200)
     train, held_out = pairs.share("train", 3), pairs.share("validation", 3)
-    assert sorted(torch.cat([train.items, held_out.items]).tolist()) == list(range(80))
-    assert [len(held_out.items_of(p)) for p in (("text", "image"), ("text", "audio"), ("image", "audio"))] == [6, 4, 6]
-    assert train.pairings == held_out.pairings == pairs.pairings and train.vocabulary == held_out.vocabulary
+    assert sorted(torch.cat([train.items, held_out.items]).tolist()) == list(range(200))
+    assert 8 <= len(held_out.items) <= 34 and train.pairings == held_out.pairings == pairs.pairings
+    assert train.vocabulary == held_out.vocabulary == pairs.vocabulary
     assert (train.split, train.split_seed, held_out.split) == ("train", 3, "validation")
     assert not set(train.all_captions()) & set(held_out.all_captions())
-    assert not torch.equal(held_out.items, pairs.share("validation", 4).items)
+    assert set(held_out.items.tolist()) != set(pairs.share("validation", 4).items.tolist())
     with pytest.raises(ValueError, match="expected the split train or validation, got 'test'"):
         pairs.share("test")
+
+
+def test_items_may_come_and_go_without_moving_others_to_the_other_share():
+    held_out = [set(numbered(n).share("validation").all_captions()) for n in (80, 120)]
+    texts = [f"{what} {i}" for what in ("item", "number") for i in range(80 - 80 // 4)]  # of the items that have text
+    assert held_out[0] & set(texts) == held_out[1] & set(texts) and len(held_out[0]) > 4
+
+
+def test_items_that_share_data_are_in_one_share():
+    image = torch.arange(30, dtype=torch.uint8)[:, None, None, None].expand(30, 3, 32, 32)
+    audio = torch.arange(60, dtype=torch.int16)[:, None].expand(60, 8192)
+    # items 2 k and 2 k + 1 share an image, 2 k + 1 and 2 k + 2 a sound, in fours
+    rows = {"image": torch.arange(120) // 4, "audio": (torch.arange(120) + 1) // 2 % 60}
+    pairs = OwnPairs([(f"item {i}",) for i in range(120)], rows, {"image": image, "audio": audio})
+    train, held_out = ({*pairs.share(s).items.tolist()} for s in ("train", "validation"))
+    for name, row in rows.items():
+        assert not {int(row[i]) for i in train} & {int(row[i]) for i in held_out}, name
+
+
+def test_of_few_items_one_is_held_out():
+    for n, held_out in ((FEWEST - 1, 0), (FEWEST, 1)):
+        image = (100 + torch.arange(n, dtype=torch.uint8))[:, None, None, None].expand(n, 3, 32, 32)
+        pairs = OwnPairs([("one",)] * n, {"image": torch.arange(n)}, {"image": image})
+        assert len(pairs.share("validation", 1).items) == held_out
 
 
 def test_data_of_one_modality_alone_are_those_of_the_share():
@@ -79,8 +107,9 @@ def test_the_identity_is_that_of_content_and_share():
     pairs = numbered()
     assert pairs.identity == numbered().identity
     others = [numbered(36), numbered(split_seed=1), numbered(fit="digits")]
+    others.append(OwnPairs([tuple(text.upper() for text in texts) for texts in pairs.texts], pairs.rows, pairs.tensors))
     louder = OwnPairs(pairs.texts, pairs.rows, {**pairs.tensors, "audio": pairs.tensors["audio"] + 1})
-    assert len({p.identity for p in (pairs, louder, *others)}) == 5
+    assert len({p.identity for p in (pairs, louder, *others)}) == 6
 
 
 def test_a_clip_lends_its_middle_frame_where_there_is_no_image():
@@ -90,6 +119,8 @@ def test_a_clip_lends_its_middle_frame_where_there_is_no_image():
     more = pairs.with_stills()
     assert ("text", "image") in more.pairings and (more.data("image", torch.arange(5)) * 255 == 4).all()
     assert more.with_stills() is more and numbered().with_stills().rows.keys() == {"image", "audio"}
+    silent = OwnPairs([()] * 5, {**pairs.rows, "audio": torch.arange(5)}, {**pairs.tensors, "audio": sounds(5)})
+    assert silent.with_stills() is silent  # nothing would tell what a still shows
     assert torch.equal(more.share("validation").items, pairs.share("validation").items)
 
 

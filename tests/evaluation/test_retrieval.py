@@ -8,27 +8,32 @@ import torch
 import torch.nn.functional as F
 
 from codi_minimal.data import OwnPairs
-from codi_minimal.data.own_pairs import kept
-from codi_minimal.evaluation.retrieval import evaluate_pairs, found, same_items
+from codi_minimal.data.own_pairs import whole_numbers
+from codi_minimal.evaluation.retrieval import evaluate_pairs, found, markdown, same_items
 
-N, KINDS = 60, 3  # items, and how many there are that differ
+N, KINDS, SEED = 60, 3, 5  # items, how many of them differ in kind, and the seed of the share that is held out
 
 
 def pairs() -> OwnPairs:
-    """Captions and images of three kinds; every item also has a video that nothing tells apart."""
-    levels = torch.arange(N) % KINDS / 10
-    image = kept("image", levels[:, None, None, None].expand(N, 3, 32, 32))
-    clips = torch.zeros(N, 8, 3, 32, 32, dtype=torch.uint8)
-    rows = {"image": torch.arange(N), "video": torch.arange(N)}
-    return OwnPairs([(f"kind {i % KINDS}",) for i in range(N)], rows, {"image": image, "video": clips})
+    """Captions and images of three kinds; every item also has a video, which no encoder tells from another."""
+    image = (torch.arange(N) % KINDS / 10)[:, None, None, None].repeat(1, 3, 32, 32)
+    clips = torch.zeros(N, 8, 3, 32, 32)
+    image[:, 0, 0, 1] = clips[:, 0, 0, 0, 1] = torch.arange(N) / 255  # no two are equal
+    tensors = {"image": whole_numbers("image", image), "video": whole_numbers("video", clips)}
+    return OwnPairs([(f"kind {i % KINDS}",) for i in range(N)], dict.fromkeys(tensors, torch.arange(N)), tensors)
+
+
+def held_out() -> list[int]:
+    return pairs().share("validation", SEED).items.tolist()
 
 
 class Known:
-    """Knows the kinds of captions and images; generates what it is asked for, or another kind."""
+    """Knows the kinds of captions and images; generates what it is asked for, or something else."""
 
-    def __init__(self, is_right: bool = True):
-        self.is_right, self.asked = is_right, []
-        self.config = SimpleNamespace(train=SimpleNamespace(split_seed=0))
+    def __init__(self, instead: str = ""):
+        self.instead, self.asked = instead, {}
+        train, sizes = SimpleNamespace(split_seed=SEED), SimpleNamespace(d=KINDS + 1)
+        self.config = SimpleNamespace(train=train, model=sizes)
         self.modalities = dict.fromkeys(("text", "image", "video"))
 
     def kinds(self, name, data):
@@ -41,10 +46,10 @@ class Known:
 
     def generate(self, prompts, outputs, num_samples, seed):
         ((name, data),), (output,) = prompts.items(), outputs
-        self.asked.append((name, output, len(data), seed))
-        kinds = self.kinds(name, data) if self.is_right else torch.full((len(data),), KINDS)
+        self.asked[name, output] = data
+        kinds = torch.full((len(data),), KINDS) if self.instead else self.kinds(name, data)
         made = {
-            "text": [f"kind {k}" for k in kinds.tolist()],
+            "text": [self.instead or f"kind {k}" for k in kinds.tolist()],
             "image": kinds[:, None, None, None].expand(-1, 3, 32, 32) / 10,
             "video": torch.zeros(len(data), 8, 3, 32, 32),
         }
@@ -57,21 +62,24 @@ class Known:
         return f(data)
 
     def decode(self, name, z0):
-        return z0
+        """All that it reconstructs is of the first kind."""
+        return ["kind 0"] * len(z0) if isinstance(z0, list) else torch.zeros_like(z0)
 
 
 def test_a_model_that_knows_finds_and_makes_every_kind(tmp_path):
-    model = Known()
+    model, n = Known(), len(held_out())
     report = evaluate_pairs(model, pairs(), tmp_path, command="the command", progress=False)
     right = report["retrieval"]["text → image"]
-    n = right["real"]["n"]
-    assert n == 6 and right["real"]["value"] == right["generated"]["value"] == 1 and 0.2 < right["chance"] < 0.6
-
+    assert right["real"]["n"] == n >= 4 and right["real"]["value"] == right["generated"]["value"] == 1
+    assert right["chance"] == pytest.approx(sum((i - j) % KINDS == 0 for i in held_out() for j in held_out()) / n**2)
     assert set(report["retrieval"]) == {
         "text → image", "image → text", "text → video", "video → text", "image → video", "video → image",
     }  # fmt: skip
     assert report["retrieval"]["text → video"]["real"]["value"] < 1
-    assert report["distances"]["text"]["reconstructed"]["value"] == pytest.approx(0, abs=1e-9)
+    for name in ("text", "image"):
+        distance = {whose: figure["value"] for whose, figure in report["distances"][name].items() if whose != "n"}
+        assert 0 < distance["training data"] < distance["reconstructed"] > distance["generated"], name
+        assert report["distances"][name]["n"] == n
     page = (tmp_path / "own-pairs.md").read_text(encoding="utf-8")
     assert "`the command`" in page and "| text → image | 1.000 [" in page
     assert json.loads((tmp_path / "own-pairs.json").read_text(encoding="utf-8")) == report
@@ -79,18 +87,33 @@ def test_a_model_that_knows_finds_and_makes_every_kind(tmp_path):
 
 def test_what_is_wrong_is_counted_and_lies_farther_away(tmp_path):
     right, wrong = (
-        evaluate_pairs(Known(w), pairs(), tmp_path, samples=5, seed=3, progress=False) for w in (True, False)
+        evaluate_pairs(Known(instead), pairs(), tmp_path, samples=4, seed=3, progress=False)
+        for instead in ("", "kind 3")
     )
     way = wrong["retrieval"]["text → image"]
-    assert way["generated"]["value"] < 1 == way["real"]["value"] and way["real"]["n"] == 5
+    assert way["generated"]["value"] < 1 == way["real"]["value"] and way["real"]["n"] == 4
     assert wrong["distances"]["image"]["generated"]["value"] > right["distances"]["image"]["generated"]["value"]
 
 
-def test_only_held_out_items_are_asked_for(tmp_path):
+def test_a_caption_without_a_word_is_not_found_and_ends_nothing(tmp_path):
+    report = evaluate_pairs(Known("..."), pairs(), tmp_path, progress=False)
+    assert report["retrieval"]["image → text"]["generated"]["value"] == 0
+    assert report["distances"]["text"] == {"n": 0} and "| text | - | - | - | 0 |" in markdown(report)
+
+
+def test_all_that_was_held_out_and_nothing_else_is_asked_for(tmp_path):
     model = Known()
     evaluate_pairs(model, pairs(), tmp_path, progress=False)
-    assert [n for *_, n, _ in model.asked] == [6] * 6
-    assert {(a, b) for a, b, *_ in model.asked} >= {("text", "image"), ("image", "text")}
+    for name, images in ((name, x) for (name, _), x in model.asked.items() if name in ("image",)):
+        assert sorted((images[:, 0, 0, 1] * 255).round().int().tolist()) == held_out(), name
+    assert len(model.asked) == 6
+
+
+def test_too_few_held_out_pairs_are_refused(tmp_path):
+    few = pairs()
+    few = OwnPairs(few.texts[:4], {n: r[:4] for n, r in few.rows.items()}, {n: t[:4] for n, t in few.tensors.items()})
+    with pytest.raises(ValueError, match="expected 2 or more pairs that are held out, got too few of 4 items"):
+        evaluate_pairs(Known(), few, tmp_path, progress=False)
 
 
 def test_equal_captions_are_the_same_and_images_are_only_themselves():

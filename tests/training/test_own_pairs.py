@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,9 +10,11 @@ import torch
 from codi_minimal import CoDi
 from codi_minimal.config import preset
 from codi_minimal.data import OwnPairs, TalkingDigits, load
-from codi_minimal.data.own_pairs import kept
+from codi_minimal.data.own_pairs import whole_numbers
 from codi_minimal.inputs import PromptWarning
 from codi_minimal.training import stages
+from codi_minimal.training.card import model_card
+from codi_minimal.training.run import Run
 from codi_minimal.training.stages import fitted_to, in_order, new_run, train, train_further
 from codi_minimal.training.streams import build_cache, turns_of
 from tests.models import random_codi
@@ -27,7 +30,7 @@ def own(*kinds: tuple[str, ...], n: int = 8, say: str = "seven red cats", **chan
     has = {name: torch.tensor([name in kind for kind in items]) for name in names}
     rows = {name: torch.where(there, there.cumsum(0) - 1, -1) for name, there in has.items()}
     count = {name: int(there.sum()) for name, there in has.items()}
-    data = {name: kept(name, torch.rand(count[name], *SHAPES[name], generator=generator)) for name in names}
+    data = {name: whole_numbers(name, torch.rand(count[name], *SHAPES[name], generator=generator)) for name in names}
     return OwnPairs(texts, rows, data, **changes)
 
 
@@ -51,6 +54,7 @@ def test_stages_and_modalities_are_those_that_pairs_allow():
 
 def test_there_is_room_for_long_captions():
     assert config_of(own(("text", "image"), say=" ".join(["many"] * 20))).model.max_words == 21
+    assert config_of(own(("text", "image"), say="it's-a-cat " * 5).share("train")).model.max_words == 21
     assert config_of(own(("text", "image"))).model.max_words == preset("tiny").model.max_words
 
 
@@ -86,6 +90,26 @@ def test_a_model_of_two_modalities_is_trained_saved_and_sampled(trained):
         again.generate(outputs=("image",), steps=2, recipe=again.recipe if recipe == "cascade" else recipe)
     card = (folder / "model" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "--preset tiny --pairs FOLDER" in card and "7 of text and image" in card and "MNIST" not in card
+    run = new_run(in_order("tiny"), pairs, folder, "cpu", 0, False)
+    run.done = dict.fromkeys(run.config.train.stages, SimpleNamespace(steps=1, seconds=1.0, losses={"loss": 1.0}))
+    assert "MNIST" in model_card(going_on(run, ""))  # the checkpoint that ships has learned from it
+    assert "the card of runs/x says" in model_card(going_on(run, "runs/x")).lower()
+
+
+def going_on(run: Run, further: str) -> Run:
+    """A run that goes on from a checkpoint, finished."""
+    other = replace(run, further=further)
+    other.done = run.done
+    return other
+
+
+def test_articles_are_spelt_in_talking_digits_alone():
+    own_words, digits = (
+        new_run(in_order("tiny"), own(("text", "image")).share("train"), "x", "cpu", 0, False).model,
+        random_codi(),
+    )
+    for model, spelt in ((own_words, "voy a américa"), (digits, "voy an américa")):
+        assert model.modalities["text"].autoencoder.tokenizer.spell("voy a américa") == spelt
 
 
 def test_all_pairs_are_encoded_once(trained):
@@ -95,7 +119,7 @@ def test_all_pairs_are_encoded_once(trained):
     assert len(cache.drawn) == 7 == len(cache.latents["image"])
 
 
-def test_what_was_held_out_is_never_trained_on(tmp_path):
+def test_only_the_share_to_train_on_is_trained_on(tmp_path):
     pairs = own(("text", "image"))
     with pytest.raises(ValueError, match="expected data of the split train"):
         train("tiny", pairs, tmp_path, progress=False)
