@@ -1,0 +1,94 @@
+"""Checks what a port computed: `python conformance/check.py OUT`. It needs NumPy, and nothing of the package.
+
+OUT has one file for each output of a case that was tried: NUMBER.OUTPUT.npy, or NUMBER.OUTPUT.json for captions, where
+NUMBER is that of the case in manifest.json (00, 01, …). Cases that were not tried are counted.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FOLDER = Path(__file__).parent
+CAUSES = {
+    "prompt": "the words that are averaged (not BOS, EOS, PAD); HTK's filters and power 2; mean and maximum over time",
+    "encode": "padding 1 of the 4 x 4 convolution; 2 x - 1 of images; the first half of the channels; scale_factor",
+    "decode": "pixel shuffle (c p q); dividing by scale_factor; words that may not be written; articles",
+    "tokens": "t is added to queries, too; patches (e p q); no norm after the transformer; norm 128 ** .5, then clocks",
+    "res_block": "epsilon 1e-5 in the root; scale before shift, after norm2; 8 groups",
+    "transformer": "norms come first; queries, keys and values in this order; exact GELU",
+    "block": "self-attention of a video is over (f n); temporal comes before the transformer",
+    "attention_to_others": "clock term s c c'; clock tokens hidden where there is no time; the silent key; (f n)",
+    "denoise": "C times d ** .5; cosines first; skips joined behind h; attention to others in the middle and above",
+    "log_mel": "Slaney's filters, magnitudes, floor .002; reflection at the ends; the 65th frame is left out",
+    "decode_mel": "the same as of images, without a clamp",
+    "griffin_lim": "pseudo-inverse in double precision; 20 updates; phase 0; momentum .99 / 1.99",
+    "steps": "guidance below guidance_start alone; no condition is zeros; other streams by name; noise of steps",
+}
+
+
+def error(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, over the largest value."""
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        return float("inf")
+    return float(np.abs(found.astype(float) - expected).max() / max(1e-12, np.abs(expected.astype(float)).max()))
+
+
+def expected_of(case: dict[str, Any], key: str, arrays: dict[str, Any]) -> np.ndarray:
+    """An output of a case; z of a run is given before every step, and expected after it."""
+    stored = arrays[case["file"]]
+    name = f"{case['case']}/out/{key}"
+    return stored[name] if name in stored else stored[f"{case['case']}/in/{key}"][1:]
+
+
+def verdict(case: dict[str, Any], number: int, out: Path, arrays: dict[str, Any]) -> str:
+    """ "" for a case that passes, "-" for one that was not tried, or what is wrong."""
+    tried, wrong = False, []
+    keys = [*case["outputs"], *(key for key in case["inputs"] if case["op"] == "steps" and key.startswith("z."))]
+    for key in keys:
+        path = out / f"{number:02d}.{key}.npy"
+        if not path.exists():
+            continue
+        tried, found, expected = True, np.load(path), expected_of(case, key, arrays)
+        if expected.dtype == np.uint8:
+            off = np.abs(found.astype(int) - expected).max() if found.shape == expected.shape else 255
+            wrong += [f"{key}: a pixel is {off} of 255 off"] if off > 1 else []
+            continue
+        if case["op"] == "steps" and len(found) < len(expected):
+            expected = expected[: len(found)]  # the first steps alone
+        if (e := error(found, expected)) > case["tolerance"]:
+            wrong.append(f"{key}: {e:.1e} of the largest value, more than {case['tolerance']:.0e}")
+    for key, text in case["texts"].items():
+        side, _, name = key.partition("/")
+        path = out / f"{number:02d}.{name}.json"
+        if side == "out" and path.exists():
+            tried, found = True, json.loads(path.read_text(encoding="utf-8"))
+            wrong += [f"{name}: {found}, not {text}"] if found != text else []
+    return "; ".join(wrong) if tried else "-"
+
+
+def main(out: str) -> int:
+    """Prints a line for each case; returns how many failed."""
+    cases = json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
+    arrays = {name: dict(np.load(FOLDER / name)) for name in {case["file"] for case in cases}}
+    found = [verdict(case, number, Path(out), arrays) for number, case in enumerate(cases)]
+    for number, (case, told) in enumerate(zip(cases, found, strict=True)):
+        print(f"{number:02d} {case['case']}: {'not tried' if told == '-' else told or 'passes'}")
+    failed = [number for number, told in enumerate(found) if told not in ("", "-")]
+    if failed:
+        first = cases[failed[0]]
+        print(
+            f"\nThe first that fails is {first['case']!r} (SPEC.md, {first['op']}). Often it is: {CAUSES[first['op']]}"
+        )
+        if missing := [name for name in first["after"] if found[[c["case"] for c in cases].index(name)] == "-"]:
+            print(f"Try these before it: {', '.join(missing)}")
+    print(f"{found.count('')} of {len(cases)} pass, {len(failed)} fail, {found.count('-')} were not tried")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python conformance/check.py OUT")
+    sys.exit(1 if main(sys.argv[1]) else 0)

@@ -1,0 +1,92 @@
+"""Computes the kit's cases: `python -m conformance.numpy_port.kit WEIGHTS OUT`; then `check.py OUT` compares them."""
+
+import json
+import sys
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import autoencoders, environment, layers, noise, spectrogram, unet
+from .codi import CoDi
+from .joint import Joint
+
+KIT = Path(__file__).parents[1]
+
+
+def times_of(name: str, h: np.ndarray) -> tuple[int, int]:
+    """The times of the last axis of a map, or of its frames; and the frames."""
+    return {"audio": (h.shape[-1], 1), "video": (8, 8)}.get(name, (0, 1))
+
+
+def block(p, name: str, x, emb, context, env) -> np.ndarray:
+    present = np.ones(env.shape[:2], bool)
+    return unet.block(p, x, unet.Seen(emb, context, env, present, name == "audio", times_of(name, x)[1]))
+
+
+def attention_to_others(p, name: str, x, env) -> np.ndarray:
+    times, frames = {"audio": (4, 1), "video": (8, 8)}.get(name, (0, 1))  # in the middle of the U, 4 × 4 places
+    return environment.attention_to_others(p, x, env, np.ones(env.shape[:2], bool), times, frames)
+
+
+def denoise(p, name: str, z, t, cond, env=None) -> np.ndarray:
+    return unet.denoise(p, name, z, t, cond, env, None if env is None else np.ones(env.shape[:2], bool))
+
+
+def steps(model: CoDi, most: int, streams: list[str], seed: int, **given: Any) -> dict[str, Any]:
+    """The first `most` steps, each from the reference's own z."""
+    heard = [given[f"heard.{i}"] for i in range(2) if f"heard.{i}" in given]
+    joint = Joint(model, streams, given.get("cond"), heard, {})
+    generators = {name: [noise.generator(seed, name, "steps")] for name in streams}
+    made: dict[str, list] = {f"z.{name}": [] for name in streams}
+    before: dict[str, np.ndarray] = {}
+    for i in range(min(most, joint.steps)):
+        eps = {name: model.noise(generators[name], name) for name in streams if joint.is_stochastic}
+        z, before = joint.step(i, {name: given[f"z.{name}"][i] for name in streams}, eps, before)
+        for name in streams:
+            made[f"z.{name}"].append(z[name])
+    found: dict[str, Any] = {key: np.stack(z) for key, z in made.items()}
+    for name in set(streams) - {"audio"}:
+        data = model.decode(name, given[f"z.{name}"][-1])
+        found[f"x.{name}"] = data if name == "text" else np.round(255 * data).astype(np.uint8)
+    return found
+
+
+def run(weights: str | Path, out: str | Path, most: int = 10**6, only: Collection[str] = ()) -> None:
+    """All cases, or those of some operations; of a trajectory the first `most` steps."""
+    model, out = CoDi(weights), Path(out)
+    p = model.p
+    ops: dict[str, Callable[..., Any]] = {
+        "prompt": lambda p, name, x: model.prompt(name, x),
+        "encode": lambda p, name, x: model.encode(name, x),
+        "decode": lambda p, name, z: model.decode(name, z),
+        "tokens": lambda p, name, z, t: model.tokens(name, z, int(t[0])),
+        "res_block": lambda p, name, x, emb: layers.res_block(p, x, emb),
+        "transformer": lambda p, name, x: layers.transformer(p, x, final=False),
+        "block": block,
+        "attention_to_others": attention_to_others,
+        "denoise": denoise,
+        "log_mel": lambda p, name, x: spectrogram.log_mel(x),
+        "decode_mel": lambda p, name, z: autoencoders.decode_audio(p, z),
+        "griffin_lim": lambda p, name, x, rounds: spectrogram.griffin_lim(x, rounds),
+        "steps": lambda p, name, **given: steps(model, most, **given),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for number, case in enumerate(json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))):
+        if only and case["op"] not in only:
+            continue
+        stored, options = np.load(KIT / case["file"]), dict(case["options"])
+        given = {key: stored[f"{case['case']}/in/{key}"] for key in case["inputs"] if not key.startswith("x.")}
+        given |= {key[3:]: text for key, text in case["texts"].items() if key.startswith("in/") and "." not in key}
+        name = options.pop("modality", "")
+        made = ops[case["op"]](type(p)(p.tensors, case["prefix"]), name, **given, **options)
+        for key, value in (made if isinstance(made, dict) else {"y": made}).items():
+            if isinstance(value, list):
+                (out / f"{number:02d}.{key}.json").write_text(json.dumps(value), encoding="utf-8")
+            else:
+                np.save(out / f"{number:02d}.{key}.npy", value)
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:3], *map(int, sys.argv[3:4]))
