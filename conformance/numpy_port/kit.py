@@ -34,16 +34,19 @@ def denoise(p, name: str, z, t, cond, env=None) -> np.ndarray:
     return unet.denoise(p, name, z, t, cond, env, None if env is None else np.ones(env.shape[:2], bool))
 
 
-def steps(model: CoDi, most: int, streams: list[str], seed: int, **given: Any) -> dict[str, Any]:
-    """The first `most` steps, each from the reference's own z."""
+def steps(model: CoDi, most: int, streams: list[str], prompts: list[str], seed: int, **given: Any) -> dict[str, Any]:
+    """Some of the steps, each from the reference's own z: the first `most`, a restart's jump, and one with guidance."""
     heard = [given[f"heard.{i}"] for i in range(2) if f"heard.{i}" in given]
     joint = Joint(model, streams, given.get("cond"), heard, {})
     generators = {name: [noise.generator(seed, name, "steps")] for name in streams}
     made: dict[str, list] = {f"z.{name}": [] for name in streams}
     before: dict[str, np.ndarray] = {}
-    for i in range(min(most, joint.steps)):
+    tried = {*range(most), joint.samplers[streams[0]].jump, joint.steps - 2 if joint.is_stochastic else 0}
+    for i in range(joint.steps):
         eps = {name: model.noise(generators[name], name) for name in streams if joint.is_stochastic}
-        z, before = joint.step(i, {name: given[f"z.{name}"][i] for name in streams}, eps, before)
+        z = {name: np.full_like(given[f"z.{name}"][i], np.nan) for name in streams}
+        if i in tried:
+            z, before = joint.step(i, {name: given[f"z.{name}"][i] for name in streams}, eps, before)
         for name in streams:
             made[f"z.{name}"].append(z[name])
     found: dict[str, Any] = {key: np.stack(z) for key, z in made.items()}
@@ -54,7 +57,7 @@ def steps(model: CoDi, most: int, streams: list[str], seed: int, **given: Any) -
 
 
 def run(weights: str | Path, out: str | Path, most: int = 10**6, only: Collection[str] = ()) -> None:
-    """All cases, or those of some operations; of a trajectory the first `most` steps."""
+    """All cases, or those of some operations; of a run the first `most` steps and two more."""
     model, out = CoDi(weights), Path(out)
     p = model.p
     ops: dict[str, Callable[..., Any]] = {
