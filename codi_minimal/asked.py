@@ -14,7 +14,7 @@ WITH_START = ("audio", "video")
 def read_asked(
     args: argparse.Namespace, config: ModelConfig
 ) -> tuple[dict[str, list[Any]], dict[str, Any], tuple[str, ...]]:
-    """The prompts of each modality, the item of each given one, and the outputs, for a model with this config.
+    """What is asked of a model with this config: prompts by modality, given items by modality, and outputs.
 
     Raises:
         ValueError: options that do not go together, or a file that cannot be read.

@@ -151,7 +151,7 @@ def trajectories(kit: Kit, model: CoDi, scene: Mapping[str, Any]) -> None:
         inputs: dict[str, Any] = {f"z.{name}": torch.stack([at[name] for at in z]) for name in outputs}
         inputs["cond"] = seen[0].cond
         inputs |= {f"heard.{i}": tokens for i, tokens in enumerate(seen[0].tokens)}
-        inputs |= {f"x.{name}": x for name, x in asked.items()}
+        inputs |= {f"x.{name}": x for name, x in asked.items() if isinstance(x, list)}  # others: those of C_NAME
         made = {name: model.decode(name, final[name]) for name in outputs if name not in ("audio",)}
         results = {f"x.{name}": x if isinstance(x, list) else (x * 255).round().byte() for name, x in made.items()}
         after = [f"ε_{name}" for name in outputs]

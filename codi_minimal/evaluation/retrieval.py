@@ -41,7 +41,7 @@ def evaluate_pairs(
 
     Args:
         pairs: all of them; the model's `split_seed` fixes the share that is held out.
-        samples: of each pairing, at most. command: what repeats it, for the report.
+        samples: at most so many of each pairing. command: the command line that repeats it, for the report.
 
     Returns:
         "retrieval": "a → b" → "real", "generated" and "chance"; "distances": modality → whose distance.

@@ -123,7 +123,7 @@ def _items(place: str, scratch: Path) -> Iterator[Item]:
 
 
 def _of_folder(folder: Path) -> Iterator[Item]:
-    """Files that share their path but for the ending."""
+    """Files of one folder and one name, whatever their endings, are an item."""
     items: dict[Path, dict[str, Path]] = {}
     ignored: set[str] = set()
     for path in sorted(folder.rglob("*")):

@@ -75,7 +75,7 @@ class CoDi:
         self, asked: Mapping[str, Sequence[Any]], outputs: Sequence[str], seed: int = 0, b: int = 1,
         weights: Mapping[str, float] | None = None, given: Mapping[str, Any] | None = None, steps: int | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Any prompts, for each modality a list of batches of one item or b, to b samples of any outputs.
+        """b samples of any outputs. Each modality in `asked` has a list of prompts; a prompt is a batch of one or of b.
 
         `weights`: of the prompts' modalities. `given`: batches that are held as streams at t = 0.
         """
