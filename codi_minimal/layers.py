@@ -22,16 +22,19 @@ def zero(module: nn.Module) -> nn.Module:
     return module
 
 
-def time_embedding(t: Tensor, width: int, max_period: float = 10_000) -> Tensor:
+def time_embedding(t: Tensor, width: int, max_period: float = 10_000, dtype: torch.dtype = torch.float32) -> Tensor:
     """Sinusoidal embedding of t (b,) → (b, width): [cos(t ω_i), sin(t ω_i)], ω_i = max_period^(−2i/width).
 
     Vaswani et al. 2017, sect. 3.5, as used by DDPM. Elsewhere: diffusers `get_timestep_embedding(flip_sin_to_cos=True,
     downscale_freq_shift=0)`.
+
+    Args:
+        dtype: of the result. Angles are computed in single precision at least: half precision has no 999.
     """
-    half = width // 2
-    omega = torch.exp(-math.log(max_period) * torch.arange(half, device=t.device, dtype=torch.float32) / half)
-    angle = t.float()[:, None] * omega
-    return torch.cat([angle.cos(), angle.sin()], dim=-1)
+    half, wide = width // 2, torch.promote_types(dtype, torch.float32)
+    omega = torch.exp(-math.log(max_period) * torch.arange(half, device=t.device, dtype=wide) / half)
+    angle = t.to(wide)[:, None] * omega
+    return torch.cat([angle.cos(), angle.sin()], dim=-1).to(dtype)
 
 
 class ResBlock(nn.Module):

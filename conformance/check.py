@@ -2,7 +2,8 @@
 
 OUT has one file for each output of a case that was tried: NUMBER.OUTPUT.npy, or NUMBER.OUTPUT.json for captions, where
 NUMBER is that of the case in manifest.json (00, 01, …). Cases that were not tried are counted. Of a run, z after some
-of the steps is enough: a row of NaN is a step that was not tried.
+of the steps is enough: a row of NaN is a step that was not tried. OUT/training.json has for the name of a case of
+3-training.json {"terms": {…}, "slope": …, "gradient": {tensor: [norm, slope]}}, all of it or some.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 FOLDER = Path(__file__).parent
+LOSS, GRADIENT = 1e-5, 1e-4  # of the loss, and of the largest norm of a tensor's gradient
 CAUSES = {
     "prompt": "words are averaged without BOS, EOS, PAD; pictures in [0, 1]; HTK's filters, power 2; mean and maximum",
     "encode": "padding 1 of the 4 x 4 convolution; 2 x - 1 of images; the first half of the channels; scale_factor",
@@ -26,6 +28,12 @@ CAUSES = {
     "log_mel": "Slaney's filters, magnitudes, floor .002; reflection at the ends; the 65th frame is left out",
     "decode_mel": "the same as of images, without a clamp",
     "griffin_lim": "pseudo-inverse in double precision; F'(F S), in this order; phase 0; momentum .99 / 1.99; clamp",
+    "elbo": "the mean over all components, of captions the sum over words and the mean over captions; KL's weight",
+    "bridge": "both directions; positives share a target; C_text frozen but in the first; whole captions as constants",
+    "L_D": "the target is v; C is zero, not absent, where there is no prompt; the mean over all components",
+    "L_Con": "tokens joined, then scaled to norm 1; the first min(n, m) tokens of both; each stream at its own t",
+    "L_Read": "the mixture is not scaled; 1 / n counts the prompt where there is one; the sum over d",
+    "joint": "tokens of the other stream at the same t; hidden, not zeroed; λ; V is trained through L_Cross, too",
     "steps": "guidance below guidance_start alone; no condition is zeros; tokens before streams move; noise of steps",
 }
 
@@ -71,11 +79,34 @@ def verdict(case: dict[str, Any], number: int, out: Path, arrays: dict[str, Any]
     return "; ".join(wrong) if tried else "-"
 
 
+def verdict_of_training(case: dict[str, Any], found: dict[str, Any] | None) -> str:
+    """As `verdict`, of the terms of a loss, its slope, and the gradient of some tensors."""
+    if found is None:
+        return "-"
+    wrong, steepest = [], max(norm for norm, _ in case["gradient"].values())
+    for key, value in found.get("terms", {}).items():
+        if not abs(value - case["terms"][key]) <= LOSS * abs(case["terms"][key]):
+            wrong.append(f"{key}: {value}, not {case['terms'][key]}")
+    if "slope" in found and not abs(found["slope"] - case["slope"]) <= GRADIENT * steepest:
+        wrong.append(f"slope: {found['slope']}, not {case['slope']}")
+    for name, pair in found.get("gradient", {}).items():
+        expected = case["gradient"].get(name, [0, 0])
+        if not max(abs(x - y) for x, y in zip(pair, expected, strict=True)) <= GRADIENT * steepest:
+            wrong.append(f"gradient of {name}: norm and slope {pair}, not {expected}")
+    more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
+    return "; ".join(wrong[:3]) + more
+
+
 def main(out: str) -> int:
     """Prints a line for each case; returns how many failed."""
     cases = json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
     arrays = {name: dict(np.load(FOLDER / name)) for name in {case["file"] for case in cases}}
     found = [verdict(case, number, Path(out), arrays) for number, case in enumerate(cases)]
+    training = json.loads((FOLDER / "3-training.json").read_text(encoding="utf-8"))["cases"]
+    handed_in = Path(out) / "training.json"
+    losses = json.loads(handed_in.read_text(encoding="utf-8")) if handed_in.exists() else {}
+    found += [verdict_of_training(case, losses.get(case["case"])) for case in training]
+    cases += [case | {"after": []} for case in training]
     for number, (case, told) in enumerate(zip(cases, found, strict=True)):
         print(f"{number:02d} {case['case']}: {'not tried' if told == '-' else told or 'passes'}")
     failed = [number for number, told in enumerate(found) if told not in ("", "-")]

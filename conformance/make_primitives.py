@@ -320,6 +320,43 @@ for seed, name, use in ((0, "image", ""), (7, "text", ""), (2**40 + 3, "video", 
         return values
 
 
+def rate(i: int, steps: int, lr: float) -> float:
+    """The learning rate of step i."""
+    warmup = min(100, steps // 2)
+    return lr * (i + 1) / warmup if i < warmup else lr / 2 * (1 + math.cos(math.pi * (i - warmup) / (steps - warmup)))
+
+
+for steps in (9, 1000):
+
+    @case(f"learning rates of {steps} steps", "learning_rate", steps=steps, lr=0.002, at=[0, 1, 3, 4, 5, 8, steps - 1])
+    def _(steps: int, lr: float, at: list[int]) -> list[float]:
+        return [rate(i, steps, lr) for i in at]
+
+
+# the first gradients are longer than 1 and are scaled down, the others are not
+@case(
+    "AdamW and the average",
+    "train",
+    theta=sines(5),
+    lr=0.1,
+    gradients=[sines(5, b=i, scale=1.5 - i / 4) for i in range(6)],
+)
+def _(theta: list[float], gradients: list[list[float]], lr: float) -> list[list[float]]:
+    n, theta, average = len(theta), list(theta), list(theta)
+    first, second = [0.0] * n, [0.0] * n
+    for i, gradient in enumerate(gradients):
+        scale = min(1.0, 1 / (math.sqrt(sum(g * g for g in gradient)) + 1e-6))
+        for j in range(n):
+            g = scale * gradient[j]
+            first[j] = 0.9 * first[j] + 0.1 * g
+            second[j] = 0.99 * second[j] + 0.01 * g * g
+            upwards, size = first[j] / (1 - 0.9 ** (i + 1)), math.sqrt(second[j] / (1 - 0.99 ** (i + 1)))
+            theta[j] -= rate(i, len(gradients), lr) * upwards / (size + 1e-8)
+            keep = min(0.999, (1 + i) / (10 + i))
+            average[j] = keep * average[j] + (1 - keep) * theta[j]
+    return [theta, average]
+
+
 def write(path: Path = FILE) -> None:
     """All cases, one a line."""
     lines = ",\n".join(json.dumps(entry) for entry in CASES)

@@ -115,7 +115,7 @@ class EnvironmentEncoder(nn.Module):
         """Tokens (b, summary + clock, d_env), in this order, for z_t (b, *shape) at zero-based t (b,)."""
         if tuple(z_t.shape[1:]) != self.shape:
             raise ValueError(f"expected z_t {batch_of(self.shape)}, got {tuple(z_t.shape)}")
-        emb = self.time_mlp(time_embedding(t, self.width).to(self.position.dtype))  # b w
+        emb = self.time_mlp(time_embedding(t, self.width, dtype=self.position.dtype))  # b w
         x = with_motion(z_t).flatten(0, 1) if self.frames else z_t  # (b f) 3c h w, or b c ...
         h = self.res(self.conv_in(x), emb.repeat_interleave(self.frames or 1, dim=0))  # (b f) stem h w, or b stem ...
         h = self.to_token(self.patches(h)) + self.position  # b k n w

@@ -96,7 +96,7 @@ class UNet(nn.Module):
         if self.environment_attention is not None and env is not None:
             cond = cond + self.environment_attention(cond[:, None], env)[:, 0]
         c = cond * self.d**0.5  # unit norm → unit variance a component
-        emb = self.time_mlp(time_embedding(t, self.embed).to(self.position.dtype)) + self.cond_mlp(c)
+        emb = self.time_mlp(time_embedding(t, self.embed, dtype=self.position.dtype)) + self.cond_mlp(c)
         return emb, rearrange(self.cond_tokens(c), "b (n e) -> b n e", n=self.tokens)
 
     def forward(self, z_t: Tensor, t: Tensor, cond: Tensor | None = None, env: Environment | None = None) -> Tensor:

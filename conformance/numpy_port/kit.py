@@ -11,8 +11,10 @@ import numpy as np
 from . import autoencoders, environment, layers, noise, spectrogram, unet
 from .codi import CoDi
 from .joint import Joint
+from .losses import Losses, given, numbers, weight
 
 KIT = Path(__file__).parents[1]
+STEP = 1e-7  # a longer way passes kinks of the losses, such as those of a maximum
 
 
 def times_of(name: str, h: np.ndarray) -> tuple[int, int]:
@@ -56,6 +58,30 @@ def steps(model: CoDi, most: int, streams: list[str], prompts: list[str], seed: 
     return found
 
 
+def training(titles: Collection[str] = ()) -> dict[str, Any]:
+    """Of 3-training.json the terms of each loss, and its slope from two points, because NumPy has no gradients."""
+    stored = json.loads((KIT / "3-training.json").read_text(encoding="utf-8"))
+    tensors = {name: weight(name, *shape) for name, shape in stored["parameters"].items()}
+    tensors |= {f"modalities.{m}.autoencoder.scale_factor": np.array(1.0) for m in ("image", "audio", "text")}
+    tensors["temperature.log_scale"] = np.array(-np.log(0.07))
+    found = {}
+    for case in stored["cases"]:
+        if titles and case["case"] not in titles:
+            continue
+        inputs = {key: given(key, x) for key, x in case["inputs"].items()}
+
+        def terms(by: float, case=case, inputs=inputs) -> dict[str, float]:
+            """The loss where the trained tensors are moved in their directions."""
+            moved = {name: by * numbers(f"direction {name}", *tensors[name].shape) for name in case["gradient"]}
+            there = tensors | {name: tensors[name] + step for name, step in moved.items()}
+            losses = Losses(there, stored["config"], stored["vocabulary"], tensors)
+            return {key: float(x) for key, x in getattr(losses, case["op"])(**case["options"], **inputs).items()}
+
+        slope = (terms(STEP)["loss"] - terms(-STEP)["loss"]) / (2 * STEP)
+        found[case["case"]] = {"terms": terms(0.0), "slope": slope}
+    return found
+
+
 def run(weights: str | Path, out: str | Path, most: int = 10**6, only: Collection[str] = ()) -> None:
     """All cases, or those of some operations; of a run the first `most` steps and two more."""
     model, out = CoDi(weights), Path(out)
@@ -76,6 +102,8 @@ def run(weights: str | Path, out: str | Path, most: int = 10**6, only: Collectio
         "steps": lambda p, name, **given: steps(model, most, **given),
     }
     out.mkdir(parents=True, exist_ok=True)
+    if not only:
+        (out / "training.json").write_text(json.dumps(training()), encoding="utf-8")
     for number, case in enumerate(json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))):
         if only and case["op"] not in only:
             continue
