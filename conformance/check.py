@@ -46,17 +46,18 @@ def error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def expected_of(case: dict[str, Any], key: str, arrays: dict[str, Any]) -> np.ndarray:
-    """An output of a case; z of a run is given before every step, and expected after it."""
+    """An output of a case; of a run z is given before every step, and expected after it."""
     stored = arrays[case["file"]]
-    name = f"{case['case']}/out/{key}"
-    return stored[name] if name in stored else stored[f"{case['case']}/in/{key}"][1:]
+    if (name := f"{case['case']}/out/{key}") in stored:
+        return stored[name]
+    before = stored[f"{case['case']}/in/{key}"]
+    return before[1:] if key.startswith("z.") else before
 
 
 def verdict(case: dict[str, Any], number: int, out: Path, arrays: dict[str, Any]) -> str:
     """ "" for a case that passes, "-" for one that was not tried, or what is wrong."""
     tried, wrong = False, []
-    keys = [*case["outputs"], *(key for key in case["inputs"] if case["op"] == "steps" and key.startswith("z."))]
-    for key in keys:
+    for key in [*case["outputs"], *(case["inputs"] if case["op"] == "steps" else [])]:
         path = out / f"{number:02d}.{key}.npy"
         if not path.exists():
             continue
@@ -65,7 +66,7 @@ def verdict(case: dict[str, Any], number: int, out: Path, arrays: dict[str, Any]
             off = np.abs(found.astype(int) - expected).max() if found.shape == expected.shape else 255
             wrong += [f"{key}: a pixel is {off} of 255 off"] if off > 1 else []
             continue
-        if case["op"] == "steps" and found.shape == expected.shape:
+        if key.startswith("z.") and found.shape == expected.shape:
             done = ~np.isnan(found).reshape(len(found), -1).all(axis=1)
             found, expected = found[done], expected[done]
         if (e := error(found, expected)) > case["tolerance"]:

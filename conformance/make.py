@@ -1,4 +1,4 @@
-"""Makes the vectors of the networks from the model: 1-modules.npz, 2-steps.npz and manifest.json.
+"""Makes the vectors of the networks from the model: 1-modules.npz, 2-steps.npz, 2-steps-more.npz and manifest.json.
 
 `python -m conformance.make` writes them again; it needs torch. Every case is fed the reference's own input, taken by
 forward hooks, so that a fault shows in the case that has it.
@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,21 +22,46 @@ from codi_minimal.alignment import Environment
 from codi_minimal.autoencoders.vocoder import GriffinLim
 from codi_minimal.data import load
 from codi_minimal.data.world import World
+from codi_minimal.recipe import find_recipe
 from codi_minimal.sample import Shared
 
 FOLDER = Path(__file__).parent
+FILES = ("1-modules.npz", "2-steps.npz", "2-steps-more.npz")
 NAMES = ("text", "image", "audio", "video")
 CAPTION = "a red seven sliding left"
 PLAIN, STEP, PICTURE, LOG_MEL = 5e-6, 2e-5, 1e-4, 2e-5  # of the largest value
 ROUNDS = {0: 2e-5, 1: 1e-3, 2: 2e-3}  # Griffin and Lim's rounds, and the tolerance after each
-SCENARIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # prompts → outputs
-    "text to image": (("text",), ("image",)),
-    "nothing to image and text": ((), ("image", "text")),
-    "nothing to audio and video": ((), ("audio", "video")),
-    "nothing to all four": ((), NAMES),
-    "image, audio and video to image and audio": (("image", "audio", "video"), ("image", "audio")),
-}
 SEED = 3
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Prompts → outputs, given streams, weights of prompts, how many samples, the recipe, and steps if not its own."""
+
+    prompts: tuple[str, ...]
+    outputs: tuple[str, ...]
+    given: tuple[str, ...] = ()
+    weights: Mapping[str, float] | None = None
+    n: int = 1
+    recipe: str = "shipped"
+    steps: int | None = None
+    file: str = "2-steps.npz"
+
+
+MORE = "2-steps-more.npz"
+SCENARIOS = {
+    "text to image": Scenario(("text",), ("image",)),
+    "nothing to image and text": Scenario((), ("image", "text")),
+    "nothing to audio and video": Scenario((), ("audio", "video")),
+    "nothing to all four": Scenario((), NAMES),
+    "image, audio and video to image and audio": Scenario(("image", "audio", "video"), ("image", "audio")),
+    "PAPER, audio to text and image": Scenario(("audio",), ("text", "image"), recipe="paper", file=MORE),
+    "a given image to text and audio": Scenario((), ("text", "audio"), given=("image",), steps=8, file=MORE),
+    "text to two images and captions": Scenario(("text",), ("text", "image"), n=2, steps=8, file=MORE),
+    "image and audio of unequal weight to text": Scenario(
+        ("image", "audio"), ("text",), weights={"image": 0.3, "audio": 1.0}, file=MORE
+    ),
+}
 
 
 class Kit:
@@ -43,7 +69,7 @@ class Kit:
 
     def __init__(self) -> None:
         self.cases: list[dict[str, Any]] = []
-        self.arrays: dict[str, dict[str, np.ndarray]] = {"1-modules.npz": {}, "2-steps.npz": {}}
+        self.arrays: dict[str, dict[str, np.ndarray]] = {name: {} for name in FILES}
 
     def add(
         self, name: str, op: str, prefix: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any],
@@ -134,40 +160,42 @@ def sounds(kit: Kit, model: CoDi, wave: Tensor) -> None:
 
 
 def trajectories(kit: Kit, model: CoDi, scene: Mapping[str, Any]) -> None:
-    """Of each scenario z of all streams before every step and after the last, C, and the clock tokens of prompts."""
-    for title, (prompts, outputs) in SCENARIOS.items():
-        asked = {name: scene[name] for name in prompts}
+    """Of each scenario z of all streams before every step and after the last, C, and tokens that stay as they are."""
+    for title, asked in SCENARIOS.items():
         seen: list[Shared] = []
         z: list[dict[str, Tensor]] = []
 
         def watch(streams: Mapping[str, Any], z=z) -> None:
             z.append({name: stream.z.clone() for name, stream in streams.items()})
 
-        start = {name: model.modalities[name].initial_noise([SEED]) for name in outputs}
+        prompts, given = ({name: scene[name] for name in names} for names in (asked.prompts, asked.given))
+        how = {
+            "weights": asked.weights,
+            "given": given or None,
+            "num_samples": asked.n,
+            "steps": asked.steps,
+            "recipe": asked.recipe,
+        }
         with recorded(seen):
-            final = model.generate_latents(asked, outputs, seed=SEED, progress=watch)
+            final = model.generate_latents(prompts, asked.outputs, seed=SEED, progress=watch, **how)
+        start = {name: torch.cat([model.noise_of(SEED, k)[name] for k in range(asked.n)]) for name in asked.outputs}
         z = [start, *z]
-        assert all(torch.equal(z[-1][name], final[name]) for name in outputs)
-        inputs: dict[str, Any] = {f"z.{name}": torch.stack([at[name] for at in z]) for name in outputs}
+        assert all(torch.equal(z[-1][name], final[name]) for name in asked.outputs)
+        inputs: dict[str, Any] = {f"z.{name}": torch.stack([at[name] for at in z]) for name in asked.outputs}
         inputs["cond"] = seen[0].cond
         inputs |= {f"heard.{i}": tokens for i, tokens in enumerate(seen[0].tokens)}
-        inputs |= {f"x.{name}": x for name, x in asked.items() if isinstance(x, list)}  # others: those of C_NAME
-        made = {name: model.decode(name, final[name]) for name in outputs if name not in ("audio",)}
+        inputs |= {f"x.{name}": x for name, x in prompts.items() if isinstance(x, list)}  # others: those of C_NAME
+        for name, x in given.items():
+            m = model.modalities[name]
+            inputs[f"held.{name}"] = m.environment(m.encode(x), torch.tensor([0]))
+        made = {name: model.decode(name, final[name]) for name in asked.outputs if name != "audio"}
         results = {f"x.{name}": x if isinstance(x, list) else (x * 255).round().byte() for name, x in made.items()}
-        after = [f"ε_{name}" for name in outputs]
-        kit.add(
-            title,
-            "steps",
-            "",
-            inputs,
-            results,
-            STEP,
-            after,
-            "2-steps.npz",
-            streams=list(outputs),
-            seed=SEED,
-            prompts=list(prompts),
-        )
+        options = {"streams": asked.outputs, "seed": SEED, "prompts": asked.prompts, "given": asked.given}
+        options |= {"weights": asked.weights, "samples": asked.n, "steps": asked.steps}
+        options["clocks"] = "prompt_clocks" in {addition.name for addition in find_recipe(asked.recipe).additions}
+        options = {key: list(x) if isinstance(x, tuple) else x for key, x in options.items()}
+        after = [f"ε_{name}" for name in asked.outputs]
+        kit.add(title, "steps", "", inputs, results, STEP, after, asked.file, **options)
 
 
 @contextmanager

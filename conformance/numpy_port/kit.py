@@ -36,26 +36,42 @@ def denoise(p, name: str, z, t, cond, env=None) -> np.ndarray:
     return unet.denoise(p, name, z, t, cond, env, None if env is None else np.ones(env.shape[:2], bool))
 
 
-def steps(model: CoDi, most: int, streams: list[str], prompts: list[str], seed: int, **given: Any) -> dict[str, Any]:
-    """Some of the steps, each from the reference's own z: the first `most`, a restart's jump, and one with guidance."""
-    heard = [given[f"heard.{i}"] for i in range(2) if f"heard.{i}" in given]
-    joint = Joint(model, streams, given.get("cond"), heard, {})
-    generators = {name: [noise.generator(seed, name, "steps")] for name in streams}
-    made: dict[str, list] = {f"z.{name}": [] for name in streams}
+def trajectory(
+    model: CoDi, most: int, streams: list[str], prompts: list[str], given: list[str], weights: dict[str, float] | None,
+    clocks: bool, samples: int, seed: int, steps: int | None, **stored: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """What the prompts become, and some of the steps, each from the reference's own z.
+
+    These are the first `most`, the jump of restart, and one with guidance.
+    """
+    data = {name: stored.get(f"x.{name}") for name in (*prompts, *given)}
+    model.clocks = clocks
+    own = model.joint(
+        {name: [data[name]] for name in prompts}, streams, samples, weights, {name: data[name] for name in given}
+    )
+    made: dict[str, Any] = {"cond": own.cond} if prompts else {}
+    made |= {f"heard.{i}": tokens for i, tokens in enumerate(own.heard)}
+    made |= {f"held.{name}": tokens for name, tokens in own.held.items()}
+    heard = [stored[f"heard.{i}"] for i in range(len(own.heard))]
+    held = {name: stored[f"held.{name}"] for name in given}
+    joint = Joint(model, streams, stored.get("cond"), heard, held, steps)
+    seeds = [noise.sample_seed(seed, k) for k in range(samples)]
+    generators = {name: [noise.generator(s, name, "steps") for s in seeds] for name in streams}
+    z_of: dict[str, list] = {name: [] for name in streams}
     before: dict[str, np.ndarray] = {}
     tried = {*range(most), joint.samplers[streams[0]].jump, joint.steps - 2 if joint.is_stochastic else 0}
     for i in range(joint.steps):
         eps = {name: model.noise(generators[name], name) for name in streams if joint.is_stochastic}
-        z = {name: np.full_like(given[f"z.{name}"][i], np.nan) for name in streams}
+        z = {name: np.full_like(stored[f"z.{name}"][i], np.nan) for name in streams}
         if i in tried:
-            z, before = joint.step(i, {name: given[f"z.{name}"][i] for name in streams}, eps, before)
+            z, before = joint.step(i, {name: stored[f"z.{name}"][i] for name in streams}, eps, before)
         for name in streams:
-            made[f"z.{name}"].append(z[name])
-    found: dict[str, Any] = {key: np.stack(z) for key, z in made.items()}
+            z_of[name].append(z[name])
+    made |= {f"z.{name}": np.stack(z) for name, z in z_of.items()}
     for name in set(streams) - {"audio"}:
-        data = model.decode(name, given[f"z.{name}"][-1])
-        found[f"x.{name}"] = data if name == "text" else np.round(255 * data).astype(np.uint8)
-    return found
+        x = model.decode(name, stored[f"z.{name}"][-1])
+        made[f"x.{name}"] = x if name == "text" else np.round(255 * x).astype(np.uint8)
+    return made
 
 
 def training(titles: Collection[str] = ()) -> dict[str, Any]:
@@ -83,7 +99,7 @@ def training(titles: Collection[str] = ()) -> dict[str, Any]:
 
 
 def run(weights: str | Path, out: str | Path, most: int = 10**6, only: Collection[str] = ()) -> None:
-    """All cases, or those of some operations; of a run the first `most` steps and two more."""
+    """All cases, or those of some operations or names; of a run the first `most` steps and two more."""
     model, out = CoDi(weights), Path(out)
     p = model.p
     ops: dict[str, Callable[..., Any]] = {
@@ -99,19 +115,21 @@ def run(weights: str | Path, out: str | Path, most: int = 10**6, only: Collectio
         "log_mel": lambda p, name, x: spectrogram.log_mel(x),
         "decode_mel": lambda p, name, z: autoencoders.decode_audio(p, z),
         "griffin_lim": lambda p, name, x, rounds: spectrogram.griffin_lim(x, rounds),
-        "steps": lambda p, name, **given: steps(model, most, **given),
+        "steps": lambda p, name, **stored: trajectory(model, most, **stored),
     }
     out.mkdir(parents=True, exist_ok=True)
     if not only:
         (out / "training.json").write_text(json.dumps(training()), encoding="utf-8")
     for number, case in enumerate(json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))):
-        if only and case["op"] not in only:
+        if only and not {case["op"], case["case"]} & set(only):
             continue
         stored, options = np.load(KIT / case["file"]), dict(case["options"])
-        given = {key: stored[f"{case['case']}/in/{key}"] for key in case["inputs"] if not key.startswith("x.")}
-        given |= {key[3:]: text for key, text in case["texts"].items() if key.startswith("in/") and "." not in key}
+        inputs = {key: stored[f"{case['case']}/in/{key}"] for key in case["inputs"]}
+        inputs |= {key[3:]: text for key, text in case["texts"].items() if key.startswith("in/")}
+        for name in {*options.get("prompts", ()), *options.get("given", ())} - {"text"}:
+            inputs[f"x.{name}"] = np.load(KIT / "1-modules.npz")[f"C_{name}/in/x"]
         name = options.pop("modality", "")
-        made = ops[case["op"]](type(p)(p.tensors, case["prefix"]), name, **given, **options)
+        made = ops[case["op"]](type(p)(p.tensors, case["prefix"]), name, **inputs, **options)
         for key, value in (made if isinstance(made, dict) else {"y": made}).items():
             if isinstance(value, list):
                 (out / f"{number:02d}.{key}.json").write_text(json.dumps(value), encoding="utf-8")
