@@ -1,6 +1,7 @@
-"""A checkpoint: model.safetensors and config.json."""
+"""A checkpoint: model.safetensors and config.json. `python -m conformance.numpy_port.checkpoint FOLDER` lists it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,13 @@ def read_checkpoint(folder: str | Path, dtype: type = np.float32) -> tuple[Param
     """The weights as `dtype`, and config.json. What is stored in half precision is computed in single or double."""
     tensors = {name: x.astype(dtype) for name, x in read_tensors(Path(folder) / "model.safetensors").items()}
     return Params(tensors), json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["config"]
+
+
+def listed(folder: str | Path) -> list[str]:
+    """A line for each tensor: its name, its shape, and its mean absolute value."""
+    tensors = read_checkpoint(folder, np.float64)[0].tensors
+    return [f"{name} {list(x.shape)} {np.abs(x).mean():.6g}" for name, x in sorted(tensors.items())]
+
+
+if __name__ == "__main__":
+    print("\n".join(listed(sys.argv[1])))

@@ -16,6 +16,7 @@ from codi_minimal.codi import SHIPPED_WEIGHTS
 from codi_minimal.data import load
 from codi_minimal.data.world import World
 from conformance.numpy_port import noise, unet
+from conformance.numpy_port.checkpoint import listed, read_tensors
 from conformance.numpy_port.codi import CoDi as Port
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +116,13 @@ print(made["text"][0])
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0 and run.stdout.strip(), run.stderr
     assert sum(lines_of_code(path) for path in FOLDER.glob("*.py") if path.stem not in BEYOND) <= LINES
+
+
+def test_all_tensors_of_a_checkpoint_are_listed(model):
+    found = {line.split()[0]: line for line in listed(SHIPPED_WEIGHTS)}
+    assert set(found) == set(read_tensors(SHIPPED_WEIGHTS / "model.safetensors"))
+    name, weight = next((name, p) for name, p in model.named_parameters() if p.ndim == 4)
+    assert found[name] == f"{name} {list(weight.shape)} {weight.abs().double().mean().item():.6g}"
 
 
 def lines_of_code(path: Path) -> int:

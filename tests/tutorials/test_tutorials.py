@@ -33,8 +33,8 @@ def path(request) -> Path:
     return request.param
 
 
-def test_there_are_five():
-    assert [path.name[:2] for path in TUTORIALS] == [f"{i:02d}" for i in range(1, 6)]
+def test_there_are_six():
+    assert [path.name[:2] for path in TUTORIALS] == [f"{i:02d}" for i in range(1, 7)]
 
 
 def test_it_runs_at_the_tiny_scale(path, tmp_path, monkeypatch):
