@@ -18,6 +18,8 @@ CLOCKED = ("audio", "video")
 class CoDi:
     """A checkpoint, with the recipe that its config holds."""
 
+    loop = Joint  # the JAX port has its own
+
     def __init__(self, folder: str | Path, dtype: type = np.float32) -> None:
         self.p, config = read_checkpoint(folder, dtype)
         self.dtype, self.recipe, model = dtype, config["inference"], config["config"]["model"]
@@ -101,7 +103,7 @@ class CoDi:
         held = {name: self.tokens(name, self.encode(name, data), 0) for name, data in (given or {}).items()}
         wide = [None if x is None else np.broadcast_to(x, (b, *x.shape[1:])) for x in (cond, *heard, *held.values())]
         held = dict(zip(held, wide[len(wide) - len(held) :], strict=True))
-        return Joint(self, tuple(outputs), wide[0], wide[1 : 1 + len(heard)], held, steps)
+        return self.loop(self, tuple(outputs), wide[0], wide[1 : 1 + len(heard)], held, steps)
 
     def noise(self, generators: Sequence[noise.Generator], name: str) -> ndarray:
         """One sample from each generator."""

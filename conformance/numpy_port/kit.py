@@ -2,15 +2,15 @@
 
 import json
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import autoencoders, environment, layers, noise, spectrogram, unet
-from .codi import CoDi
-from .joint import Joint
+from .checkpoint import Params
+from .codi import SHAPES, CoDi
 from .losses import Losses, given, numbers, weight
 
 KIT = Path(__file__).parents[1]
@@ -54,7 +54,7 @@ def trajectory(
     made |= {f"held.{name}": tokens for name, tokens in own.held.items()}
     heard = [stored[f"heard.{i}"] for i in range(len(own.heard))]
     held = {name: stored[f"held.{name}"] for name in given}
-    joint = Joint(model, streams, stored.get("cond"), heard, held, steps)
+    joint = model.loop(model, tuple(streams), stored.get("cond"), heard, held, steps)
     seeds = [noise.sample_seed(seed, k) for k in range(samples)]
     generators = {name: [noise.generator(s, name, "steps") for s in seeds] for name in streams}
     z_of: dict[str, list] = {name: [] for name in streams}
@@ -101,7 +101,6 @@ def training(titles: Collection[str] = ()) -> dict[str, Any]:
 def run(weights: str | Path, out: str | Path, most: int = 10**6, only: Collection[str] = ()) -> None:
     """All cases, or those of some operations or names; of a run the first `most` steps and two more."""
     model, out = CoDi(weights), Path(out)
-    p = model.p
     ops: dict[str, Callable[..., Any]] = {
         "prompt": lambda p, name, x: model.prompt(name, x),
         "encode": lambda p, name, x: model.encode(name, x),
@@ -117,19 +116,30 @@ def run(weights: str | Path, out: str | Path, most: int = 10**6, only: Collectio
         "griffin_lim": lambda p, name, x, rounds: spectrogram.griffin_lim(x, rounds),
         "steps": lambda p, name, **stored: trajectory(model, most, **stored),
     }
-    out.mkdir(parents=True, exist_ok=True)
+    hand_in(model.p, ops, out, only)
     if not only:
         (out / "training.json").write_text(json.dumps(training()), encoding="utf-8")
+
+
+def hand_in(
+    p: Params, ops: Mapping[str, Callable[..., Any]], out: Path, only: Collection[str] = (),
+    names: Collection[str] = tuple(SHAPES),
+) -> None:  # fmt: skip
+    """Writes the outputs of the cases of some operations, those that are about some modalities alone.
+
+    An operation is called with tensors, a modality, and the inputs and options of a case.
+    """
+    out.mkdir(parents=True, exist_ok=True)
     for number, case in enumerate(json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))):
-        if only and not {case["op"], case["case"]} & set(only):
-            continue
         stored, options = np.load(KIT / case["file"]), dict(case["options"])
+        name, given_or_said = options.pop("modality", ""), {*options.get("prompts", ()), *options.get("given", ())}
+        about = {name, *case["prefix"].split(".")[1:2], *options.get("streams", ()), *given_or_said} - {""}
+        if case["op"] not in ops or not about <= set(names) or only and not {case["op"], case["case"]} & set(only):
+            continue
         inputs = {key: stored[f"{case['case']}/in/{key}"] for key in case["inputs"]}
         inputs |= {key[3:]: text for key, text in case["texts"].items() if key.startswith("in/")}
-        for name in {*options.get("prompts", ()), *options.get("given", ())} - {"text"}:
-            inputs[f"x.{name}"] = np.load(KIT / "1-modules.npz")[f"C_{name}/in/x"]
-        name = options.pop("modality", "")
-        made = ops[case["op"]](type(p)(p.tensors, case["prefix"]), name, **inputs, **options)
+        inputs |= {f"x.{m}": np.load(KIT / "1-modules.npz")[f"C_{m}/in/x"] for m in given_or_said - {"text"}}
+        made = ops[case["op"]](Params(p.tensors, case["prefix"]), name, **inputs, **options)
         for key, value in (made if isinstance(made, dict) else {"y": made}).items():
             if isinstance(value, list):
                 (out / f"{number:02d}.{key}.json").write_text(json.dumps(value), encoding="utf-8")
