@@ -160,6 +160,9 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, which no other machine sees)")
     add("--port", type=within(1, 65535), help="default: the first that is free from 7860 on")
 
+    add = verb("export", "checkpoint")
+    add("--to", type=folder, required=True, metavar="FOLDER", help="folder for the files, new or empty")
+
     verb("check", "device checkpoint data")
     verb("demo", "device checkpoint recipe autocast seed", out="demo")
     return top

@@ -1,4 +1,4 @@
-"""The command line: `python -m codi_minimal generate | train | evaluate | judges | experiment | play | check | demo`.
+"""The command line: `python -m codi_minimal VERB`, with the verbs generate, train, evaluate, … of `arguments`.
 
 It reads and writes ordinary files. Every error is one line on stderr, with exit code 2; CODI_DEBUG=1 in the environment
 adds the traceback. Heavy imports wait until a verb needs them, so that `--help` answers at once.
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a console's code page may lack a character of a path
     try:
         try:
-            args = parser(generate, train, evaluate, judges, experiment, play, check, demo).parse_args(argv)
+            args = parser(generate, train, evaluate, judges, experiment, play, export, check, demo).parse_args(argv)
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
                 args.verb(args)
@@ -143,18 +143,9 @@ def evaluate(args: argparse.Namespace) -> None:
 
         print(report(args, model, workers, chosen))
         return
-    evaluate(
-        model,
-        load(args.data, args.split, model.config.train.split_seed),
-        args.out,
-        quick=args.quick,
-        samples=args.samples,
-        cells=args.cells,
-        seed=args.seed,
-        workers=workers,
-        chosen=chosen,
-        progress=sys.stderr.isatty(),
-    )
+    data = load(args.data, args.split, model.config.train.split_seed)
+    sizes = {name: getattr(args, name) for name in ("quick", "samples", "cells", "seed")}
+    evaluate(model, data, args.out, **sizes, workers=workers, chosen=chosen, progress=sys.stderr.isatty())
     print(Path(args.out) / "report.md")
 
 
@@ -192,6 +183,15 @@ def play(args: argparse.Namespace) -> None:
             raise
         raise ImportError("the playground needs Gradio: pip install 'codi-minimal[play]'") from None
     launch(_model(args), args.host, args.port, _given(args, "checkpoint", "recipe", "autocast"))
+
+
+def export(args: argparse.Namespace) -> None:
+    """Every network as an ONNX file, with a manifest, for programs in other languages; needs the extra `onnx`."""
+    from codi_minimal.codi import CoDi
+    from codi_minimal.export import check_export, export
+
+    folder = check_export(args.to)  # before a checkpoint is read or fetched
+    print(export(CoDi.from_pretrained(args.checkpoint, device="cpu"), folder, progress=sys.stderr.isatty()))
 
 
 def check(args: argparse.Namespace) -> None:

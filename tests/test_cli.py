@@ -430,7 +430,8 @@ def test_experiments_pass_on_what_they_are_given(fake, capsys, monkeypatch, tmp_
 def test_a_recipe_and_autocast_are_those_of_the_model(monkeypatch, verb):
     shipped = find_recipe("shipped")
     monkeypatch.setattr(CoDi, "from_pretrained", lambda *a, **k: SimpleNamespace(recipe=shipped))
-    functions = (cli.generate, cli.train, cli.evaluate, cli.judges, cli.experiment, cli.play, cli.check, cli.demo)
+    names = ("generate", "train", "evaluate", "judges", "experiment", "play", "export", "check", "demo")
+    functions = [getattr(cli, name) for name in names]
 
     def recipe(*options):
         return cli._model(arguments.parser(*functions).parse_args([verb, *options])).recipe

@@ -34,13 +34,15 @@ ALLOWED = {
     "training": TOP,
     "evaluation": TOP,
     "experiments": TOP | {"training", "evaluation"},
+    "export": BASE | CORE - {""},
     "course": TOP | {"training", "evaluation"},
     "demo": TOP | {"evaluation"},
     "play": TOP | {"demo"},
     "arguments": set(),
     "asked": FILES | {"arguments", "config"},
     "asked_pairs": TOP | {"evaluation"},
-    "cli": TOP | {"arguments", "asked", "asked_pairs", "training", "evaluation", "experiments", "demo", "play"},
+    "cli": TOP
+    | {"arguments", "asked", "asked_pairs", "training", "evaluation", "experiments", "demo", "export", "play"},
     "__main__": {"cli"},
 }
 

@@ -65,15 +65,15 @@ class TextVAE(Autoencoder):
         layer = nn.TransformerDecoderLayer(width, heads, 2 * width, **PRE_NORM)
         self.decoder = nn.TransformerDecoder(layer, layers, nn.LayerNorm(width))
 
-    def posterior(self, captions: list[str]) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z | w), each "b c l", before scaling.
+    def posterior(self, captions: list[str] | Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | w), each "b c l", before scaling. Captions may be word ids "b n".
 
         Raises:
             ValueError: if a caption is not a string, is empty or too long, or has no known word.
         """
-        ids = self._ids(captions)
+        ids = captions if isinstance(captions, Tensor) else self._ids(captions)
         words = self.embedding(ids) + self.encoder_positions.weight  # b n d
-        queries = repeat(self.queries.weight, "l d -> b l d", b=len(ids))
+        queries = repeat(self.queries.weight, "l d -> b l d", b=ids.shape[0])
         padding = F.pad(ids == PAD, (queries.shape[1], 0))  # b l+n: queries are never padding
         h = self.encoder(torch.cat([queries, words], dim=1), src_key_padding_mask=padding)
         moments = self.to_moments(h[:, : queries.shape[1]])  # b l 2c
@@ -101,7 +101,8 @@ class TextVAE(Autoencoder):
         future = torch.ones(n, n, dtype=torch.bool, device=ids.device).triu(1)
         memory = self.from_latent(rearrange(z, "b c l -> b l c")) + self.latent_positions.weight  # b l d
         words = self.embedding(ids) + self.decoder_positions.weight[:n]  # b n d
-        h = self.decoder(words, memory, tgt_mask=future)  # b n d
+        # tgt_is_causal: else torch looks at the mask's values, which no export can
+        h = self.decoder(words, memory, tgt_mask=future, tgt_is_causal=False)  # b n d
         return h @ self.embedding.weight.T  # b n v
 
     @torch.no_grad()
