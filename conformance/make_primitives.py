@@ -333,28 +333,61 @@ for steps in (9, 1000):
         return [rate(i, steps, lr) for i in at]
 
 
-# the first gradients are longer than 1 and are scaled down, the others are not
+@case("decay of the average", "average_decay", at=[0, 1, 100, 8989, 8990, 20000])
+def _(at: list[int]) -> list[float]:
+    return [min(0.999, (1 + i) / (10 + i)) for i in at]
+
+
+def gradients_of(i: int) -> list[list[float]]:
+    """Of two tensors at step i, together longer than 1 at first; one number is as small as AdamW's ε."""
+    return [sines(2, b=i, scale=1.5 - i / 4), [*sines(2, b=i + 1, scale=1.5 - i / 4), 1e-8 * math.sin(i + 1)]]
+
+
 @case(
-    "AdamW and the average",
-    "train",
-    theta=sines(5),
-    lr=0.1,
-    gradients=[sines(5, b=i, scale=1.5 - i / 4) for i in range(6)],
+    "AdamW and the average", "train", theta=[sines(2), sines(3, b=1)], lr=0.1, gradients=[*map(gradients_of, range(6))]
 )
-def _(theta: list[float], gradients: list[list[float]], lr: float) -> list[list[float]]:
-    n, theta, average = len(theta), list(theta), list(theta)
-    first, second = [0.0] * n, [0.0] * n
-    for i, gradient in enumerate(gradients):
+def _(theta: list[list[float]], gradients: list[list[list[float]]], lr: float) -> list[list[float]]:
+    """All numbers of both tensors after the last step, and their averages."""
+    weights = [*theta[0], *theta[1]]
+    average, first, second = list(weights), [0.0] * len(weights), [0.0] * len(weights)
+    for i, of_tensors in enumerate(gradients):
+        gradient = [*of_tensors[0], *of_tensors[1]]
         scale = min(1.0, 1 / (math.sqrt(sum(g * g for g in gradient)) + 1e-6))
-        for j in range(n):
-            g = scale * gradient[j]
+        for j, g in enumerate(scale * g for g in gradient):
             first[j] = 0.9 * first[j] + 0.1 * g
             second[j] = 0.99 * second[j] + 0.01 * g * g
             upwards, size = first[j] / (1 - 0.9 ** (i + 1)), math.sqrt(second[j] / (1 - 0.99 ** (i + 1)))
-            theta[j] -= rate(i, len(gradients), lr) * upwards / (size + 1e-8)
+            weights[j] -= rate(i, len(gradients), lr) * upwards / (size + 1e-8)
             keep = min(0.999, (1 + i) / (10 + i))
-            average[j] = keep * average[j] + (1 - keep) * theta[j]
-    return [theta, average]
+            average[j] = keep * average[j] + (1 - keep) * weights[j]
+    return [weights, average]
+
+
+def uniforms(*shape: int, b: float) -> Any:
+    """As `sines`, in (0, 1)."""
+    n, *rest = shape
+    return [0.5 + 0.49 * math.sin(7 * i + b) if not rest else uniforms(*rest, b=b + 3 * i) for i in range(n)]
+
+
+# five samples of three true prompts and one that says nothing about them; the names of the numbers are those of SPEC.md
+@case(
+    "mixture of prompts", "mixture", prompts=sines(4, 5, 6), u=uniforms(4, 5, b=0), kept=uniforms(4, 5, b=1),
+    certain=[0, 2, 1, 1, 0], u_certain=uniforms(5, b=2), kind=[0.9, 0.3, 0.55, 0.7, 0.95],
+    unit=[0.2, 0.9, 0.9, 0.8, 0.1], noise=sines(5, 6, a=1.3), null=[0.5, 0.5, 0.5, 0.5, 0.05],
+)  # fmt: skip
+def _(
+    prompts: Any, u: Any, kept: Any, certain: Any, u_certain: Any, kind: Any, unit: Any, noise: Any, null: Any
+) -> Any:
+    mixtures = []
+    for s in range(len(kind)):
+        w = [-math.log(1 - u[k][s]) * (kept[k][s] < 0.6) for k in range(len(prompts))]
+        w[certain[s]] += 0.3 + u_certain[s]
+        if kind[s] < 0.6:  # the first prompt alone below .4, else the second
+            w = [float(k == (kind[s] >= 0.4)) for k in range(len(prompts))]
+        mean = [sum(w[k] * prompts[k][s][j] for k in range(len(w))) / sum(w) for j in range(len(noise[s]))]
+        length = math.sqrt(sum(x * x for x in mean)) if unit[s] < 0.5 else 1.0
+        mixtures.append([(x / length + 0.02 * e) * (null[s] >= 0.1) for x, e in zip(mean, noise[s], strict=True)])
+    return mixtures
 
 
 def write(path: Path = FILE) -> None:

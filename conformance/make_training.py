@@ -109,9 +109,9 @@ def data_of(name: str, n: int) -> Any:
 
 def autoencoders(kit: Cases) -> None:
     """Stage 1. That of text hides words, as in training."""
-    for name in ("image", "audio", "text"):
+    for name, n in (("image", 2), ("audio", 2), ("text", len(CAPTIONS))):
         m = kit.model.modalities[name]
-        inputs, made = kit.given(x=data_of(name, 2), noise=array("noise", 2, *m.latent_shape))
+        inputs, made = kit.given(x=data_of(name, n), noise=array("noise", n, *m.latent_shape))
         prefix, ae = f"modalities.{name}.autoencoder.", m.autoencoder.train()
         kit.add(f"−ELBO of {name}", "elbo", inputs, ae.loss(made["x"], made["noise"]),
                 {prefix: ae}, modality=name)  # fmt: skip
@@ -175,10 +175,11 @@ class Noisy:
 
 def alignment(kit: Cases) -> None:
     """Stage 4: L_Con and L_Read at times of their own, L_Cross + λ L_Con at one time."""
-    for pair in (("text", "image"), ("audio", "video")):
+    for pair in (("text", "image"), ("text", "audio"), ("audio", "video")):
         noisy = Noisy(kit, pair)
         environment_stage(kit, noisy)
-        joint_stage(kit, noisy)
+        if pair != ("text", "audio"):
+            joint_stage(kit, noisy)
 
 
 def environment_stage(kit: Cases, noisy: Noisy) -> None:

@@ -94,5 +94,5 @@ def add_environment(denoiser: UNet, d_env: int, clock: bool = False) -> None:
 
 
 def environment_modules(denoiser: UNet) -> list[EnvironmentAttention]:
-    """What joint training may change in a denoiser, and no other stage touches: its attention to the environment."""
+    """What latent alignment trains in a denoiser: its attention to the environment."""
     return [m for m in denoiser.modules() if isinstance(m, EnvironmentAttention)]

@@ -53,6 +53,19 @@ def clip_loss(x: ndarray, y: ndarray, scale: float, positives: Any = None) -> fl
     ) / 2  # fmt: skip
 
 
+def mixture(
+    prompts: ndarray, u: ndarray, kept: ndarray, certain: ndarray, u_certain: ndarray, kind: ndarray, unit: ndarray,
+    noise: ndarray, null: ndarray,
+) -> ndarray:  # fmt: skip
+    """The condition of training (b, d) from prompts (k, b, d), whose last may be untrue; all else is random."""
+    one = np.eye(len(prompts))
+    w = -np.log(1 - u) * (kept < 0.6) + one[certain].T * (0.3 + u_certain)
+    w = np.where(kind < 0.6, one[(kind >= 0.4).astype(int)].T, w)
+    c = np.einsum("kb,kbd->bd", w / w.sum(0), prompts)
+    c = np.where(unit[:, None] < 0.5, normalized(c), c) + 0.02 * noise
+    return c * (null[:, None] >= 0.1)
+
+
 class Losses:
     """Each stage's loss, of a model that is given by its tensors, its config and its vocabulary.
 
@@ -91,7 +104,7 @@ class Losses:
         """−ELBO: a reconstruction and the weighted KL. Captions have every third word hidden, on a lattice."""
         p, data = self.part(modality, "autoencoder"), self.ids(x) if modality == "text" else x
         mean, log_variance = np.split(getattr(autoencoders, f"moments_{modality}")(p, data), 2, axis=1)
-        log_variance = np.clip(log_variance, -12, 4) if modality == "text" else log_variance
+        log_variance = np.clip(log_variance, *((-12, 4) if modality == "text" else (-20, 10)))
         z = mean + np.exp(log_variance / 2) * noise
         if modality == "text":
             row, column = np.indices(data[:, :-1].shape)

@@ -1,6 +1,7 @@
 """The kit is that of the checkpoint, the NumPy port passes it, and wrong guesses do not."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -128,6 +129,43 @@ def test_the_checker_names_what_is_wrong(tmp_path, capsys):
     np.save(tmp_path / f"{image:02d}.y.npy", np.zeros((1, 7)))
     assert check.main(str(tmp_path)) == 2
     told = capsys.readouterr().out
-    assert "D_text: y: ['a blue one'], not" in told and "C_image: y: inf of the largest value" in told
+    assert "D_text: y: ['a blue one'], not" in told and "C_image: y: its shape is (1, 7), not (1, 128)" in told
     assert "The first that fails is 'D_text'" in told and "Try these before it: E_text" in told
     assert "\n0 of " in told and " pass, 2 fail" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("0.y.npy", b"", "expected files such as 00.y.npy, got 0.y.npy"),
+        ("training.json", b"[1]", "expected a dictionary whose keys are names of cases"),
+        ("training.json", b'{"L_D of smells": {}}', "got ['L_D of smells']"),
+        ("training.json", b'{"L_D of image": {}}', "expected results in"),
+    ],
+)
+def test_what_belongs_to_no_case_is_an_error(tmp_path, name, content, told):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        check.main(tmp_path)
+
+
+def test_no_folder_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="expected a folder with results"):
+        check.main(tmp_path / "none")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"words"])
+def test_a_file_that_cannot_be_read_fails_its_case(tmp_path, capsys, content):
+    (tmp_path / "00.y.npy").write_bytes(content)
+    assert check.main(tmp_path) == 1
+    assert "00 C_text: cannot be read" in capsys.readouterr().out
+
+
+def test_steps_that_are_all_nan_were_not_tried(tmp_path, capsys):
+    cases = json.loads((make.FOLDER / "manifest.json").read_text(encoding="utf-8"))
+    number = next(n for n, case in enumerate(cases) if case["case"] == "text to image")
+    z = np.load(make.FOLDER / "2-steps.npz")["text to image/in/z.image"]
+    np.save(tmp_path / f"{number:02d}.z.image.npy", np.full_like(z[1:], np.nan))
+    np.save(tmp_path / "00.y.npy", np.load(make.FOLDER / "1-modules.npz")["C_text/out/y"])
+    assert check.main(tmp_path) == 0
+    assert f"{number:02d} text to image: not tried" in capsys.readouterr().out

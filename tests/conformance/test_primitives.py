@@ -3,6 +3,7 @@
 import json
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from codi_minimal.diffusion.timesteps import trailing_timesteps
 from codi_minimal.modality import Modality
 from codi_minimal.spectrogram import MelSpectrogram
 from codi_minimal.tokenizer import WordTokenizer, spell_articles
+from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.fit import fit
-from codi_minimal.training.optimizer import learning_rate
+from codi_minimal.training.optimizer import EMA, learning_rate
 from conformance import make_primitives
-from conformance.numpy_port import environment, layers, noise, optimizer, sampling, spectrogram, tokenizer, unet
+from conformance.numpy_port import environment, layers, losses, noise, optimizer, sampling, spectrogram, tokenizer, unet
 from conformance.numpy_port.checkpoint import Params
 
 CASES = {case["case"]: case for case in json.loads(make_primitives.FILE.read_text(encoding="utf-8"))}
@@ -44,6 +46,10 @@ def attention(x, context, q, kv, out, bias):
 
 def restart(steps, shift=1.0):
     return sampling.Sampler("restart", 1000, steps, shift).times
+
+
+def row(tensors) -> np.ndarray:
+    return np.concatenate([np.array(x) for x in tensors])
 
 
 NUMPY = {
@@ -70,7 +76,9 @@ NUMPY = {
     "spell_articles": lambda texts: [tokenizer.spell_articles(text) for text in texts],
     "noise": lambda seed, modality, use, n: noise.generator(seed, modality, use).normal((n,), float),
     "learning_rate": lambda steps, lr, at: [optimizer.learning_rate(i, steps, lr) for i in at],
-    "train": lambda theta, gradients, lr: optimizer.train(np.array(theta), np.array(gradients), lr),
+    "average_decay": lambda at: [optimizer.average_decay(i) for i in at],
+    "train": lambda theta, gradients, lr: optimizer.train(row(theta), np.array([row(g) for g in gradients]), lr),
+    "mixture": lambda **given: losses.mixture(**{name: np.array(x) for name, x in given.items()}),
 }
 
 
@@ -107,13 +115,34 @@ def torch_train(theta, gradients, lr):
     """The last weights, and their average, of a loss that has these gradients."""
     ends = []
     for ema in (None, 0.999):
-        module = torch.nn.Module()
-        module.theta = torch.nn.Parameter(tensor(theta))
+        module = torch.nn.ParameterList([tensor(x) for x in theta])
         with TemporaryDirectory() as folder:
             how = {"steps": len(gradients), "lr": lr, "folder": folder, "name": "x", "ema": ema, "progress": False}
-            fit(module, lambda i, _, m=module: {"loss": (tensor(gradients[i]) * m.theta).sum()}, **how)
-        ends.append(module.theta.detach())
+            fit(module, lambda i, _, m=module: {"loss": (tensor(row(gradients[i])) * torch.cat([*m])).sum()}, **how)
+        ends.append(torch.cat([p.detach() for p in module]))
     return torch.stack(ends)
+
+
+def torch_decay(at):
+    """How much of an average of 0 is left beside a weight of 1."""
+    averages = []
+    for i in at:
+        average = EMA({"theta": torch.zeros(1, dtype=torch.float64)})
+        average.weights["theta"].fill_(1)
+        average.update(i)
+        averages.append(1 - average.shadow["theta"].item())
+    return averages
+
+
+def torch_mixture(prompts, u, kept, certain, u_certain, kind, unit, noise, null):
+    drawn = iter([tensor(x) for x in (u, kept, u_certain, kind, unit, null)])
+    with (
+        patch("torch.rand", lambda *_, **__: next(drawn)),
+        patch("torch.randint", lambda *_, **__: torch.tensor(certain)),
+        patch("torch.randn", lambda *_, **__: tensor(noise)),
+    ):
+        *true, extra = tensor(prompts)
+        return mixed_condition(true, extra, torch.Generator(), p_null=0.1, noise=0.02)
 
 
 TORCH = {
@@ -139,7 +168,9 @@ TORCH = {
     "spell_articles": lambda texts: [spell_articles(text) for text in texts],
     "noise": torch_noise,
     "learning_rate": lambda steps, lr, at: [learning_rate(i, steps, lr) for i in at],
+    "average_decay": torch_decay,
     "train": torch_train,
+    "mixture": torch_mixture,
 }
 SINGLE = {"clock_code": 1e-6, "filters": 1e-5, "noise": 1e-6}  # what is computed in float32
 

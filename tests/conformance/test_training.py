@@ -16,7 +16,7 @@ CASES = {case["case"]: case for case in KIT["cases"]}
 
 def verdicts(titles=()):
     found = kit.training(titles)
-    return {title: check.verdict_of_training(case, found.get(title)) for title, case in CASES.items()}
+    return {title: check.verdict_of_training(case, found.get(title, {})) for title, case in CASES.items()}
 
 
 def test_losses_and_slopes_are_those_of_numpy():
@@ -75,10 +75,22 @@ def test_a_wrong_gradient_is_named():
     assert check.verdict_of_training(case, right) == ""
     name = max(right["gradient"], key=lambda name: right["gradient"][name][0])
     norm, slope = right["gradient"][name]
-    for wrong in ([norm * 1.001, slope], [norm, -slope], [float("nan"), slope]):
+    for wrong in ([norm * 1.001, slope], [norm, -slope], [float("nan"), slope], [norm, float("nan")]):
         assert name in check.verdict_of_training(case, {"gradient": {name: wrong}})
     assert "frozen" in check.verdict_of_training(case, {"gradient": {"frozen": [norm, slope]}})
     assert "slope" in check.verdict_of_training(case, {"slope": -case["slope"]})
+    assert "there is no slop" in check.verdict_of_training(case, {"slop": case["slope"]})
+    assert "there is no kl" in check.verdict_of_training(case, {"terms": {"kl": 1.0}})
+    assert check.verdict_of_training(case, {}) == "-"
+
+
+def test_a_small_gradient_may_not_be_zero():
+    case = CASES["L_Cross and L_Con of audio and video"]
+    steepest = max(norm for norm, _ in case["gradient"].values())
+    small = [name for name, (norm, _) in case["gradient"].items() if 1e-6 * steepest < norm < 1e-4 * steepest]
+    assert small
+    for name in small:
+        assert name in check.verdict_of_training(case, {"gradient": {name: [0.0, 0.0]}})
 
 
 def test_the_file_is_what_the_package_gives(tmp_path):
