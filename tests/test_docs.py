@@ -97,3 +97,27 @@ def test_a_browser_shows_it_without_a_complaint(site, page, tmp_path):
     )  # fmt: skip
     assert picture.stat().st_size > 20_000
     assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_no_formula_shows_tex_and_numbers_stand_apart(site):
+    formulas = []
+    for page in site.rglob("*.html"):
+        formulas += re.findall(r"<math.*?</math>", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(formulas) > 300
+    for formula in formulas:
+        assert not re.search(r">[^<]*\\", formula), formula
+    first = next(site.glob("notebooks/01_*.html")).read_text(encoding="utf-8")
+    assert '<span class="tag">(1)</span></div>' in first and "‖" in first
+    assert (site / "_static" / "maths.woff2").stat().st_size > 50_000
+
+
+def test_a_formula_with_an_unknown_command_is_a_warning(tmp_path):
+    pytest.importorskip("myst_nb", reason="the extra `docs` is not installed")
+    (tmp_path / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'docs')!r})\nextensions = ['myst_nb', 'mathml']\n"
+        "html_math_renderer = 'mathml'\nmyst_enable_extensions = ['dollarmath']\n"
+    )
+    (tmp_path / "index.md").write_text("# A page\n\n$\\nosuchcommand x$\n")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0 and "unknown in a formula: \\nosuchcommand" in done.stderr
