@@ -2,8 +2,10 @@
 
 import io
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from codi_minimal.data.voices import RATE
 from codi_minimal.evaluation.statistics import share
+from codi_minimal.media import write_mp4
 from codi_minimal.sheet import ACCENT, DRAW, GREY, INK, draw_sheet, new_page
 from codi_minimal.training.run import Run
 from codi_minimal.training.sheets import heat_figure
@@ -80,6 +83,15 @@ def sound(wave: Tensor) -> Any:
     from IPython.display import Audio
 
     return Audio(wave.detach().cpu().numpy(), rate=RATE, normalize=False)
+
+
+def movie(video: Tensor, wave: Tensor | None = None) -> Any:
+    """A player for one clip (f, 3, h, w) in [0, 1], 8 frames a second, with its sound (n,), 8 kHz, if there is one."""
+    from IPython.display import Video
+
+    with TemporaryDirectory() as folder:
+        data = write_mp4(Path(folder) / "clip.mp4", video, wave).read_bytes()
+    return Video(b64encode(data).decode(), embed=True, mimetype="video/mp4", html_attributes="controls loop")
 
 
 def line(
