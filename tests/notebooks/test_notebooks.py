@@ -9,6 +9,11 @@ from nbclient import NotebookClient
 
 from tests.machine import MACHINE
 
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10, where pytest brings its forerunner
+    import tomli as tomllib
+
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SOLUTION = re.compile(r"^~~~python\n(.*?)^~~~$", re.MULTILINE | re.DOTALL)
@@ -76,3 +81,27 @@ def test_it_has_its_sections_a_checked_toy_and_three_solved_exercises(path):
     assert prose.count("<details>") == prose.count("</details>") >= 3
     assert all(f"**{word}**" in prose for word in ("Goal", "Paper", "Time"))
     assert "parameters" in code(notebook)[0].metadata.get("tags", [])
+
+
+FIGURES = tomllib.loads(Path(__file__).with_name("figures.toml").read_text(encoding="utf-8"))["figure"]
+
+
+def number(pattern: str, outputs: str) -> float:
+    """The group of a pattern in the outputs, as a number."""
+    found = re.search(pattern, outputs)
+    assert found, f"no output has {pattern!r}"
+    return float(found[1])
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: f"{figure['notebook']}: {figure['says'][:40]}")
+def test_the_outputs_bear_out_what_the_prose_says(figure):
+    (path,) = [path for path in NOTEBOOKS if path.name.startswith(figure["notebook"])]
+    notebook = nbformat.read(path, as_version=4)
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert figure["says"] in " ".join(prose.split()), "the prose says so no more: mend figures.toml"
+    outputs = "".join(output.get("text", "") for cell in code(notebook) for output in cell.outputs)
+    value = number(figure["shown"], outputs)
+    if "than" in figure:
+        assert value >= number(figure["than"], outputs) + figure.get("by", 0)
+    else:
+        assert figure["least"] <= value <= figure["most"]
