@@ -29,7 +29,7 @@ def block(d: Drawing, x: float, y: float, sees: bool) -> None:
 def unet() -> Drawing:
     """Down, middle, up; skips; the two ways of C, and where a block sees other streams."""
     d = Drawing(
-        "Every block hears the condition $C$ in two ways",
+        "Every block gets the condition $C$ in two ways",
         "A noisy latent goes down to half the resolution, through the middle, and up again; four skips carry features "
         "across. In every block the condition C enters twice: added to the embedding of the time, and as tokens to "
         "attend to. In the middle and on the way up, blocks also attend to the tokens of other streams. The sizes are "
