@@ -14,6 +14,8 @@ from codi_minimal.sheet import contact_sheet
 from codi_minimal.training.autoencoders import draw
 from codi_minimal.training.run import Run
 
+FEW = 40  # training steps of a stage: below, its picture is sampled in as many
+
 
 @torch.no_grad()
 def reconstructions(run: Run, stage: str, name: str) -> None:
@@ -73,7 +75,8 @@ def samples(run: Run, stage: str, name: str | None = None) -> None:
     """Six captions and what is generated from them: modality `name`, or all."""
     names = [name] if name else list(run.model.modalities)
     captions = run.corpus.prompts(6, random.Random(run.seed))
-    made = run.model.generate({"text": captions}, names)
+    trained = run.stage(stage).steps
+    made = run.model.generate({"text": captions}, names, steps=trained if trained < FEW else None)
     outputs = ({m: made[m][i] for m in names} for i in range(6))
     rows = [{"title": stage, "prompts": {"text": [captions[i]]}, "outputs": out} for i, out in enumerate(outputs)]
     contact_sheet(rows, run.folder / f"{stage}.png")
