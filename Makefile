@@ -21,7 +21,7 @@ PIP = $(PY) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(
 NBCONVERT = $(abspath $(PY)) -m jupyter nbconvert --to notebook --inplace
 DATA_ARG = $(if $(DATA),--data $(DATA))
 
-.PHONY: demo test fuzz mutants lint train evaluate notebooks docs clean
+.PHONY: demo test fuzz mutants lint train evaluate lab notebooks docs clean
 
 demo: $(VENV)/.installed
 	$(PY) -m codi_minimal demo
@@ -46,6 +46,10 @@ train: $(VENV)/.installed-dev
 evaluate: $(VENV)/.installed
 	$(PY) -m codi_minimal evaluate $(DATA_ARG) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
+# opens the notebooks in the browser
+lab: $(VENV)/.installed-lab
+	cd notebooks && $(abspath $(PY)) -m jupyter lab
+
 # at the scale "small"; CODI_SCALE=base on a GPU. The second call keeps only the last state of each progress bar
 notebooks: $(VENV)/.installed-dev
 	cd notebooks && for notebook in $(or $(NOTEBOOKS),*.ipynb); do \
@@ -67,6 +71,10 @@ $(PY):
 $(VENV)/.installed: pyproject.toml | $(PY)
 	$(PIP) -e .
 	@touch $@
+
+$(VENV)/.installed-lab: pyproject.toml | $(PY)
+	$(PIP) -e ".[notebooks]"
+	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: pyproject.toml | $(PY)
 	$(PIP) -e ".[dev,docs,play]"

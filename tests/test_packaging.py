@@ -98,6 +98,8 @@ def test_make_passes_on_what_it_is_given(tmp_path):
     assert "train --preset tiny --out o --data d" in done and f"--extra-index-url {index}" in done
     assert "--extra-index-url" not in make("train", VENV=tmp_path).stdout
     assert "evaluate --data d --checkpoint c" in make("evaluate", DATA="d", CHECKPOINT="c").stdout
+    lab = make("lab", VENV=tmp_path / "fresh").stdout
+    assert ".[notebooks]" in lab and lab.rstrip().endswith("jupyter lab")
 
 
 @NEEDS_MAKE
