@@ -43,6 +43,15 @@ def test_time_embedding_is_diffusers():
     torch.testing.assert_close(time_embedding(t, 32), expected)
 
 
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.bfloat16, 0.01)])
+def test_the_angles_of_a_time_are_as_exact_as_the_weights_and_never_less_than_single(dtype, error):
+    t = torch.tensor([0, 17, 999])
+    angle = t.double()[:, None] * 10_000 ** (-torch.arange(8, dtype=torch.float64) / 8)
+    found = time_embedding(t, 16, dtype=dtype)
+    assert found.dtype == dtype
+    assert (found.double() - torch.cat([angle.cos(), angle.sin()], dim=-1)).abs().max() < error
+
+
 def test_res_block_modulation_by_hand():
     block = awake(ResBlock(2, 8, 16, embed=4))
     x, emb = torch.randn(2, 8, 4, 4), torch.randn(2, 4)

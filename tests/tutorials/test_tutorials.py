@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from codi_minimal.media import READERS_OF
+from codi_minimal.media.folders import read_pairs
 from tests.machine import MACHINE
 
 ROOT = Path(__file__).parents[2]
@@ -111,3 +113,16 @@ def test_what_was_not_handed_in_is_said(tmp_path):
 def test_the_repositorys_own_run_does_not_collect_them():
     settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.search(r'^testpaths = \["tests", "codi_minimal"\]$', settings, re.MULTILINE)
+
+
+def test_the_world_of_shapes_and_tones_is_one_of_pairs(tmp_path):
+    subprocess.run([sys.executable, FOLDER / "shapes.py", tmp_path / "shapes", "60"], check=True)
+    pairs = read_pairs(tmp_path / "shapes", READERS_OF["plain"], progress=False)
+    assert {pairing: len(pairs.items_of(pairing)) for pairing in pairs.pairings} == {
+        ("text", "image"): 20,
+        ("text", "audio"): 20,
+        ("image", "audio"): 20,
+    }
+    captions = pairs.all_captions()
+    assert any(re.fullmatch(r"a (small|large) \w+ \w+( on the left)?", text) for text in captions)
+    assert any(re.fullmatch(r"a (high|low) \w+ tone that \w+", text) for text in captions)
