@@ -30,7 +30,7 @@ def notebooks() -> Drawing:
         "builds on 05 and 06. 09 puts all together.",
         height=590,
     )
-    d.box(24, 58, 592, 38, "ink", "00 · the finished model, in five minutes", 16, bold=True)
+    d.box(24, 58, 592, 38, "ink", "00 · the finished model, at work", 16, bold=True)
     for x, y, w, h, middle, name in GROUPS:
         d.add("rect", "pale-muted", x=x, y=y, width=w, height=h, rx=10)
         d.text(middle, y + 21, name, 15, colour="muted")

@@ -91,7 +91,7 @@ def rotation() -> Drawing:
         (138, "$sin φ = √(1 − ᾱ_t)$", 18, "ink"),
         (184, "$z_t = cos φ z_0 + sin φ ε$", 18, "ink"),
         (210, "$v = cos φ ε − sin φ z_0$", 18, "trained"),
-        (258, "A network guesses $v̂$,\nand with it the picture:", 15, "muted"),
+        (258, "A network predicts $v̂$,\nand with it the picture:", 15, "muted"),
         (308, "$ẑ_0 = cos φ z_t − sin φ v̂$", 18, "ink"),
     ):
         d.text(404, y, label, size, "start", colour)

@@ -97,10 +97,10 @@ def unet() -> Drawing:
 def attention() -> Drawing:
     """Tokens of four streams, who sees them, and a frame of a clip that looks at the sound of its own time."""
     d = Drawing(
-        "A frame looks at the sound of its own time",
+        "A frame attends to the sound of its own time",
         "Four streams at the same t. First each gives tokens: four summary tokens, which all others see, and for audio "
         "and video eight clock tokens, one for each frame, which only streams with a time axis see. Then all streams "
-        "move: a frame of the clip attends mostly to the sound's clock token of the same time.",
+        "move: of the sound's clock tokens, a frame of the clip attends most to that of its own time.",
         height=480,
     )
     d.badge(35, 73, "1", "muted")
@@ -113,7 +113,7 @@ def attention() -> Drawing:
         for k in range(4):
             d.box(110 + 28 * k, y, 22, 24, name, r=5)
         for k in range(8 if name in ("video", "audio") else 0):
-            d.box(X[k] - 15, y, 30, 24, name, str(k + 1), 14, r=5)
+            d.box(X[k] - 15, y, 30, 24, name, str(k), 14, r=5)
     d.text(443, 178, "none: text and images have no time,\nand see no clock tokens", 14, colour="muted")
     d.badge(35, 325, "2", "muted")
     d.text(54, 330, "Then all streams move.", 16, "start")
@@ -125,5 +125,5 @@ def attention() -> Drawing:
         glyph(d, x - 16, 378, 32, 0.08 * max(k - 3, 0) - 0.12)
     d.add("rect", "line-video", x=X[3] - 19, y=375, width=38, height=38, rx=6, stroke_width=3)
     d.text(24, 390, "the clip's frames,\nin $ε_{video}$", 15, "start", "muted")
-    d.text(443, 438, "Frame 4 attends most to clock token 4\nof the sound.", 15)
+    d.text(443, 438, "Of the sound's clock tokens, frame 3\nattends most to number 3.", 15)
     return d
