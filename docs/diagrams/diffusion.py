@@ -9,7 +9,7 @@ T = 1000
 
 
 def signal(t: int) -> float:
-    """√ᾱ_t of the cosine schedule, but for the cap on its last β."""
+    """√ᾱ_t of the cosine schedule, without the cap on its last β."""
     start, now = (math.cos((u / T + 0.008) / 1.008 * math.pi / 2) for u in (0, t + 1))
     return max(now / start, 0.0)
 
