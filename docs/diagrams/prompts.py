@@ -5,7 +5,7 @@ import math
 from docs.diagrams.pictures import film, glyph, wave
 from docs.diagrams.svg import Drawing
 
-COSINE = -0.33  # of a voice and a text that says a colour, as notebook 07 prints it
+COSINE = -0.31  # of a voice and a text that says a colour, as notebook 07 prints it
 LOOSE = {"colour": "muted", "dashed": True, "heads": 2, "width": 1.5}
 
 
@@ -53,8 +53,8 @@ def mixing() -> Drawing:
     """A weighted mean of two unit vectors, and the way back to the circle."""
     d = Drawing(
         "Several prompts are one: their mean, at length 1",
-        "Two prompts as arrows to a unit circle, a text that says green and a voice that says seven, 109 degrees "
-        "apart. Their weighted mean lies inside the circle, with a length of 0.58. It is scaled back to length 1.",
+        "Two prompts as arrows to a unit circle, a text that says green and a voice that says seven, 108 degrees "
+        "apart. Their weighted mean lies inside the circle, with a length of 0.59. It is scaled back to length 1.",
         height=446,
     )
     x0, y0, radius = 218, 264, 154
@@ -92,5 +92,5 @@ def mixing() -> Drawing:
     d.badge(x + 11, 301, "2", "muted")
     d.text(x + 30, 306, "back to length 1", 15, "start")
     d.text(x, 338, "$C ← C / ‖C‖$", 20, "start")
-    d.text(x, 378, "Here the cosine of the\nprompts is −0.33, so that\n$‖C‖ = 0.58$.", 14, "start", "muted")
+    d.text(x, 378, "Here the cosine of the\nprompts is −0.31, so that\n$‖C‖ = 0.59$.", 14, "start", "muted")
     return d
