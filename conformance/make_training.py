@@ -1,4 +1,4 @@
-"""Makes 3-training.json: the loss of each stage and its gradient, for a tiny model whose weights are given by formula.
+"""Makes 3-training.json: each stage's loss and its gradient, for a tiny model with weights by formula.
 
 `python -m conformance.make_training` writes it again; it needs torch. All is in double precision. Inputs are given by
 formula, too, so that the file holds no array. A gradient is given as two numbers for each tensor: its norm, and its

@@ -91,4 +91,6 @@ def main(checkpoint: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        sys.exit("usage: python tutorials/judge_shapes.py CHECKPOINT FOLDER")
+    main(*sys.argv[1:])

@@ -70,4 +70,6 @@ def write(folder: str | Path, n: int, seed: int = 0) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python tutorials/shapes.py FOLDER [N]")
     write(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 9000)
