@@ -63,25 +63,34 @@ def rows_of(model: CoDi, data: str | None) -> list[tuple[str, Any, dict[str, Any
     return rows
 
 
-def pixels(item: Any, name: str, frame: int) -> Image.Image:
-    """An item as a square at one of the eight moments."""
-    cell = Image.new("RGB", (CELL, CELL), EMPTY)
-    if name == "text":
-        lines = textwrap.fill(f"“{item}”", 15)
-        ImageDraw.Draw(cell).multiline_text(
-            (CELL / 2, CELL / 2), lines, INK, font(15, style="italic"), anchor="mm", align="center", spacing=5
-        )
-        return cell
-    if name == "audio":
-        level = MelSpectrogram(2, "htk", None)(item[None].cpu())[0].clamp(min=1e-5).log10().flip(0)
-        shown = matplotlib.colormaps["magma"](((level + 4) / 6).clamp(0, 1).numpy())[..., :3]
-        cell = Image.fromarray((255 * shown).astype(np.uint8)).resize((CELL, CELL), Image.Resampling.BILINEAR)
-        x = (frame + 0.5) * CELL / FRAMES
-        ImageDraw.Draw(cell).line((x, 0, x, CELL), "#ffffff", 2)  # the moment of the clips beside it
-        return cell
-    picture = item[frame] if name == "video" else item
-    array = (picture.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+def of_text(caption: str, frame: int) -> Image.Image:
+    cell, lines = Image.new("RGB", (CELL, CELL), EMPTY), textwrap.fill(f"“{caption}”", 15)
+    ImageDraw.Draw(cell).multiline_text(
+        (CELL / 2, CELL / 2), lines, INK, font(15, style="italic"), anchor="mm", align="center", spacing=5
+    )
+    return cell
+
+
+def of_image(image: Tensor, frame: int) -> Image.Image:
+    array = (image.detach().cpu().clamp(0, 1).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     return Image.fromarray(array).resize((CELL, CELL), Image.Resampling.NEAREST)
+
+
+def of_audio(wave: Tensor, frame: int) -> Image.Image:
+    """A spectrogram, with a bar at the moment of the clips beside it."""
+    level = MelSpectrogram(2, "htk", None)(wave[None].cpu())[0].clamp(min=1e-5).log10().flip(0)
+    shown = matplotlib.colormaps["magma"](((level + 4) / 6).clamp(0, 1).numpy())[..., :3]
+    cell = Image.fromarray((255 * shown).astype(np.uint8)).resize((CELL, CELL), Image.Resampling.BILINEAR)
+    x = (frame + 0.5) * CELL / FRAMES
+    ImageDraw.Draw(cell).line((x, 0, x, CELL), "#ffffff", 2)
+    return cell
+
+
+def of_video(video: Tensor, frame: int) -> Image.Image:
+    return of_image(video[frame], frame)
+
+
+PIXELS = {"text": of_text, "image": of_image, "audio": of_audio, "video": of_video}  # a square at one of the moments
 
 
 def page(
@@ -101,7 +110,7 @@ def page(
         for column, (name, item) in cells.items():
             if column in framed:
                 pen.rectangle((x_of(column) - 5, y - 5, x_of(column) + CELL + 4, y + CELL + 4), FRAME)
-            image.paste(pixels(item, name, frame), (x_of(column), y))
+            image.paste(PIXELS[name](item, frame), (x_of(column), y))
 
     pen.text((x_of(0) + CELL / 2, TOP - 20), "given", GREY, font(15), anchor="mm")
     for i, name in enumerate(NAMES):
