@@ -21,7 +21,7 @@ NEEDS_MAKE = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 
 
 def make(*arguments, **variables):
-    command = ["make", "-n", *arguments, *(f"{k}={v}" for k, v in variables.items())]
+    command = ["make", "-n", "--no-print-directory", *arguments, *(f"{k}={v}" for k, v in variables.items())]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
