@@ -9,7 +9,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 project = "codi-minimal"
 author = "the codi-minimal authors"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "mathml"]
+extensions = [
+    "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton", "mathml",
+]  # fmt: skip
 html_math_renderer = "mathml"
 root_doc = "docs/index"
 include_patterns = ["docs/**", "notebooks/*.ipynb", "tutorials/*.md", "conformance/*.md", "CHANGELOG.md"]

@@ -41,7 +41,7 @@ def test_every_module_has_its_place_in_the_api():
 
 def test_the_readme_has_the_minutes_of_the_notebooks():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    written = dict(re.findall(r"^\| \[\d\d\]\((notebooks/\S+\.ipynb)\) \| .* \| (\d+) \|$", readme, re.MULTILINE))
+    written = dict(re.findall(r"^\| \[\d\db?\]\((notebooks/\S+\.ipynb)\) \| .* \| (\d+) \|$", readme, re.MULTILINE))
     assert len(written) == len(list((ROOT / "notebooks").glob("*.ipynb")))
     for path, minutes in written.items():
         first = "".join(json.loads((ROOT / path).read_text(encoding="utf-8"))["cells"][0]["source"])

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -47,7 +47,7 @@ def fit(
     progress: bool = True,
     autocast: str | None = None,
     samples: Callable[[int], None] | None = None,
-    sample_every: int = 0,
+    sample_at: Container[int] = (),
     depends: Mapping[str, Any] | None = None,
 ) -> FitResult:
     """Trains the parameters of `modules` that require a gradient, with AdamW, and leaves their average in them.
@@ -66,8 +66,8 @@ def fit(
         seed: of batches, noise and dropout. save_seconds: seconds between saves; 0 saves after every step.
         log_every: steps between log lines, whose losses are means over them. progress: whether to show a bar.
         autocast: "bf16" runs `step` in mixed precision.
-        samples: samples(steps done), called every `sample_every` steps, or never if that is 0, with the averaged
-            weights in place and modules in eval mode.
+        samples: samples(steps done), called after the steps in `sample_at`, with the averaged weights in place and
+            modules in eval mode.
         depends: what else the result depends on, such as the data, of JSON types: `fit` cannot see into `step`.
 
     Raises:
@@ -154,7 +154,7 @@ def fit(
                     check()
                     result = replace(result, losses=log.write(done, lr=rate, seconds=round(result.seconds, 3)))
                     bar.set_postfix(loss=f"{result.losses['loss']:.4f}")
-                if samples is not None and sample_every and done % sample_every == 0:
+                if samples is not None and done in sample_at:
                     _sample(samples, done, modules, average)
                 if caught or now - saved_at >= save_seconds:
                     check(i)

@@ -23,7 +23,7 @@ class Run:
 
     Args:
         corpus: a `Source` stands for Talking Digits made of it.
-        watch: watch(stage, steps done) is called before each stage, and `looks` times while it trains.
+        watch: watch(stage, steps done) is called before each stage, and at `looks` steps of it, see `log_spaced`.
         further: the finished checkpoint that the weights come from, "" for the one that ships; None: from nothing.
         start: the fingerprint of these weights; "" if the seed draws them. done: results of the finished stages.
     """
@@ -88,11 +88,20 @@ class Run:
             self.done[name] = fit(
                 modules, step, name=name, steps=stage.steps, lr=stage.lr, ema=train.ema, autocast=train.autocast,
                 folder=self.folder, seed=self.seed, progress=self.progress, depends=self.depends(name),
-                samples=self.watch and partial(self.watch, name), sample_every=stage.steps // self.looks or 1,
+                samples=self.watch and partial(self.watch, name), sample_at=log_spaced(stage.steps, self.looks),
             )  # fmt: skip
             return self.done[name]
         finally:
             self.model.requires_grad_(False).eval()
+
+
+def log_spaced(steps: int, n: int) -> list[int]:
+    """The last of `steps` steps and up to n - 1 before it, each at a third of the next.
+
+    >>> log_spaced(500, 4), log_spaced(5, 4)
+    ([18, 55, 166, 500], [1, 5])
+    """
+    return [steps // 3**k for k in range(n - 1, -1, -1) if steps >= 3**k]
 
 
 def randn(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:

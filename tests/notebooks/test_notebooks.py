@@ -2,11 +2,14 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 
+from docs.links import REPOSITORY, SETUP, badge
 from tests.machine import MACHINE
 
 try:
@@ -17,11 +20,14 @@ except ModuleNotFoundError:  # Python 3.10, where pytest brings its forerunner
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SOLUTION = re.compile(r"^~~~python\n(.*?)^~~~$", re.MULTILINE | re.DOTALL)
-SECTIONS = ["The idea", "In twenty lines", "Change it", "Exercises", "For the teacher", "What comes next"]
+SECTIONS = ["The idea", "In twenty lines", "Change it", "Quiz", "Exercises", "For the teacher", "What comes next"]
+NUMBERS = ["00", "01", "02", "03", "04", "04b", "05", "05b", "06", "07", "08", "09"]
+MOVING = ["00", "04", "05b", "08"]  # these play sound and show clips that move
+SLIDERS = {"00": "weight", "02": "guidance", "07": "weight"}  # what a slider is for
 
 
-def test_there_are_ten():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{i:02d}" for i in range(10)]
+def test_there_are_twelve():
+    assert [number_of(path) for path in NOTEBOOKS] == NUMBERS
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -29,8 +35,17 @@ def path(request) -> Path:
     return request.param
 
 
+def number_of(path: Path) -> str:
+    return path.stem.split("_")[0]
+
+
 def code(notebook) -> list:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tagged(notebook, tag: str) -> list[int]:
+    """The places of the cells that have a tag."""
+    return [i for i, cell in enumerate(notebook.cells) if tag in cell.metadata.get("tags", [])]
 
 
 def test_it_runs_at_the_tiny_scale(path, tmp_path, monkeypatch):
@@ -80,7 +95,54 @@ def test_it_has_its_sections_a_checked_toy_and_three_solved_exercises(path):
     assert "assert_close" in "\n".join(cell.source for cell in code(notebook))
     assert prose.count("<details>") == prose.count("</details>") >= 3
     assert all(f"**{word}**" in prose for word in ("Goal", "Paper", "Time"))
-    assert "parameters" in code(notebook)[0].metadata.get("tags", [])
+    assert len(tagged(notebook, "parameters")) == 1
+    quiz = prose[prose.find("## Quiz") : prose.find("## Exercises")]
+    assert quiz.count("<details>") == quiz.count("</details>") == 5
+
+
+def test_it_opens_elsewhere_and_installs_only_what_is_missing(path, monkeypatch):
+    notebook = nbformat.read(path, as_version=4)
+    (first,) = tagged(notebook, "setup")
+    assert first == 1 and notebook.cells[1].source == SETUP.strip()
+    assert notebook.cells[0].source.splitlines()[2] == badge(path)
+    lines, asked = TransformerManager().transform_cell(SETUP), []
+    shell = SimpleNamespace(run_line_magic=lambda *call: asked.append(call))
+    exec(lines, {"get_ipython": lambda: shell})
+    assert not asked
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    exec(lines, {"get_ipython": lambda: shell})
+    assert asked == [("pip", f'install --quiet "codi-minimal @ git+{REPOSITORY}"')]
+
+
+def test_a_picture_comes_within_two_hundred_words(path):
+    words = 0
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            before, picture, _ = re.sub(r"^\[!.*colab.*$", "", cell.source, flags=re.MULTILINE).partition("![")
+            words += len(before.split())
+            if picture:
+                break
+        elif any("image/png" in output.get("data", {}) for output in cell.outputs):
+            break
+    assert words <= 200
+
+
+@pytest.mark.parametrize("number", MOVING)
+def test_clips_move_and_sound_plays(number):
+    (path,) = [path for path in NOTEBOOKS if number_of(path) == number]
+    outputs = [output for cell in code(nbformat.read(path, as_version=4)) for output in cell.outputs]
+    html = "".join("".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    assert "<audio" in html or number != "04"
+    assert "data:video/mp4;base64," in html or number == "04"
+
+
+@pytest.mark.parametrize(("number", "label"), SLIDERS.items())
+def test_sliders_are_committed_as_rows_of_pictures(number, label):
+    (path,) = [path for path in NOTEBOOKS if number_of(path) == number]
+    cells = [cell for cell in code(nbformat.read(path, as_version=4)) if re.search(r"\bexplore\(", cell.source)]
+    assert any(label in cell.source for cell in cells)
+    for cell in cells:
+        assert [list(output.data) for output in cell.outputs if "data" in output] == [["image/png", "text/plain"]]
 
 
 FIGURES = tomllib.loads(Path(__file__).with_name("figures.toml").read_text(encoding="utf-8"))["figure"]
@@ -95,7 +157,7 @@ def number(pattern: str, outputs: str) -> float:
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: f"{figure['notebook']}: {figure['says'][:40]}")
 def test_the_outputs_bear_out_what_the_prose_says(figure):
-    (path,) = [path for path in NOTEBOOKS if path.name.startswith(figure["notebook"])]
+    (path,) = [path for path in NOTEBOOKS if number_of(path) == figure["notebook"]]
     notebook = nbformat.read(path, as_version=4)
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert figure["says"] in " ".join(prose.split()), "the prose says so no more: mend figures.toml"

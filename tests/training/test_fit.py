@@ -507,7 +507,7 @@ def test_samples_see_averages_in_eval_mode_and_change_nothing(tmp_path, referenc
 
     live = []
     train(
-        tmp_path, modules=modules, samples=samples, sample_every=10,
+        tmp_path, modules=modules, samples=samples, sample_at=range(10, 100, 10),
         before=lambda i: live.append(modules["net"][4].weight.detach().clone()),
     )  # fmt: skip
     assert [(done, mode) for done, mode, _ in calls] == [(10, False), (20, False), (30, False)]
