@@ -16,7 +16,7 @@ N ?= 10
 JOBS ?= 2
 
 PY = $(VENV)/bin/python
-PIP = $(PY) -m pip install --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
+PIP = $(PY) -m pip install --no-compile --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
       $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 NBCONVERT = $(abspath $(PY)) -m jupyter nbconvert --to notebook --inplace
 DATA_ARG = $(if $(DATA),--data $(DATA))

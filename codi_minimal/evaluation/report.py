@@ -2,22 +2,17 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from math import nan
 from pathlib import Path
 from typing import Any
 
-import torch
-from matplotlib.figure import Figure
-
+from codi_minimal.evaluation.heatmap import SET_NAMES, draw_cells, means_of
 from codi_minimal.evaluation.statistics import Estimate, average
 
 from codi_minimal.evaluation.coherence import (  # isort: skip
-    ATTRIBUTES, CHANCES, NEAR_ONSET, RECALL, SUBSETS, WELL_FORMED, Scores, cell_name, letters, mean_coherence,
+    ATTRIBUTES, CHANCES, NEAR_ONSET, RECALL, WELL_FORMED, Scores, mean_coherence,
 )  # fmt: skip
 
 COLUMNS = (*ATTRIBUTES, NEAR_ONSET, WELL_FORMED, "mean", *RECALL.values())
-NAMES = [letters(names) for names in SUBSETS]
 SETS = ("real", "reconstruction", "generated")  # whose distance to real renders is measured
 
 
@@ -61,12 +56,6 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mean(estimate: Estimate) -> dict[str, Any]:
     return {"mean": estimate.value, "interval": estimate.interval}
-
-
-def _means(cells: Mapping[str, Scores]) -> list[list[float]]:
-    """The 15 × 15 table: a row for each set of prompts, a column for each set of outputs; NaN: without a value."""
-    means = [[mean_coherence(cells[cell_name(a, b)]).value for b in SUBSETS] for a in SUBSETS]
-    return [[nan if value is None else value for value in row] for row in means]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -115,6 +104,9 @@ T, I, A, V: text, image, audio, video. `report.json` has all intervals, and the 
 
 ![mean coherence, prompts by outputs](heatmap.png)
 
+A frame marks a cell whose modalities some training step has seen together.
+`python -m codi_minimal.evaluation.heatmap report.json` draws the picture anew.
+
 {tables["cells"]}
 
 ## Several prompts, each of which gives a part
@@ -160,7 +152,7 @@ def _headline(part: Mapping[str, Any]) -> str:
 def _tables(report: Mapping[str, Any]) -> dict[str, str]:
     """The tables of the page, in its order."""
     single, ceilings, diversity = (report[part] for part in ("single", "ceilings", "diversity"))
-    cells = [[f"{value:.2f}".replace("nan", "-") for value in row] for row in _means(report["cells"])]
+    cells = [[f"{value:.2f}".replace("nan", "-") for value in row] for row in means_of(report["cells"])]
     parts = [
         (title, *map(of["made"].get, ("all", *ATTRIBUTES)), of["real"]["all"], of["chance"])
         for title, of in report["parts"].items()
@@ -187,7 +179,9 @@ def _tables(report: Mapping[str, Any]) -> dict[str, str]:
             ("reconstruction of", "", ""), [(name, *x) for name, of in report["fidelity"].items() for x in of.items()]
         ),
         "single": _scores(single),
-        "cells": table(("prompts \\ outputs", *NAMES), [(name, *row) for name, row in zip(NAMES, cells, strict=True)]),
+        "cells": table(
+            ("prompts \\ outputs", *SET_NAMES), [(name, *row) for name, row in zip(SET_NAMES, cells, strict=True)]
+        ),
         "parts": table(("prompts → output", "all", *ATTRIBUTES, "real, all", "chance"), parts),
         "agreement": table(("", "n", "joint=True", "joint=False", "real", "chance"), agreement),
         "quality": table(("", "n", *SETS, *(f"bias, {which}" for which in SETS)), quality),
@@ -203,29 +197,3 @@ def _scores(cells: Mapping[str, Scores]) -> str:
     found = [(cell, shares | {"mean": mean_coherence(of)}) for cell, of in cells.items() for shares in of.values()]
     found.append(("chance", CHANCES))
     return table(("prompt → output", *COLUMNS), [(cell, *map(shares.get, COLUMNS)) for cell, shares in found])
-
-
-def draw_cells(cells: Mapping[str, Scores], path: Path) -> None:
-    """The 15 × 15 table as a picture, rows the prompts and columns the outputs; what has no value stays grey."""
-    numbers = torch.tensor(_means(cells), dtype=torch.float64)
-    low = 0.5 if (numbers.nan_to_num(1) >= 0.5).all() else 0.0  # a good table would be one colour on the whole scale
-    figure = Figure(figsize=(11.5, 10.2), dpi=130, layout="constrained")
-    axes = figure.add_subplot(facecolor="#e6e9ec")
-    picture = axes.imshow(numbers.numpy(), vmin=low, vmax=1, cmap="YlGnBu", aspect="auto")
-    for i, j in numbers.isfinite().nonzero().tolist():
-        text, colour = f"{numbers[i, j]:.2f}", "white" if (numbers[i, j] - low) / (1 - low) > 0.6 else "black"
-        axes.text(j, i, text.replace("0.", "."), ha="center", va="center", color=colour, fontsize=8.5)
-    for i, (a, b) in enumerate(pairwise(SUBSETS)):
-        if len(a) < len(b):
-            axes.axhline(i + 0.5, color="white", linewidth=3)
-            axes.axvline(i + 0.5, color="white", linewidth=3)
-    axes.set_xticks(range(len(NAMES)), NAMES)
-    axes.set_yticks(range(len(NAMES)), NAMES)
-    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
-    axes.spines[:].set_visible(False)
-    axes.set(xlabel="outputs", ylabel="prompts")
-    axes.xaxis.set_label_position("top")
-    figure.colorbar(picture, fraction=0.03, pad=0.02)
-    figure.suptitle("Any to any: mean coherence with the prompts", fontsize=14)
-    figure.supxlabel("T text   I image   A audio   V video", fontsize=10)
-    figure.savefig(path)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from docs.diagrams.autoencoders import captions, sound
+from docs.diagrams.clips import clips
 from docs.diagrams.course import notebooks
 from docs.diagrams.diffusion import diffusion, rotation, vae
 from docs.diagrams.joint import system, wirings
@@ -9,7 +11,9 @@ from docs.diagrams.networks import attention, unet
 from docs.diagrams.prompts import bridge, mixing
 
 FOLDER = Path(__file__).parent
-DIAGRAMS = (system, diffusion, rotation, vae, unet, bridge, mixing, attention, wirings, notebooks)
+DIAGRAMS = (
+    system, diffusion, rotation, vae, sound, captions, unet, clips, bridge, mixing, attention, wirings, notebooks,
+)  # fmt: skip
 
 
 def main() -> None:
