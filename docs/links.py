@@ -38,9 +38,10 @@ def write(path: Path) -> None:
     title, *lines = first.source.splitlines()
     body = "\n".join(line for line in lines if "colab.svg" not in line).strip()
     first.source = f"{title}\n\n{badge(path)}\n\n{body}"
-    rest = [cell for cell in rest if "setup" not in cell.metadata.get("tags", [])]
-    setup = nbformat.v4.new_code_cell(SETUP.strip(), metadata={"tags": ["setup"]}, id="setup")
-    notebook.cells = [first, setup, *rest]
+    if "setup" not in rest[0].metadata.get("tags", []):
+        rest.insert(0, nbformat.v4.new_code_cell(metadata={"tags": ["setup"]}, id="setup"))
+    rest[0].source = SETUP.strip()
+    notebook.cells = [first, *rest]
     nbformat.write(notebook, path)
 
 

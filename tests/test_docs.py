@@ -37,6 +37,31 @@ def test_what_the_pages_name_exists(path, name):
     assert not name or name in names(path)
 
 
+def sections(path: Path) -> dict[str, str]:
+    """{heading: the cells below it, up to the next heading} of a notebook."""
+    found, heading = {}, ""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for line in cell["source"]:
+            if cell["cell_type"] == "markdown" and re.match("#+ ", line):
+                heading = line.strip("# \n").replace("**", "")
+            found[heading] = found.get(heading, "") + line
+    return found
+
+
+def test_the_paper_points_to_cells_that_exist_and_speak_of_it():
+    page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (.*) \| `codi_minimal/\S+?(?:::(\w+))?` \|.*\| \[(\w+), (.+)\]\(\.\./(\S+)#(\S+)\) \|$", page, re.M
+    )
+    assert len(rows) == page.count("ipynb") > 40
+    for row, name, number, heading, path, anchor in rows:
+        assert Path(path).name.startswith(f"{number}_")
+        assert anchor == re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        text = sections(ROOT / path)[heading].lower()
+        words = {*re.findall("[a-z]{5,}", row.lower()), name.lower()} - {"other", "where", "there", "their", "which"}
+        assert any(word in text for word in words), (row, heading)
+
+
 def test_every_module_has_its_place_in_the_api():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
     package = ROOT / "codi_minimal"

@@ -24,7 +24,7 @@ from codi_minimal.training.sheets import heat_figure
 Rows = Mapping[str, Mapping[str, Sequence[Any] | Tensor]]  # {title of a row: {its modality: samples}}
 # inches of one sample, and between rows
 WIDTH = {"text": 1.9, "image": 1.1, "audio": 2.2, "video": 4.6}
-HEIGHT = {"text": 0.75, "image": 1.1, "audio": 0.75, "video": 0.62}
+HEIGHT = {"text": 0.55, "image": 1.1, "audio": 0.75, "video": 0.62}
 GAP = 0.1
 
 
@@ -106,8 +106,8 @@ def line(
         ax.plot(*points, label=label, lw=0 if dots else 1.6, marker=marker)
     ax.set(xlabel=x, ylabel=y, **axes)
     ax.spines[["top", "right"]].set_visible(False)
-    if len(curves) > 1:
-        ax.legend(frameon=False, fontsize=9)
+    if len(curves) > 1:  # beside a cloud, so that no dot is hidden
+        ax.legend(frameon=False, fontsize=9, **(dict(loc="upper left", bbox_to_anchor=(1, 1)) if dots else {}))
     return Picture(figure)
 
 

@@ -10,7 +10,7 @@ INSIDE = (
     ("residual\nblock", "muted", ""),
     ("latent\nshift", "video", "1"),
     ("attention\nover frames", "video", "2"),
-    ("self-attention\n(all frames)", "muted", ""),
+    ("self-\nattention,\nall frames", "muted", ""),
     ("attention\nto $C$, MLP", "muted", ""),
 )
 
@@ -35,11 +35,10 @@ def clips() -> Drawing:
         y = top + i * high
         d.text(24, y + 16, f"chunk {i}", 14, "start", "muted")
         for f, x in enumerate(X):
-            there = f >= i
-            d.box(x, y, 38, high - 4, "video" if there else "frozen", str(f - i) if there else "", 14, r=4)
+            colour = "frozen" if f < i else "trained" if f == AT else "video"
+            d.box(x, y, 38, high - 4, colour, str(f - i) if f >= i else "", 14, r=4, bold=f == AT)
     bottom = top + CHUNKS * high
-    d.add("rect", "line-trained", x=X[AT] - 3, y=top - 4, width=44, height=CHUNKS * high + 4, rx=6, stroke_width=3)
-    d.text(478, 150, "A number: the\nframe that these\nchannels come from.", 14, "start")
+    d.text(478, 150, "A number: the\nframe that these\nchannels are from.", 14, "start")
     d.text(478, 226, f"Frame {AT} has slices\nof itself and of the\n{AT} frames before it.", 14, "start", "trained")
     d.text(478, 302, "Grey: zeros.", 14, "start", "muted")
 
@@ -55,7 +54,7 @@ def clips() -> Drawing:
             lift = 20 + 5 * abs(f - AT)
             d.line(start, (start[0], y - lift), (end[0], y - lift), end, colour="video", width=1.5, curve=True)
     d.add("rect", "line-trained", x=X[AT] - 3, y=y - 3, width=44, height=44, rx=6, stroke_width=3)
-    d.text(478, y + 2, "Each place by itself:\na sequence of\n8 vectors.", 14, "start")
+    d.text(478, y + 2, "Each place alone:\na sequence of\n8 vectors.", 14, "start")
 
     d.text(24, y + 92, "Inside a block of the video denoiser", 17, "start", bold=True)
     for k, (label, colour, number) in enumerate(INSIDE):
@@ -66,5 +65,12 @@ def clips() -> Drawing:
             d.text(x + 52, y + 154, label, 14)
         if k:
             d.line((x - 17, y + 145), (x - 2, y + 145))
-    d.text(24, y + 206, "1 and 2 end in layers that start at zero. Self-attention over all frames is ours.", 14, "start", "muted")
+    d.text(
+        24,
+        y + 206,
+        "1 and 2 end in layers that start at zero. Self-attention over all frames is ours.",
+        14,
+        "start",
+        "muted",
+    )
     return d

@@ -27,9 +27,9 @@ def notebooks() -> Drawing:
     """Which notebook builds on which."""
     d = Drawing(
         "Twelve notebooks, and which builds on which",
-        "A map. Notebook 00 shows the finished model. 01 and 02 are about diffusion, 03, 04 and 04b about autoencoders; "
-        "05 and 05b, one stream, build on both. 06 and 07 are about prompts, and 07 builds on 05, too. 08, joint generation, "
-        "builds on 05 and 06. 09 puts all together.",
+        "A map. Notebook 00 shows the finished model. 01 and 02 are about diffusion, 03, 04 and 04b about "
+        "autoencoders; 05 and 05b, one stream, build on both. 06 and 07 are about prompts, and 07 builds on 05, too. "
+        "08, joint generation, builds on 05 and 06. 09 puts all together.",
         height=590,
     )
     d.box(24, 58, 592, 38, "ink", "00 · the finished model, at work", 16, bold=True)

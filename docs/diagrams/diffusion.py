@@ -143,5 +143,5 @@ def vae() -> Drawing:
     d.line((250, 304), (250, y + 44), colour="trained", dashed=True)
     d.badge(150, 320, "2")
     d.text(170, 325, "KL: $μ$ near 0, $σ$ near 1", 15, "start", "trained")
-    d.text(24, 372, "loss = reconstruction + $w$ KL, with KL = $½ (μ^2 + σ^2 − 1 − log σ^2)$", 15, "start")
+    d.text(24, 372, "loss = reconstruction + $λ_{KL}$ KL, with KL = $½ (μ^2 + σ^2 − 1 − log σ^2)$", 15, "start")
     return d

@@ -45,6 +45,7 @@ COVER = {
     "training": ("tests/training/test_identity.py", "tests/training"),
     "evaluation": ("tests/evaluation",),
     "experiments": ("tests/experiments",),
+    "course": ("tests/course",),
     "play": ("tests/play/test_request.py", "tests/play/test_watch.py"),
     "": (
         "tests/test_layers.py", "tests/test_inputs.py", "tests/test_checkpoint.py", "tests/autoencoders/test_mel.py",

@@ -25,7 +25,7 @@ def test_it_is_the_packages(answer, close, net, g):
     close(answer.guided(net, Z_T, T, COND, g), guided(net, g)(Z_T, T, COND), hint, rtol=1e-4, atol=1e-5)
 
 
-def test_without_guidance_the_prompt_is_not_heard(answer, net):
+def test_without_guidance_the_prompt_has_no_effect(answer, net):
     a, b = (answer.guided(net, Z_T, T, cond, 0.0) for cond in (COND, -COND))
     torch.testing.assert_close(a, b)
 

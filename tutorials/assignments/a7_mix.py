@@ -1,4 +1,4 @@
-"""Assignment 5, after notebook 07: composable conditioning, any set of prompts as one condition (CoDi sect. 3.2)."""
+"""Assignment 7, after notebook 07: composable conditioning, any set of prompts as one condition (CoDi sect. 3.2)."""
 
 from collections.abc import Sequence
 
