@@ -53,7 +53,7 @@ lab: $(VENV)/.installed-lab
 # at the scale "small"; CODI_SCALE=base on a GPU. CODI_STATIC leaves sliders out. The second call keeps only the last state of each progress bar
 notebooks: $(VENV)/.installed-dev
 	cd notebooks && for notebook in $(or $(NOTEBOOKS),*.ipynb); do \
-	  CODI_STATIC=1 CODI_DATA="$(abspath $(DATA))" $(NBCONVERT) --execute --ExecutePreprocessor.record_timing=False $$notebook \
+	  CODI_STATIC=1 $(if $(DATA),CODI_DATA="$(abspath $(DATA))") $(NBCONVERT) --execute --ExecutePreprocessor.record_timing=False $$notebook \
 	    && $(NBCONVERT) --coalesce-streams $$notebook || exit 1; done
 
 # the site is one folder down, because myst-nb puts the notebooks' pictures beside the folder of the pages

@@ -32,13 +32,19 @@ def badge(path: Path) -> str:
 
 
 def write(path: Path) -> None:
-    """The badge after the title, and the set-up as the second cell, to be executed with the others."""
+    """The badge after the title, and the set-up as the second cell, to be executed with the others.
+
+    Raises:
+        ValueError: if the notebook does not begin with a cell of text whose first line is a title.
+    """
     notebook = nbformat.read(path, as_version=4)
+    if not notebook.cells or notebook.cells[0].cell_type != "markdown" or notebook.cells[0].source[:2] != "# ":
+        raise ValueError(f"{path}: expected a first cell of markdown that begins with '# '")
     first, *rest = notebook.cells
     title, *lines = first.source.splitlines()
     body = "\n".join(line for line in lines if "colab.svg" not in line).strip()
     first.source = f"{title}\n\n{badge(path)}\n\n{body}"
-    if "setup" not in rest[0].metadata.get("tags", []):
+    if not rest or "setup" not in rest[0].metadata.get("tags", []):
         rest.insert(0, nbformat.v4.new_code_cell(metadata={"tags": ["setup"]}, id="setup"))
     rest[0].source = SETUP.strip()
     notebook.cells = [first, *rest]

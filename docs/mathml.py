@@ -8,8 +8,10 @@ from sphinx.util import logging
 
 TAG = re.compile(r"\\tag\{(.+?)\}")
 NORM = re.compile(r"(?:\\(?:[Bb]igg?[lr]?|left|right)\s*)?\\([lr])Vert(?![a-zA-Z])")
+LOG = re.compile(r"\\log\s*(?=[a-zA-Z]|\\(?!left|,|\W))")  # MathML would set it close to a letter or fraction after it
+HAT = '<mo stretchy="false">&#x002C6;</mo>'
 # what the converter leaves in TeX, and an accent that is too tall
-INSTEAD = {r"\lVert": "‖", r"\rVert": "‖", "&#x02016;": "‖", "<mo>&#x0005E;</mo>": "<mo>&#x002C6;</mo>"}
+INSTEAD = {r"\lVert": "‖", r"\rVert": "‖", "&#x02016;": "‖", "<mo>&#x0005E;</mo>": HAT}
 # browsers draw letters of a `mathvariant` in italics; the first capital of each alphabet, and those that lie elsewhere
 ALPHABETS = {
     "script": (0x1D49C, dict(zip("BEFHILMR", "ℬℰℱℋℐℒℳℛ", strict=True))),
@@ -27,6 +29,7 @@ def _convert(latex: str, display: str, node: nodes.Node) -> str:
     """MathML. A command that the converter does not know is a warning, and so an error of `make docs`."""
     # the bars of a norm are as tall as what is between them
     latex = NORM.sub(lambda bar: rf"\{dict(l='left', r='right')[bar[1]]}\{bar[1]}Vert", latex)
+    latex = LOG.sub(r"\\log\\, ", latex)
     mathml = latex2mathml.converter.convert(latex, display=display)
     for old, new in INSTEAD.items():
         mathml = mathml.replace(old, new)

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import inf
 from typing import Any
 
 from torch import Tensor
@@ -22,10 +24,12 @@ def explore(draw: Callable[[float], Tensor], values: Sequence[float], label: str
         The slider above its picture, a box of ipywidgets. None with `CODI_STATIC`.
 
     Raises:
-        ValueError: if there are fewer than two values, or they do not increase.
+        ValueError: if there are fewer than two values, they do not increase, or the step is not above 0.
     """
-    if len(values) < 2 or any(a >= b for a, b in zip(values, values[1:], strict=False)):
-        raise ValueError(f"expected two or more increasing values, got {list(values)}")
+    if len(values) < 2 or not all(-inf < a < b < inf for a, b in pairwise(values)):
+        raise ValueError(f"expected two or more finite increasing values, got {list(values)}")
+    if step is not None and not 0 < step < inf:
+        raise ValueError(f"expected a finite step > 0, got {step}")
     from IPython.display import display
 
     display(grid({f"{label} {value:g}": {"image": draw(value)} for value in values}))
@@ -35,7 +39,8 @@ def explore(draw: Callable[[float], Tensor], values: Sequence[float], label: str
 
     first, last = values[0], values[-1]
     step = step or (last - first) / 100
-    slider = FloatSlider(first, min=first, max=last, step=step, description=label, continuous_update=False)
+    wide = {"description_width": "initial"}  # so that a long label is not cut
+    slider = FloatSlider(first, min=first, max=last, step=step, description=label, style=wide, continuous_update=False)
     picture = Image(format="png")
 
     def update(_: Any = None) -> None:

@@ -98,9 +98,14 @@ class Run:
 def log_spaced(steps: int, n: int) -> list[int]:
     """The last of `steps` steps and up to n - 1 before it, each at a third of the next.
 
+    Raises:
+        ValueError: if a number is below 1.
+
     >>> log_spaced(500, 4), log_spaced(5, 4)
     ([18, 55, 166, 500], [1, 5])
     """
+    if steps < 1 or n < 1:
+        raise ValueError(f"expected steps >= 1 and n >= 1; got {steps} and {n}")
     return [steps // 3**k for k in range(n - 1, -1, -1) if steps >= 3**k]
 
 

@@ -41,12 +41,28 @@ def test_a_move_of_the_slider_draws_its_value(shown, monkeypatch):
     asked = []
     slider, picture = explore(lambda value: asked.append(value) or grey(value), (0, 1), "w", step=0.25).children
     assert (slider.min, slider.max, slider.step, slider.value) == (0, 1, 0.25, 0) and len(shown) == 1
+    assert slider.description == "w" and not slider.continuous_update  # one drawing a move, not one a pixel
     before, asked[:] = middle(picture.value), []
     slider.value = 0.75
     assert asked == [0.75] and middle(picture.value) > before + 0.2
+    assert explore(grey, (0, 1), "w").children[0].step == 0.01
 
 
-@pytest.mark.parametrize("values", [(1,), (1, 1), (2, 1)])
+def test_the_picture_says_its_value(shown, monkeypatch):
+    monkeypatch.delenv("CODI_STATIC", raising=False)
+    slider, picture = explore(lambda value: grey(0.5), (0, 1), "w").children
+    before = picture.value
+    slider.value = 0.5
+    assert picture.value != before
+
+
+@pytest.mark.parametrize("values", [(1,), (1, 1), (2, 1), (0, float("nan")), (0, float("inf"))])
 def test_values_that_do_not_increase_are_refused(values):
-    with pytest.raises(ValueError, match="two or more increasing values, got"):
+    with pytest.raises(ValueError, match="two or more finite increasing values, got"):
         explore(grey, values, "w")
+
+
+@pytest.mark.parametrize("step", [0, -1, float("nan")])
+def test_a_step_that_leads_nowhere_is_refused(step):
+    with pytest.raises(ValueError, match="expected a finite step > 0, got"):
+        explore(grey, (0, 1), "w", step)

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from codi_minimal.evaluation import heatmap
@@ -36,6 +37,22 @@ def test_one_cell_below_the_others_is_seen_in_a_table_of_ones(tmp_path):
     strongest = np.abs(np.subtract(*(np.asarray(picture, int) for picture in pictures))).max(-1)
     # of its cell, about 80 pixels wide
     assert 4000 < (strongest > 60).sum() < 8000
+
+
+def test_rows_are_prompts_and_numbers_and_frames_are_drawn(tmp_path, monkeypatch):
+    pages = []
+    monkeypatch.setattr(heatmap, "Figure", lambda *a, **k: pages.append(Figure(*a, **k)) or pages[-1])
+    heatmap.draw_cells(cells(1.0, T_IA=0.9996, I_T=0.96), tmp_path / "a.png")
+    axes, _ = pages[0].axes
+    t, i, ia = (SUBSETS.index(names) for names in (("text",), ("image",), ("image", "audio")))
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("prompts", "outputs")
+    assert axes.images[0].get_array()[t, ia] == 0.9996 and axes.images[0].get_array()[i, t] == 0.96
+    texts = {text.get_position(): text.get_text() for text in axes.texts}
+    assert texts[ia, t] == ".999" and texts[t, i] == ".960" and texts[i, i] == "1"  # 1 where nothing is wrong
+    assert len(axes.patches) == 32
+    (legend,) = pages[0].legends
+    notes = " ".join(text.get_text() for text in legend.get_texts())
+    assert "(32 of 225 cells)" in notes and "intervals: 0.50" in notes  # all intervals are from 0 to 1
 
 
 @pytest.mark.parametrize("share", [0.0, None])

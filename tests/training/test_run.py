@@ -19,6 +19,12 @@ def test_each_look_is_at_a_third_of_the_next_and_the_last_at_the_end(steps, n, e
     assert log_spaced(steps, n) == expected
 
 
+@pytest.mark.parametrize(("steps", "n"), [(0, 4), (5, 0), (-3, 2)])
+def test_numbers_below_one_are_refused(steps, n):
+    with pytest.raises(ValueError, match="expected steps >= 1 and n >= 1; got"):
+        log_spaced(steps, n)
+
+
 def test_a_stage_is_watched_before_and_at_these_steps(tmp_path):
     config = preset("tiny")
     stages = {"denoiser-image": replace(config.train.stages["denoiser-image"], steps=9)}
