@@ -1,9 +1,11 @@
-"""What several rooms' tests share: where the real data is, if it is anywhere."""
+"""What several rooms' tests share: where the real data is, if it is anywhere, and a browser."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from tests.machine import CHROMIUM
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: models this small gain nothing from more
 
@@ -19,6 +21,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return SLOWEST.index(room) if room in SLOWEST else len(SLOWEST)
 
     items.sort(key=turn)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium; without one, or without Playwright, the test is skipped."""
+    api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on the path")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

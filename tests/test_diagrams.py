@@ -1,7 +1,6 @@
 """The diagrams: as the code beside them draws them, well-formed, readable, and used."""
 
 import re
-import shutil
 import unicodedata
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -30,7 +29,6 @@ PLACES = {  # for a diagram's name the files, from the root, that show it
     "wirings": ("notebooks/08_joint.ipynb",),
     "notebooks": ("README.md", "notebooks/09_assembled.ipynb"),
 }
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SEEN = """() => ({
     texts: [...document.querySelectorAll('text')].map(e => {
         const b = e.getBBox()
@@ -78,14 +76,8 @@ def estimated(text: ElementTree.Element) -> Box:
 
 
 @pytest.fixture(scope="module")
-def page():
-    api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on the path")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_page()
-        browser.close()
+def page(browser):
+    return browser.new_page()
 
 
 @pytest.fixture(params=["estimated", "in a browser"])

@@ -4,7 +4,6 @@ import ast
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -16,8 +15,8 @@ import soundfile
 from PIL import Image
 
 from docs.links import REPOSITORY
+from tests.machine import CHROMIUM
 
-CHROMIUM = shutil.which("chromium")
 ROOT = Path(__file__).parents[1]
 PAGES = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("paper.md", "read.md"))
 REFERENCES = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", PAGES)
@@ -142,17 +141,6 @@ def test_no_formula_shows_tex_and_numbers_stand_apart(site):
     first = next(site.glob("notebooks/01_*.html")).read_text(encoding="utf-8")
     assert '<span class="tag">(1)</span></div>' in first and "‖" in first
     assert (site / "_static" / "maths.woff2").stat().st_size > 50_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 # what a page shows: texts in TeX; what is beyond the edge, and in no box that scrolls; cells that are too narrow for

@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import time
 import zipfile
 
@@ -10,12 +9,11 @@ import pytest
 import torch
 
 from codi_minimal import media
+from tests.machine import CHROMIUM
 from tests.media.making import drawing, film
 from tests.models import random_codi
 
 gradio = pytest.importorskip("gradio")
-api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path"),
     pytest.mark.filterwarnings("always::codi_minimal.inputs.PromptWarning"),  # as `launch` has it
@@ -31,14 +29,6 @@ def address():
     blocks = launch(random_codi(), block=False)
     yield blocks.local_url
     blocks.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def visit(browser, address, width=1280, height=1000):
