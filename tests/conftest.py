@@ -10,15 +10,15 @@ from tests.machine import CHROMIUM
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: models this small gain nothing from more
 
 ROOT = Path(__file__).parents[1]
-SLOWEST = ("mutants", "notebooks", "training", "play")
+SLOWEST = ("mutants", "notebooks", "test_docs", "training", "play", "evaluation")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slowest rooms first, so that no process is left with one of them at the end."""
+    """The slowest rooms and files first, so that no process is left with one of them at the end."""
 
     def turn(item: pytest.Item) -> int:
-        room = item.path.parent.name
-        return SLOWEST.index(room) if room in SLOWEST else len(SLOWEST)
+        names = {item.path.parent.name, item.path.stem}
+        return next((i for i, name in enumerate(SLOWEST) if name in names), len(SLOWEST))
 
     items.sort(key=turn)
 
