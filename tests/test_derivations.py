@@ -13,7 +13,14 @@ from tests.machine import MACHINE
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PATH = DOCS / "derivations.ipynb"
-SECTIONS = ["From the ELBO to the simple loss", "Tweedie's formula", "v-prediction", "DPM-Solver++", "Guidance", "InfoNCE"]
+SECTIONS = [
+    "From the ELBO to the simple loss",
+    "Tweedie's formula",
+    "v-prediction",
+    "DPM-Solver++",
+    "Guidance",
+    "InfoNCE",
+]
 FORMULA = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 TAG = re.compile(r"\\tag\{(\d+)\}")
 CHECK = re.compile(r"\bassert_close\(|^\s*assert ", re.MULTILINE)
