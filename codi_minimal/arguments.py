@@ -135,6 +135,8 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--seed", type=seed, help="of all that is drawn (default: 0; 1 with --further, for other samples)")
     voices = "C_audio is also trained on voices of espeak-ng, where that is installed"
     add("--synthetic-voices", action="store_true", help=voices)
+    together = "stages that do not need each other are trained at the same time, in so many processes (default: 1)"
+    add("--workers", type=workers, help=together)
     add("--estimate", action="store_true", help="only say how long all would take here")
 
     add = verb("evaluate", "device checkpoint data recipe autocast seed", out="results")
@@ -163,6 +165,14 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add = verb("export", "checkpoint")
     add("--to", type=folder, required=True, metavar="FOLDER", help="folder for the files, new or empty")
 
+    add = verb("benchmark", "device")
+    add("--rounds", type=within(1, 1000), default=5, help="how often each piece of work is timed (default: 5)")
+
     verb("check", "device checkpoint data")
     verb("demo", "device checkpoint recipe autocast seed", out="demo")
     return top
+
+
+def given_options(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options out of `names` that the caller gave."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}

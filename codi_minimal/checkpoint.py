@@ -186,12 +186,15 @@ def local_folder(folder: str | Path) -> Path:
 
     If the first part is an existing folder, the name is a folder's, so that a mistyped name never asks the hub.
     """
+    if not isinstance(folder, (str, Path)):
+        raise ValueError(f"expected a folder or a hub id, got {folder!r}")
     path = Path(folder)
     if path.exists() or path.parent.is_dir():
         return path
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(str(folder), allow_patterns=["*.safetensors", "*.json"]))
+        return Path(snapshot_download(str(folder), allow_patterns=[WEIGHTS, CONFIG, "README.md"]))
     except Exception as error:  # the hub has many kinds of errors, and all mean that there is no such checkpoint
-        raise ValueError(f"expected a folder or a hub id that can be reached, got {str(folder)!r}: {error}") from error
+        came = " ".join(str(error).split())  # some have several lines
+        raise ValueError(f"expected a folder or a hub id that can be reached, got {str(folder)!r}: {came}") from error

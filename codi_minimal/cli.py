@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from codi_minimal.arguments import PROMPTS, parser
+from codi_minimal.arguments import PROMPTS, given_options, parser
 
 CAPTION = "a red seven sliding left"
 # options that few experiments have
@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a console's code page may lack a character of a path
     try:
         try:
-            args = parser(generate, train, evaluate, judges, experiment, play, export, check, demo).parse_args(argv)
+            verbs = (generate, train, evaluate, judges, experiment, play, export, benchmark, check, demo)
+            args = parser(*verbs).parse_args(argv)
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
                 args.verb(args)
@@ -82,7 +83,7 @@ def generate(args: argparse.Namespace) -> None:
             seed=seeds,
             given=given or None,
             progress=sys.stderr.isatty(),
-            **_given(args, "guidance", "steps", "sampler"),
+            **given_options(args, "guidance", "steps", "sampler"),
         )
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock"):  # another `generate` that writes here takes other numbers
@@ -99,35 +100,14 @@ def generate(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """All stages of a preset in order, or some of a checkpoint further; each skipped if done and resumed if begun."""
-    from codi_minimal.training import stages
-    from codi_minimal.training.estimate import estimate
+    from codi_minimal.asked_training import print_estimate, train_as_asked
 
     if args.estimate:
-        for name, value in _given(args, "stages", "further", "pairs").items():
-            raise ValueError(f"--{name}: expected none with --estimate, which times a whole preset, got {value!r}")
-        minutes = estimate(args.preset, args.data, args.device, progress=sys.stderr.isatty())
-        for name, value in [*minutes.items(), ("all", sum(minutes.values()))]:
-            print(f"{name:20} {value:6.1f} minutes")
+        print_estimate(args)
         return
-    seed, out = _given(args, "seed"), args.out or ("runs/small" if args.further is None else "runs/further")
-    config = stages.in_order(args.preset)
-    if args.synthetic_voices:
-        for name, value in _given(args, "further", "pairs").items():
-            raise ValueError(f"--synthetic-voices: expected only without --{name}, got it with {value!r}")
-        config = replace(config, train=replace(config.train, synthetic_voices=True))
-    data = args.data
-    if args.pairs is not None:
-        from codi_minimal.asked_pairs import pairs_to_train
-
-        data = pairs_to_train(args, config)
-    if args.further is not None:
-        some = args.stages or (() if args.pairs is None else None)
-        stages.train_further(some, args.further or None, data, out, args.device, args.steps, **seed)
-    elif args.steps is not None:
-        raise ValueError(f"--steps: expected only with --further, because a preset has its own, got {args.steps}")
-    else:
-        stages.train(config, data, out, device=args.device, stages=args.stages, **seed)
-    print(out)
+    out = train_as_asked(args)
+    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun has started one speaks
+        print(out)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -137,7 +117,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from codi_minimal.evaluation.evaluate import evaluate
 
     model, cores = _model(args), os.cpu_count() if best_device(args.device).type == "cpu" else 1
-    workers, chosen = args.workers or min(4, cores or 1), _given(args, "checkpoint", "recipe", "autocast")
+    workers, chosen = args.workers or min(4, cores or 1), given_options(args, "checkpoint", "recipe", "autocast")
     if args.pairs is not None:
         from codi_minimal.asked_pairs import report
 
@@ -166,7 +146,7 @@ def experiment(args: argparse.Namespace) -> None:
 
     run = getattr(import_module(f"codi_minimal.experiments.{args.name}"), args.name)
     out = Path(args.out) / args.name
-    options = _given(args, "steps", "samples", "seed", "workers", "split")
+    options = given_options(args, "steps", "samples", "seed", "workers", "split")
     for name in set(options) & set(ONLY):
         if args.name not in ONLY[name]:
             raise ValueError(f"--{name}: expected only with {', '.join(ONLY[name])}, got it with {args.name}")
@@ -182,7 +162,7 @@ def play(args: argparse.Namespace) -> None:
         if error.name != "gradio":
             raise
         raise ImportError("the playground needs Gradio: pip install 'codi-minimal[play]'") from None
-    launch(_model(args), args.host, args.port, _given(args, "checkpoint", "recipe", "autocast"))
+    launch(_model(args), args.host, args.port, given_options(args, "checkpoint", "recipe", "autocast"))
 
 
 def export(args: argparse.Namespace) -> None:
@@ -192,6 +172,14 @@ def export(args: argparse.Namespace) -> None:
 
     folder = check_export(args.to)  # before a checkpoint is read or fetched
     print(export(CoDi.from_pretrained(args.checkpoint, device="cpu"), folder, progress=sys.stderr.isatty()))
+
+
+def benchmark(args: argparse.Namespace) -> None:
+    """How fast this machine trains and samples, beside a U-Net of diffusers where that is installed."""
+    from codi_minimal.benchmark import benchmark
+
+    for line in benchmark(args.device, args.rounds):
+        print(line, flush=True)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -231,11 +219,6 @@ def _model(args: argparse.Namespace) -> Any:
     recipe = find_recipe(getattr(args, "recipe", None) or model.recipe)
     model.recipe = replace(recipe, autocast=getattr(args, "autocast", None) or recipe.autocast)
     return model
-
-
-def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """The options out of `names` that the caller gave."""
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:

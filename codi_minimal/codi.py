@@ -17,6 +17,7 @@ from codi_minimal.checkpoint import check_named, load_folder, load_into, local_f
 from codi_minimal.config import MODALITIES, Config
 from codi_minimal.device import best_device, sample_seed
 from codi_minimal.diffusion import Schedule
+from codi_minimal.hub import HubMixin
 from codi_minimal.modality import Modality, build_modalities
 from codi_minimal.prompts import mix
 from codi_minimal.recipe import Recipe, find_recipe
@@ -41,7 +42,7 @@ def with_arguments_of(f: Callable[P, Any]) -> Callable[[Callable[..., R]], Calla
     return signed
 
 
-class CoDi(nn.Module):
+class CoDi(nn.Module, HubMixin):
     """Composable Diffusion (Tang et al. 2023): any subset of the modalities in, any subset out.
 
     Args:
@@ -226,9 +227,7 @@ class CoDi(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: str | Path | None = None, device: str | None = None) -> CoDi:
         """The checkpoint that ships, or one in a folder or on the hub ("user/name"); safetensors and JSON only."""
-        if folder is not None and not isinstance(folder, (str, Path)):
-            raise ValueError(f"expected a folder or a hub id, got {folder!r}")
-        tensors, saved = load_folder(SHIPPED_WEIGHTS if folder is None else local_folder(folder))
+        tensors, saved = load_folder(folder := SHIPPED_WEIGHTS if folder is None else local_folder(folder))
         if set(saved) != {"config", "inference", "vocabulary"}:
             raise ValueError(f"config.json: expected the keys config, inference and vocabulary, got {sorted(saved)}")
         recipe = Recipe.from_dict(saved["inference"])
@@ -239,5 +238,6 @@ class CoDi(nn.Module):
         with torch.random.fork_rng(devices=[]):  # the initial weights are replaced; the caller's generator stays
             model = build().float()
         load_into(model, tensors)
+        model.loaded_from = folder.resolve()
         # channels_last: on a CPU convolutions take a fifth less time so
         return model.to(best_device(device), memory_format=torch.channels_last).eval()

@@ -33,3 +33,10 @@ def alone_in(folder: str | Path) -> Iterator[None]:
     with held:
         remove_leftovers(folder)
         yield
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Inside the block no other process can enter it with the same path; it waits until the other one is done."""
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        yield

@@ -24,6 +24,7 @@ include_patterns = [
     "tutorials/*.ipynb",
     "conformance/*.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
 ]
 exclude_patterns = ["docs/redirect/**", "docs/_static/**", "**/.ipynb_checkpoints", "**/runs/**"]
 html_theme = "furo"

@@ -217,6 +217,9 @@ BAD = [
     (["train", "--estimate", "--further"], "--further: expected none with --estimate"),
     (["train", "--further", "--synthetic-voices"], "--synthetic-voices: expected only without --further"),
     (["train", "--steps", "3"], "--steps: expected only with --further"),
+    (["train", "--estimate", "--workers", "2"], "--workers: expected none with --estimate"),
+    (["train", "--workers", "2", "--stages", "joint"], "--workers: expected only without --stages"),
+    (["benchmark", "--rounds", "0"], "--rounds: expected a whole number from 1 to 1000"),
     (["train", "--further", "--device", "cpu"], "expected stages out of prompts-text-image"),
     (["train", "--further", "--stages", "autoencoder-image", "--device", "cpu"], "got ['autoencoder-image']"),
     (["check", "--device", "cpu", "--data", "nowhere"], "mnist-test.parquet"),
@@ -368,7 +371,7 @@ def test_an_estimate_prints_every_stage_and_their_sum_and_trains_nothing(capsys,
     asked = []
     monkeypatch.setattr("codi_minimal.training.stages.train", lambda *a, **k: asked.append("trained"))
     monkeypatch.setattr(
-        "codi_minimal.training.estimate.estimate", lambda *a, **k: asked.append(a) or {"caches": 1.5, "joint": 2.0}
+        "codi_minimal.asked_training.estimate", lambda *a, **k: asked.append(a) or {"caches": 1.5, "joint": 2.0}
     )
     code, lines, _ = run(capsys, "train", "--preset", "tiny", "--data", "d", "--device", "cpu", "--estimate")
     assert code == 0 and asked == [("tiny", "d", "cpu")]
@@ -385,6 +388,9 @@ def test_train_and_evaluate_pass_on_what_they_are_given(fake, capsys, monkeypatc
     assert run(capsys, "train", *training)[0] == 0
     assert run(capsys, "evaluate", "--data", "d", "--quick")[1] == ["results/report.md"]
     assert asked[0] == ((preset("tiny"), "d", "o"), {"device": "cpu", "stages": ["vocoder"]})
+    monkeypatch.setattr("codi_minimal.asked_training.train_side_by_side", lambda *a, **k: asked.append((a, k)))
+    assert run(capsys, "train", *training[:-2], "--workers", 3)[0] == 0
+    assert asked.pop() == ((preset("tiny"), "d", "o", "cpu"), {"workers": 3})
     run(capsys, "train", *training, "--synthetic-voices")
     assert asked.pop(2)[0][0] == replace(preset("tiny"), train=replace(preset("tiny").train, synthetic_voices=True))
     assert asked[1][0] == (fake, ("d", "test", 7), "results") and asked[1][1]["quick"] is True
@@ -430,7 +436,7 @@ def test_experiments_pass_on_what_they_are_given(fake, capsys, monkeypatch, tmp_
 def test_a_recipe_and_autocast_are_those_of_the_model(monkeypatch, verb):
     shipped = find_recipe("shipped")
     monkeypatch.setattr(CoDi, "from_pretrained", lambda *a, **k: SimpleNamespace(recipe=shipped))
-    names = ("generate", "train", "evaluate", "judges", "experiment", "play", "export", "check", "demo")
+    names = ("generate", "train", "evaluate", "judges", "experiment", "play", "export", "benchmark", "check", "demo")
     functions = [getattr(cli, name) for name in names]
 
     def recipe(*options):

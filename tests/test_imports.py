@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "codi_minimal"
 
 # plain helpers that know no model
 BASE = {
-    "checkpoint", "config", "device", "inputs", "layers", "lock", "spectrogram", "tokenizer",
+    "checkpoint", "config", "device", "hub", "inputs", "layers", "lock", "spectrogram", "tokenizer",
 }  # fmt: skip
 DATA = {"data"}  # the world
 FILES = {"fitting", "media", "sheet"}  # people's files, and the page of results
@@ -41,8 +41,11 @@ ALLOWED = {
     "arguments": set(),
     "asked": FILES | {"arguments", "config"},
     "asked_pairs": TOP | {"evaluation"},
+    "asked_training": TOP | {"arguments", "asked_pairs", "training"},
+    "benchmark": TOP,
     "cli": TOP
-    | {"arguments", "asked", "asked_pairs", "training", "evaluation", "experiments", "demo", "export", "play"},
+    | {"arguments", "asked", "asked_pairs", "asked_training", "benchmark", "evaluation", "experiments"}
+    | {"demo", "export", "play"},
     "__main__": {"cli"},
 }
 

@@ -3,7 +3,6 @@
 A process forks one child for each file of `ours/`. The child imports a copy of the package without that file.
 """
 
-import multiprocessing
 import os
 import re
 import shutil
@@ -12,13 +11,14 @@ import tempfile
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 
+from tests.forked import FORKED
+
 ROOT = Path(__file__).parents[1]
 OURS = sorted(path.stem for path in (ROOT / "codi_minimal" / "ours").glob("*.py") if path.stem != "__init__")
-HEAVY = ["torch", "torchaudio", "torchvision", "einops", "scipy", "sklearn", "pydantic", "pytest", "matplotlib.pyplot"]
 SECONDS = 300
 STAGES = ("prompts-text-image", "joint")
 pytestmark = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="forks after torch is imported")
@@ -27,9 +27,7 @@ pytestmark = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="for
 @pytest.mark.parametrize("addition", OURS)
 def test_all_else_works_without(addition, tmp_path):
     take_away(addition, tmp_path)
-    context: Any = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(HEAVY)
-    child = context.Process(target=in_child, args=(tmp_path, addition))
+    child = FORKED.Process(target=in_child, args=(tmp_path, addition))
     child.start()
     child.join(SECONDS)
     child.kill()
@@ -105,7 +103,7 @@ def works(tree: Path, addition: str) -> None:
         trained(tree / "run")
 
 
-def import_all(package: Any) -> None:
+def import_all(package: ModuleType) -> None:
     import importlib
     import pkgutil
 

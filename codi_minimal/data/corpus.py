@@ -12,10 +12,16 @@ from .pairs import PAIRINGS, Pairs, unpaired
 from .scenes import ATTRIBUTES_OF, WORDS, Index
 from .sources import Source
 
-TALKING_DIGITS = """- Handwriting: MNIST (LeCun, Cortes and Burges), CC BY-SA 3.0.
+LICENCE = """\
+The code is MIT-licensed. The weights hold no recording and no image; name these sources where you pass them on."""
+TALKING_DIGITS = f"""- Handwriting: MNIST (LeCun, Cortes and Burges), CC BY-SA 3.0.
 - Voices: Free Spoken Digit Dataset (Jakobovski et al.), CC BY-SA 4.0, six speakers.
 
-The code is MIT-licensed. The weights hold no recording and no image; name these sources where you pass them on."""
+{LICENCE}"""
+BUILTIN_SAMPLE = f"""- Handwriting: `load_digits` of scikit-learn (Alpaydin and Kaynak, UCI), CC BY 4.0.
+- Voices: synthetic, made by rules.
+
+{LICENCE}"""
 
 
 class Samples(Protocol):
@@ -83,11 +89,12 @@ class Corpus(Protocol):
 class TalkingDigits:
     """The world of a `Source`: every pairing has a share of its own."""
 
-    about, option, fit, vocabulary, pairings = TALKING_DIGITS, "--data DATA", "digits", VOCABULARY, PAIRINGS
+    option, fit, vocabulary, pairings = "--data DATA", "digits", VOCABULARY, PAIRINGS
     longest = max(len(text.split()) for text, _ in sentences())
 
     def __init__(self, source: Source) -> None:
         self.source, self.split, self.split_seed = source, source.split, source.split_seed
+        self.about = BUILTIN_SAMPLE if source.name == "built-in sample" else TALKING_DIGITS
         self.name = f"{source.name}, {len(source.digits)} handwritten digits and {len(source.spoken)} recordings"
 
     @property

@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import Tensor
 
 from codi_minimal.autoencoders.mel import LogMel
+from codi_minimal.training.ranks import mean_of_all
 from codi_minimal.training.run import Run, randn
 
 RESOLUTIONS = (128, 256, 512)  # samples a window of the vocoder's loss: 16, 32 and 64 ms
@@ -32,8 +33,9 @@ def train_autoencoder(run: Run, name: str, draw_batch=None) -> None:
     draw_batch = draw_batch or partial(draw, name=name)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        x = draw_batch(run, n=run.stage(stage).batch, generator=generator)
-        return ae.loss(x, randn((len(x), *ae.latent_shape), generator, run.device))
+        x = draw_batch(run, n=run.batch(stage), generator=generator)
+        losses = ae.loss(x, randn((len(x), *ae.latent_shape), generator, run.device))
+        return {name: mean_of_all(value, run.stage(stage).batch) for name, value in losses.items()}
 
     run.fit(stage, ae, step, frozen=[m for n, m in ae.named_children() if n == "vocoder"])  # it has a stage of its own
     g = run.generator(stage)
@@ -77,7 +79,7 @@ def train_vocoder(run: Run) -> None:
     ae = run.model.modalities["audio"].autoencoder
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        x = draw(run, "audio", run.stage("vocoder").batch, generator)
+        x = draw(run, "audio", run.batch("vocoder"), generator)
         with torch.no_grad():  # when sampling it gets the decoder's spectrograms, which are a little too smooth
             mel = ae.decode_mel(ae.encode(x)) if i % 2 else ae.mel(x)
         return vocoder_loss(x, ae.vocoder(mel))

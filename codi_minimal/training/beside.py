@@ -14,6 +14,7 @@ from codi_minimal.alignment import wire
 from codi_minimal.diffusion import diffusion_loss
 from codi_minimal.training.denoisers import denoiser_step
 from codi_minimal.training.joint import draw_noise, draw_times, environments, perturbed, renoised, times_of_others
+from codi_minimal.training.ranks import mean_of_all
 from codi_minimal.training.run import Run
 from codi_minimal.training.streams import open_streams
 
@@ -39,7 +40,7 @@ def train_beside(run: Run, name: str) -> None:
             env = wire({name: own} | others, cfg.wiring)[name]
         if env is not None:
             env = perturbed(run, env, own, generator, clock_alone=as_prompt)
-        cross = loss(denoiser, z0, t, eps[name], cond=pair.cond, env=env)
+        cross = mean_of_all(loss(denoiser, z0, t, eps[name], cond=pair.cond, env=env), run.stage(stage).batch)
         return {"loss": cross, f"cross_{'-'.join(pair.z0)}": cross}
 
-    run.fit(stage, denoiser, lambda i, generator: (beside if i % 2 else alone)(i // 2, generator))
+    run.fit(stage, denoiser, lambda i, generator: (beside if i % 2 else alone)(i // 2, generator), in_turn=True)

@@ -1,9 +1,11 @@
 """The model card: what a checkpoint was trained on, for how long, and what it may be used for."""
 
 from codi_minimal.data.corpus import TALKING_DIGITS
+from codi_minimal.data.sources import HUB
+from codi_minimal.hub import metadata
 from codi_minimal.training.run import Run
 
-CARD = """# codi-minimal, preset {config.name}
+CARD = """{metadata}# codi-minimal, preset {config.name}
 
 CoDi (Tang et al. 2023): {modalities}, any to any. {size:,} parameters, stored as float16. Made to learn and teach
 with. It knows nothing but the small data that it was trained on.
@@ -40,7 +42,7 @@ def model_card(run: Run) -> str:
         done = run.done[name]
         rows += f"| {name} | {done.steps} | {stage.batch} | {done.seconds / 60:.1f} | {done.losses['loss']:.4f} |\n"
     size, minutes = sum(p.numel() for p in run.model.parameters()), sum(run.done[name].seconds for name in stages) / 60
+    first = metadata(HUB.values() if TALKING_DIGITS in about else ())
     counts = {"modalities": ", ".join(run.model.modalities), "size": size, "minutes": minutes}
-    return CARD.format(
-        run=run, config=run.config, corpus=run.corpus, about=about, options=" ".join(options), rows=rows, **counts
-    )
+    texts = {"metadata": first, "about": about, "options": " ".join(options), "rows": rows}
+    return CARD.format(run=run, config=run.config, corpus=run.corpus, **texts, **counts)

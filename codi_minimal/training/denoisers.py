@@ -11,6 +11,7 @@ from codi_minimal.data import WRITTEN
 from codi_minimal.diffusion import diffusion_loss
 from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.fit import Step
+from codi_minimal.training.ranks import mean_of_all
 from codi_minimal.training.run import Run
 from codi_minimal.training.streams import build_cache, tabulated
 
@@ -32,11 +33,11 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
     encode = None if name in caches else tabulated(modalities[name].encode, corpus)
     net = torch.compile(net) if cfg.compile and run.device.type == "cuda" else net
     loss = partial(diffusion_loss, net, schedule=run.model.schedule, prediction=run.config.model.prediction)
-    batch, s = run.stage(stage).batch, run.stage(stage).shift
+    s = run.stage(stage).shift
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         rng, other = random.Random(generator.initial_seed()), turns[i % len(turns)]
-        cache = caches[other]
+        cache, batch = caches[other], run.batch(stage)
         idx = torch.randint(len(cache.drawn), (batch,), generator=generator)
         z0 = encode(cache.drawn.captions(rng, idx, WRITTEN)) if encode else cache.latents[name][idx].to(run.device)
         shown = cache.prompts[other][idx].to(run.device)
@@ -48,7 +49,8 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
         v = torch.rand(batch, generator=generator)
         u = s * v / (1 + (s - 1) * v)
         t, eps = (run.config.model.T * u).long(), modalities[name].noise(batch, generator)
-        return {"loss": loss(z0, t.to(run.device), eps.to(run.device), cond=cond)}
+        mean = loss(z0, t.to(run.device), eps.to(run.device), cond=cond)
+        return {"loss": mean_of_all(mean, run.stage(stage).batch)}
 
     return step
 

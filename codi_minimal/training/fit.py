@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from codi_minimal.checkpoint import atomic_write, copy_named, digest, read_json, read_tensors, write_tensors
 from codi_minimal.device import seed_generator, seed_global, step_seed
-from codi_minimal.lock import alone_in
 from codi_minimal.training.log import Log
 from codi_minimal.training.optimizer import EMA, learning_rate
+from codi_minimal.training.ranks import alone_with_all_ranks, any_rank, averaged, in_parallel, rank
 from codi_minimal.training.state import FitResult, from_record, load_state, save_state
 
 Step: TypeAlias = Callable[[int, torch.Generator], dict[str, Tensor]]
@@ -49,17 +49,19 @@ def fit(
     samples: Callable[[int], None] | None = None,
     sample_at: Container[int] = (),
     depends: Mapping[str, Any] | None = None,
+    in_turn: bool = False,
 ) -> FitResult:
     """Trains the parameters of `modules` that require a gradient, with AdamW, and leaves their average in them.
 
     folder/<name>.state.safetensors is the run in progress. <name>.safetensors (averaged weights, persistent buffers)
     and <name>.json are the finished run; they are loaded, and nothing is trained again. One run at a time works in a
-    folder. After SIGINT or SIGTERM the step ends, the run is saved, and then the signal takes effect.
+    folder. After SIGINT or SIGTERM the step ends, the run is saved, and then the signal takes effect. Several ranks
+    (see `ranks`) average their gradients, and rank 0 writes the files.
 
     Args:
         modules: often an nn.ModuleDict, in training mode; frozen parameters in it are neither changed nor saved.
         step: step(i, generator) -> {"loss": the scalar to minimise, …: scalars to log}. The generator, on the CPU,
-            depends on (seed, i) alone. For Python's randomness take `random.Random(generator.initial_seed())`.
+            depends on (seed, i, rank) alone. For Python's randomness take `random.Random(generator.initial_seed())`.
         steps: how many, in all. lr: peak learning rate, finite and >= 0, see `learning_rate`.
         folder: where all files and the log go; stages may share one. name: the stage's; names its files.
         ema: decay of the average, see `EMA`; None or 0: the last weights are the result.
@@ -69,6 +71,7 @@ def fit(
         samples: samples(steps done), called after the steps in `sample_at`, with the averaged weights in place and
             modules in eval mode.
         depends: what else the result depends on, such as the data, of JSON types: `fit` cannot see into `step`.
+        in_turn: whether a step may leave out some of the parameters, which several ranks have to know.
 
     Raises:
         ValueError: an argument out of range; files that are damaged, or of a run with other settings or modules;
@@ -93,7 +96,8 @@ def fit(
     trained, folder = {**weights, **buffers}, Path(folder)
     finished, summary, state = (folder / f"{name}.{end}" for end in ("safetensors", "json", "state.safetensors"))
     stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr  # a notebook shows stderr as if it were a warning
-    with alone_in(folder):
+    progress = progress and rank() == 0
+    with alone_with_all_ranks(folder):
         if finished.exists() and summary.exists():
             result, (tensors, _) = from_record(read_json(summary), settings, summary), read_tensors(finished)
             if (came := digest(tensors)) != (wanted := result.weights):
@@ -110,8 +114,10 @@ def fit(
         result, totals = FitResult(0, 0.0, {}, run=settings), {}
         if state.exists():
             result, totals = load_state(state, settings, parts, optimizer)
+        step, batches = in_parallel(modules, step, in_turn), "batch" if rank() == 0 else f"batch of rank {rank()}"
         start, saved_at = result.steps, time.monotonic()
         began = saved_at - result.seconds
+        stop = False
         first_bad = torch.tensor(steps, device=device)  # it is read only now and then: reading waits for the device
 
         def check(after: int | None = None) -> None:
@@ -123,14 +129,14 @@ def fit(
                 raise FloatingPointError(f"{name}: a weight is not finite after step {after}")
 
         with (  # the last: dropout draws from global generators, seeded at each step; the caller's come back
-            closing(Log(folder, name, start, totals)) as log,
+            closing(Log(folder, name, start, totals, writes=rank() == 0)) as log,
             tqdm(total=steps, initial=start, desc=name, disable=not progress, mininterval=0.5, file=stream) as bar,
             deferred_signals() as caught,
             torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         ):
             for i in range(start, steps):
                 seed_global(step_seed(seed, i, "modules"), device)
-                generator = seed_generator(step_seed(seed, i, "batch"))
+                generator = seed_generator(step_seed(seed, i, batches))
                 with torch.autocast(device.type, torch.bfloat16, enabled=autocast == "bf16"):
                     losses = step(i, generator)
                 if "loss" not in losses or losses["loss"].ndim:
@@ -152,26 +158,32 @@ def fit(
                 result = replace(result, steps=done, seconds=now - began)
                 if done % log_every == 0 or done == steps:
                     check()
+                    log.totals = averaged(log.totals)
                     result = replace(result, losses=log.write(done, lr=rate, seconds=round(result.seconds, 3)))
                     bar.set_postfix(loss=f"{result.losses['loss']:.4f}")
                 if samples is not None and done in sample_at:
                     _sample(samples, done, modules, average)
-                if caught or now - saved_at >= save_seconds:
+                stop = any_rank(bool(caught))
+                if stop or now - saved_at >= save_seconds:
                     check(i)
-                    save_state(state, result, parts, optimizer, log.totals)
+                    if rank() == 0:
+                        save_state(state, result, parts, optimizer, log.totals)
                     saved_at = time.monotonic()
-                if caught:
+                if stop:
                     break
 
-        if caught:
-            signal.raise_signal(caught[0])  # as if it came now, to whoever handles it
-            raise KeyboardInterrupt(f"{name} was stopped by signal {caught[0]}, and saved")
+        if stop:
+            number = caught[0] if caught else signal.SIGTERM  # it came to another rank
+            signal.raise_signal(number)  # as if it came now, to whoever handles it
+            raise KeyboardInterrupt(f"{name} was stopped by signal {number}, and saved")
         check(steps - 1)
         average.swap()
         result = replace(result, weights=digest(trained))
-        write_tensors(finished, trained)
-        atomic_write(summary, f"{json.dumps(asdict(result), indent=2)}\n".encode())
-        state.unlink(missing_ok=True)
+        if rank() == 0:
+            write_tensors(finished, trained)
+            atomic_write(summary, f"{json.dumps(asdict(result), indent=2)}\n".encode())
+            state.unlink(missing_ok=True)
+        any_rank(False)  # all wait for the files
         return result
 
 

@@ -20,6 +20,7 @@ from codi_minimal.alignment import contrastive_loss, environment_modules, gather
 from codi_minimal.alignment.environment import Environment, has_clock
 from codi_minimal.diffusion import diffusion_loss, q_sample
 from codi_minimal.prompts import Temperature
+from codi_minimal.training.ranks import mean_of_all, rows_of_all
 from codi_minimal.training.run import Run, randn
 from codi_minimal.training.streams import Pair, open_streams
 
@@ -115,15 +116,17 @@ def train_environment(run: Run, stage: str = "environment", names: Sequence[str]
         m = run.model.modalities[name]
         modules[f"environment-{name}"] = m.environment
         modules[f"reader-{name}"] = m.denoiser.environment_attention
+    batch = run.stage(stage).batch
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = draw(i, generator)
         tokens, name = apart_in_time(run, pair, generator), "-".join(pair.z0)
         more, (of_con, weight) = of_additions(run, pair, tokens, generator), compared(run, pair, tokens)
-        l_con = contrastive_loss(*of_con.values(), temperature(), pair.positives)
+        more = mean_of_all(more, batch)
+        l_con = contrastive_loss(*(rows_of_all(v, batch) for v in of_con.values()), temperature(), pair.positives)
         return {"loss": more + weight * l_con, f"more_{name}": more, f"con_{name}": l_con}
 
-    run.fit(stage, modules, step)
+    run.fit(stage, modules, step, in_turn=True)
 
 
 def train_joint(run: Run, stage: str = "joint", names: Sequence[str] | None = None) -> None:
@@ -137,7 +140,11 @@ def train_joint(run: Run, stage: str = "joint", names: Sequence[str] | None = No
     for name in modalities if names is None else names:
         modules[f"environment-{name}"] = modalities[name].environment
         modules[f"attention-{name}"] = nn.ModuleList(environment_modules(modalities[name].denoiser))
-    loss = partial(diffusion_loss, schedule=run.model.schedule, prediction=run.config.model.prediction)
+    mean = partial(diffusion_loss, schedule=run.model.schedule, prediction=run.config.model.prediction)
+    batch = run.stage(stage).batch
+
+    def loss(*args, **kwargs) -> Tensor:
+        return mean_of_all(mean(*args, **kwargs), batch)
 
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = draw(i, generator)
@@ -154,11 +161,12 @@ def train_joint(run: Run, stage: str = "joint", names: Sequence[str] | None = No
                     own = renoised(run, m, z, t[: len(z)], generator)
                 env[m] = perturbed(run, env[m], own, generator)
         of_con, weight = compared(run, pair, apart_in_time(run, pair, generator))
+        of_con = {m: rows_of_all(v, batch) for m, v in of_con.items()}
         nets = {m: modalities[m].denoiser for m in z0}
         how = {"lam": cfg.lam * weight, "positives": pair.positives, "env": env, "compared": of_con}
         total, cross, l_con = joint_loss(loss, nets, z0, t, eps, pair.cond, tokens, temperature(), **how)
-        more = of_additions(run, pair, tokens, generator)
+        more = mean_of_all(of_additions(run, pair, tokens, generator), batch)
         logged = {f"cross_{m}": value for m, value in cross.items()}
         return {"loss": total + cfg.lam * more, **logged, f"con_{name}": l_con, f"more_{name}": more}
 
-    run.fit(stage, modules, step)
+    run.fit(stage, modules, step, in_turn=True)

@@ -15,21 +15,26 @@ class Log:
     Args:
         folder: of log.jsonl, and of tb/<stage> if tensorboard is installed. stage: the "stage" of the lines.
         start: steps already done. Lines of later steps, left by a killed run, are dropped, and all that are no lines.
+        writes: whether to write at all; one of several ranks does.
         totals: name -> (sum, count) since the last line. They stay on the losses' device, so that `add` never waits.
 
     Raises:
         ValueError: log.jsonl is no ordinary file, or tb or tb/<stage> no folder.
     """
 
-    def __init__(self, folder: Path, stage: str, start: int = 0, totals: dict[str, Tensor] | None = None) -> None:
-        self.path, self.stage, self.totals = folder / "log.jsonl", stage, dict(totals or {})
+    def __init__(
+        self, folder: Path, stage: str, start: int = 0, totals: dict[str, Tensor] | None = None, writes: bool = True
+    ) -> None:
+        self.path, self.stage, self.totals, self.writes = folder / "log.jsonl", stage, dict(totals or {}), writes
+        self.tensorboard, place = None, folder / "tb" / stage
+        if not writes:
+            return
         if self.path.exists():
             check_file(self.path, "a log")
             had = self.path.read_bytes()
             kept = b"".join(line + b"\n" for line in had.splitlines() if _stays(line, stage, start))
             if kept != had:
                 atomic_write(self.path, kept)
-        self.tensorboard, place = None, folder / "tb" / stage
         try:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -52,6 +57,8 @@ class Log:
         """Writes the line of step (steps done), and returns the means of the losses since the last line."""
         means = {name: float(total[0] / total[1]) for name, total in self.totals.items()}
         self.totals = {}
+        if not self.writes:
+            return means
         # the file is opened for each line, so that a line is on disk whatever happens to the process
         with name_in_error(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"stage": self.stage, "step": step, **means, **extra}) + "\n")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from codi_minimal.data import WHOLE, Pairs, meaning
 from codi_minimal.prompts import Temperature, clip_loss, repeated
+from codi_minimal.training.ranks import mean_of_all, rows_of_all, texts_of_all
 from codi_minimal.training.run import Run
 
 Voices: TypeAlias = Callable[[], tuple[Sequence[Tensor], Sequence[int]]]
@@ -53,14 +54,20 @@ def train_bridge(run: Run, name: str, start_from: str | None = None, voices: Voi
     if start_from is not None and run.further is None:
         c_other.start_from(modalities[start_from].prompt)
     temperature = Temperature().to(run.device)
-    corpus, batch = run.corpus, run.stage(stage).batch
+    corpus = run.corpus
     pairs = corpus.pairs(("text", name))
     if voices is not None and run.config.train.synthetic_voices and isinstance(pairs, Pairs):
         pairs.add_voices(*voices())
     modules = nn.ModuleDict({"other": c_other, "temperature": temperature, **({"text": c_text} if first else {})})
 
+    def of_all(x: Tensor) -> Tensor:
+        return rows_of_all(x, run.stage(stage).batch)
+
+    def same(captions: Sequence[str]) -> Tensor:
+        return same_meaning(texts_of_all(captions), corpus.meaning).to(run.device)
+
     def step(i: int, generator: torch.Generator) -> dict[str, Tensor]:
-        rng = random.Random(generator.initial_seed())
+        rng, batch = random.Random(generator.initial_seed()), run.batch(stage)
         drawn = pairs.draw(batch, generator)
         captions = drawn.captions(rng)
         data = drawn.render(name, generator=generator)
@@ -68,19 +75,17 @@ def train_bridge(run: Run, name: str, start_from: str | None = None, voices: Voi
             if name in (augment := addition.augmentations()):
                 data = augment[name](data, generator)
         other = c_other(data.to(run.device))
-        positives = same_meaning(captions, corpus.meaning).to(run.device)
-        losses = {"loss": clip_loss(c_text(captions), other, temperature(), positives)}
+        losses = {"loss": clip_loss(of_all(c_text(captions)), of_all(other), temperature(), same(captions))}
         if first and (texts := corpus.wholes_and_parts(batch, rng)):
-            whole, parts = c_text(texts[0]), [c_text(part) for part in texts[1]]
-            positives = same_meaning(texts[0], corpus.meaning).to(run.device)
-            losses["composition"] = composition_loss(whole, parts, temperature(), positives)
+            whole, parts = of_all(c_text(texts[0])), [of_all(c_text(part)) for part in texts[1]]
+            losses["composition"] = composition_loss(whole, parts, temperature(), same(texts[0]))
             losses["loss"] = losses["loss"] + losses["composition"]
         with torch.no_grad():
             all_said = c_text(drawn.captions(rng, kept=WHOLE))
         for addition in additions:
             if (more := addition.bridging_loss(other, all_said)) is not None:
-                losses[addition.name] = more
-                losses["loss"] = losses["loss"] + more
+                losses[addition.name] = mean_of_all(more, run.stage(stage).batch)
+                losses["loss"] = losses["loss"] + losses[addition.name]
         return losses
 
     run.fit(stage, modules, step)

@@ -14,6 +14,8 @@ from codi_minimal.config import Config
 from codi_minimal.config import Stage as StageConfig
 from codi_minimal.data import Corpus, Source, TalkingDigits
 from codi_minimal.training.fit import Step, fit
+from codi_minimal.training.order import needs
+from codi_minimal.training.ranks import share
 from codi_minimal.training.state import FitResult
 
 
@@ -26,6 +28,7 @@ class Run:
         watch: watch(stage, steps done) is called before each stage, and at `looks` steps of it, see `log_spaced`.
         further: the finished checkpoint that the weights come from, "" for the one that ships; None: from nothing.
         start: the fingerprint of these weights; "" if the seed draws them. done: results of the finished stages.
+        caches: the folder of what is encoded once; None: `folder`.
     """
 
     model: CoDi
@@ -37,6 +40,7 @@ class Run:
     looks: int = 4
     further: str | None = None
     start: str = ""
+    caches: Path | None = None
     done: dict[str, FitResult] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -55,20 +59,26 @@ class Run:
         """Steps, batch and learning rate of a stage."""
         return self.config.train.stages[name]
 
+    def batch(self, name: str) -> int:
+        """How many samples of a stage's batch this rank draws."""
+        return share(self.stage(name).batch)
+
     def generator(self, name: str) -> torch.Generator:
         """A generator for what a stage draws once, outside its steps; it is the same each time the run is started."""
         return torch.Generator().manual_seed((self.seed * 1009 + sum(map(ord, name))) % 2**63)
 
     def depends(self, name: str) -> dict[str, Any]:
-        """What a stage's result depends on: data, sizes, settings, first weights, and the finished stages before it."""
+        """What a stage's result depends on: data, sizes, settings, first weights, and the stages that it needs."""
         config, order = asdict(self.config), list(self.config.train.stages)
-        before = [stage for stage in order[: order.index(name)] if stage in self.done]
+        before = [stage for stage in needs(name, order) if stage in self.done]
         parts = {"stage": config["train"].pop("stages")[name], "train": config["train"], "model": config["model"]}
         parts["after"] = {stage: self.done[stage].weights for stage in before}
         settings = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
         return {"data": self.corpus.identity, "start": self.start, **settings}
 
-    def fit(self, name: str, modules: nn.Module, step: Step, frozen: Iterable[nn.Module] = ()) -> FitResult:
+    def fit(
+        self, name: str, modules: nn.Module, step: Step, frozen: Iterable[nn.Module] = (), in_turn: bool = False
+    ) -> FitResult:
         """Trains `modules` less `frozen`, and nothing else; resumes what was interrupted, and loads what is done.
 
         Raises:
@@ -89,6 +99,7 @@ class Run:
                 modules, step, name=name, steps=stage.steps, lr=stage.lr, ema=train.ema, autocast=train.autocast,
                 folder=self.folder, seed=self.seed, progress=self.progress, depends=self.depends(name),
                 samples=self.watch and partial(self.watch, name), sample_at=log_spaced(stage.steps, self.looks),
+                in_turn=in_turn,
             )  # fmt: skip
             return self.done[name]
         finally:

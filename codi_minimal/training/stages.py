@@ -18,7 +18,7 @@ from codi_minimal.data.espeak import synthetic_voices
 from codi_minimal.data.own_pairs import words_of
 from codi_minimal.device import best_device
 from codi_minimal.inputs import PromptWarning, check_whole
-from codi_minimal.lock import alone_in, remove_leftovers
+from codi_minimal.lock import remove_leftovers
 from codi_minimal.recipe import find_recipe
 from codi_minimal.training.autoencoders import draw_stills, train_autoencoder, train_vocoder
 from codi_minimal.training.beside import train_beside
@@ -26,6 +26,7 @@ from codi_minimal.training.card import model_card
 from codi_minimal.training.denoisers import train_denoiser
 from codi_minimal.training.joint import train_environment, train_joint
 from codi_minimal.training.prompts import train_bridge
+from codi_minimal.training.ranks import alone_with_all_ranks, joined, rank
 from codi_minimal.training.run import Run
 from codi_minimal.training.sheets import environment, reconstructions, samples, similarities
 from codi_minimal.training.streams import TURNS
@@ -153,11 +154,12 @@ def train(
     seed, config = check_whole("seed", seed, 0), in_order(config)
     if stages is not None:
         _check(stages, config.train.stages)
-    run = new_run(config, data, out, device, seed, progress)
-    names = list(run.config.train.stages)
-    _check(names if stages is None else stages, names)
-    last = max(names.index(name) for name in stages or names)
-    return _go_through(run, names[: last + 1], run.config if last == len(names) - 1 else None)
+    with joined(device) as here:
+        run = new_run(config, data, out, str(here), seed, progress)
+        names = list(run.config.train.stages)
+        _check(names if stages is None else stages, names)
+        last = max(names.index(name) for name in stages or names)
+        return _go_through(run, names[: last + 1], run.config if last == len(names) - 1 else None)
 
 
 def train_further(
@@ -200,7 +202,8 @@ def train_further(
     check_words(corpus, model.vocabulary)
     model.config, further = _with(trained, more), "" if checkpoint is None else str(checkpoint)
     run = Run(model, corpus, Path(out), seed, progress, further=further, start=fingerprint(model))
-    with warnings.catch_warnings():
+    with joined(device) as here, warnings.catch_warnings():
+        model.to(here)
         warnings.simplefilter("ignore", PromptWarning)  # which would come for every batch
         return _go_through(run, list(more), _with(trained, both))
 
@@ -221,13 +224,13 @@ def check_words(corpus: Corpus, known: Collection[str]) -> None:
 
 def _go_through(run: Run, names: Sequence[str], whole: Config | None) -> CoDi:
     """Trains stages, draws their pictures; saves the model if `whole`, the config of all its training, is given."""
-    with alone_in(run.folder):
+    with alone_with_all_ranks(run.folder):
         for name in names:
             STAGES[name].train(run)
-            if not (picture := run.folder / f"{name}.png").exists():
+            if rank() == 0 and not (picture := run.folder / f"{name}.png").exists():
                 with name_in_error(picture):
                     STAGES[name].show(run, name)
-        if whole is not None:
+        if rank() == 0 and whole is not None:
             folder = run.folder / "model"
             folder.mkdir(exist_ok=True)
             remove_leftovers(folder)

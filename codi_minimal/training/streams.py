@@ -15,8 +15,11 @@ from codi_minimal.codi import CoDi
 from codi_minimal.config import TrainConfig
 from codi_minimal.data import OPEN, PAIRINGS, WRITTEN, Corpus
 from codi_minimal.data.corpus import Samples
+from codi_minimal.device import step_seed
+from codi_minimal.lock import one_at_a_time
 from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.prompts import same_meaning
+from codi_minimal.training.ranks import first_rank_first, texts_of_all
 from codi_minimal.training.run import Run
 from codi_minimal.training.state import ADVICE
 
@@ -80,14 +83,15 @@ def cache_size(model: CoDi, pairing: Sequence[str], plan: TrainConfig) -> int:
 
 
 @torch.no_grad()
+@first_rank_first()
 def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
-    """Draws, renders and encodes the samples of a pairing, or reads what an earlier start has left in the run's folder.
+    """Draws, renders and encodes the samples of a pairing, or reads what an earlier start or another stage has left.
 
     Raises:
         ValueError: the file there is damaged, or of another seed, other data, or other encoders.
     """
     name = "-".join(pairing)
-    path, generator = run.folder / f"cache-{name}.safetensors", run.generator(name)
+    path, generator = (run.caches or run.folder) / f"cache-{name}.safetensors", run.generator(name)
     drawn = run.corpus.pairs(pairing).draw(cache_size(run.model, pairing, run.config.train), generator)
     n = len(drawn)
     encoded = {m: run.model.modalities[m] for m in pairing if m != "text"}
@@ -97,19 +101,20 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
     made_of["encoders"] = digest(dict(encoders.named_parameters()))
     tensors = {f"latent.{m}": torch.empty(n, *modality.latent_shape) for m, modality in encoded.items()}
     tensors |= {f"prompt.{m}": torch.empty(n, run.config.model.d) for m in encoded}
-    if path.exists():
-        kept, metadata = read_tensors(path)
-        for key, value in made_of.items():
-            if (came := metadata.get(key)) != value:
-                raise ValueError(f"expected {path} to be of {key} {value}, got {came}: {ADVICE}")
-        copy_named(tensors, kept, f"the cache {path}")
-    else:
-        for rows in (slice(start, start + CHUNK) for start in range(0, n, CHUNK)):
-            for m, modality in encoded.items():
-                x = drawn.render(m, rows, generator).to(run.device)
-                tensors[f"latent.{m}"][rows], tensors[f"prompt.{m}"][rows] = modality.encode(x), modality.prompt(x)
-        path.parent.mkdir(parents=True, exist_ok=True)  # it may be the first file of a run
-        write_tensors(path, tensors, made_of)
+    path.parent.mkdir(parents=True, exist_ok=True)  # it may be the first file of a run
+    with one_at_a_time(path):
+        if path.exists():
+            kept, metadata = read_tensors(path)
+            for key, value in made_of.items():
+                if (came := metadata.get(key)) != value:
+                    raise ValueError(f"expected {path} to be of {key} {value}, got {came}: {ADVICE}")
+            copy_named(tensors, kept, f"the cache {path}")
+        else:
+            for rows in (slice(start, start + CHUNK) for start in range(0, n, CHUNK)):
+                for m, modality in encoded.items():
+                    x = drawn.render(m, rows, generator).to(run.device)
+                    tensors[f"latent.{m}"][rows], tensors[f"prompt.{m}"][rows] = modality.encode(x), modality.prompt(x)
+            write_tensors(path, tensors, made_of)
     return Cache(drawn, *({m: tensors[f"{kind}.{m}"] for m in encoded} for kind in ("latent", "prompt")))
 
 
@@ -117,7 +122,7 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
 class Pair:
     """n samples of two modalities: latents z0[m], prompts C_m(x_m), and a condition C (n, d) with rows of zeros.
 
-    `positives` (n, n): which of their captions mean the same; None without captions. `alike`: the prompts of all
+    `positives`: which captions of all ranks' samples mean the same; None without captions. `alike`: the prompts of all
     samples are nearly the same, and what prompts leave out tells them apart, as the timing of sounds and clips.
     """
 
@@ -128,19 +133,19 @@ class Pair:
     alike: bool
 
 
-def nearest(prompts: Tensor, idx: Tensor, generator: torch.Generator) -> Tensor:
-    """Hard negatives for L_Con: b different samples whose prompts are among the nearest to that of sample idx[0].
+def nearest(prompts: Tensor, b: int, center: int, generator: torch.Generator) -> Tensor:
+    """Hard negatives for L_Con: b different samples whose prompts are among the nearest to that of sample `center`.
 
     Their prompts do not tell them apart, so that V must encode what prompts leave out.
 
     Args:
-        prompts: (n, d) of all samples. idx: (b,).
+        prompts: (n, d) of all samples.
 
     Returns:
         (b,) out of the share ALIKE of the samples whose prompts are nearest, or of the nearest b if these are more.
     """
-    near = (prompts @ prompts[idx[0]]).topk(min(len(prompts), max(len(idx), int(ALIKE * len(prompts))))).indices
-    return near[torch.randperm(len(near), generator=generator)[: len(idx)]]  # none of them twice
+    near = (prompts @ prompts[center]).topk(min(len(prompts), max(b, int(ALIKE * len(prompts))))).indices
+    return near[torch.randperm(len(near), generator=generator)[:b]]  # none of them twice
 
 
 def open_streams(run: Run, stage: str) -> Callable[[int, torch.Generator], Pair]:
@@ -153,16 +158,18 @@ def open_streams(run: Run, stage: str) -> Callable[[int, torch.Generator], Pair]
     def draw(i: int, generator: torch.Generator) -> Pair:
         cache = caches[turns[i % len(turns)]]
         rng = random.Random(int(torch.randint(2**62, (), generator=generator)))
-        alike = len(cache.latents) == 2 and bool(torch.rand((), generator=generator) < 0.5)
-        idx = torch.randint(len(cache.drawn), (run.stage(stage).batch,), generator=generator)
-        idx = nearest(next(iter(cache.prompts.values())), idx, generator) if alike else idx
+        idx = torch.randint(len(cache.drawn), (run.batch(stage),), generator=generator)
+        common = random.Random(step_seed(run.seed, i, stage))  # the same in all ranks, whose samples are compared
+        if alike := len(cache.latents) == 2 and common.random() < 0.5:
+            prompts = next(iter(cache.prompts.values()))
+            idx = nearest(prompts, len(idx), common.randrange(len(prompts)), generator)
         z0, prompts = ({m: x[idx].to(run.device) for m, x in of.items()} for of in (cache.latents, cache.prompts))
         true, positives = list(prompts.values()), None
         if len(z0) == 1:  # the other stream is text
             captions = cache.drawn.captions(rng, idx, WRITTEN)
             z0, prompts = {"text": encode(captions), **z0}, {"text": prompt(captions), **prompts}
             true = [prompt(cache.drawn.captions(rng, idx, OPEN)), *true]
-            positives = same_meaning(captions, corpus.meaning).to(run.device)
+            positives = same_meaning(texts_of_all(captions), corpus.meaning).to(run.device)
         cond = mixed_condition(true, None, generator, P_UNPROMPTED, cfg.cond_noise, cfg.p_single)
         return Pair(z0, prompts, cond, positives, alike)
 

@@ -39,7 +39,7 @@ def test_the_second_of_a_clip_moves_as_it_does_at_its_beginning(clip):
 def test_the_sound_of_a_clip_keeps_its_time(clip, start):
     audio = media.read_audio(clip, start)
     heard = int((audio.abs() > 0.1).float().argmax())
-    assert abs(heard - 8000 * (BEGINS - start)) < 60
+    assert abs(heard - 8000 * (BEGINS - start)) < 70  # before PyAV 18 the sound of a WebM is 8 ms late
     spectrum = torch.fft.rfft(audio[heard + 200 :][:1600]).abs()
     assert spectrum.argmax() * 8000 / 1600 == pytest.approx(440, abs=6)
 

@@ -1,17 +1,11 @@
-"""Runs the cells of a notebook in a process of its own, forked from one that has imported what notebooks import."""
+"""Runs the cells of a notebook in a process of its own, forked from one that has imported the packages of others."""
 
-import multiprocessing
 import os
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-KINDS = multiprocessing.get_all_start_methods()
-PROCESSES = multiprocessing.get_context("forkserver" if "forkserver" in KINDS else "spawn")
-PROCESSES.set_forkserver_preload([
-    "codi_minimal.course", "codi_minimal.evaluation.readers", "codi_minimal.training.stages", "ipywidgets", "IPython",
-    "matplotlib.pyplot",
-])  # fmt: skip
+from tests.forked import FORKED
 
 
 def run(cells: Sequence[str], folder: Path, environment: dict[str, str], timeout: float = 300) -> str:
@@ -20,8 +14,8 @@ def run(cells: Sequence[str], folder: Path, environment: dict[str, str], timeout
     Raises:
         AssertionError: a cell raised an error or the cells took more than `timeout` seconds. It has what was printed.
     """
-    here, there = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=_run, args=(list(cells), folder, environment, there), daemon=True)
+    here, there = FORKED.Pipe()
+    process = FORKED.Process(target=_run, args=(list(cells), folder, environment, there), daemon=True)
     process.start()
     there.close()
     try:

@@ -208,10 +208,13 @@ class Run:
     def stage(self, name: str) -> Stage:
         return self.config.train.stages[name]
 
+    def batch(self, name: str) -> int:
+        return self.stage(name).batch
+
     def generator(self, name: str) -> torch.Generator:
         return torch.Generator().manual_seed(len(name))
 
-    def fit(self, name: str, modules: nn.Module, step, frozen=()) -> None:
+    def fit(self, name: str, modules: nn.Module, step, frozen=(), in_turn=False) -> None:
         self.fitted[name] = SimpleNamespace(modules=modules, step=step, frozen=list(frozen))
 
 

@@ -168,7 +168,7 @@ def test_hard_negatives_are_samples_whose_prompts_are_nearest_to_one_of_them():
     """The angle of a prompt is the number of its sample: the nearest numbers are the nearest prompts."""
     numbers = torch.arange(200) % numbered.N
     prompts, idx = numbered.embedding(numbers), torch.tensor([15, 29, 1, 7])
-    drawn = [streams.nearest(prompts, idx, torch.Generator().manual_seed(i)) for i in range(20)]
+    drawn = [streams.nearest(prompts, len(idx), int(idx[0]), torch.Generator().manual_seed(i)) for i in range(20)]
     assert len({tuple(rows.tolist()) for rows in drawn}) > 10  # others each time
     for rows in drawn:
         assert len(rows.unique()) == 4 and (numbers[rows] - 15).abs().max() <= 2
@@ -281,7 +281,7 @@ def test_joint_shows_some_rows_their_own_modality_as_often_as_it_is_told(monkeyp
     own = [
         (call.env[:, 0, 1] == NAMES.index(name) + 1).double().mean() for pair in calls for name, call in pair.items()
     ]
-    assert 0.2 < sum(own) / len(own) < 0.4
+    assert 0.17 < sum(own) / len(own) < 0.28  # 0.3 of those that are not their clock alone
 
 
 def test_joint_adds_up_its_losses_with_their_weights_and_signs(monkeypatch):

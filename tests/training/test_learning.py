@@ -63,7 +63,7 @@ class Modality(nn.Module):
 class Run(numbered.Run):
     """Trains by plain Adam."""
 
-    def fit(self, name: str, modules: nn.Module, step, frozen=()) -> None:
+    def fit(self, name: str, modules: nn.Module, step, frozen=(), in_turn=False) -> None:
         for m in self.model.modalities.values():
             m.requires_grad_(False)
         modules.requires_grad_(True)

@@ -260,7 +260,7 @@ def test_a_folder_refuses_a_run_of_another_config(two_stages_done, monkeypatch, 
         train(config, out=two_stages_done, progress=False, **settings)
 
 
-def test_a_stage_refuses_other_data_and_other_weights_before_it(two_stages_done, tmp_path, monkeypatch):
+def test_a_stage_refuses_other_data(two_stages_done, tmp_path, monkeypatch):
     no_pictures(monkeypatch)
     other = load()
     other = replace(other, digits=other.digits.flip(0))
@@ -269,10 +269,21 @@ def test_a_stage_refuses_other_data_and_other_weights_before_it(two_stages_done,
         patch.setattr("codi_minimal.training.stages.load", lambda _, split_seed: other)
         with pytest.raises(ValueError, match=f"image.json .*data '{other.identity}'; got 'built-in sample"):
             train(two_stages(), out=folder, progress=False)
-    for path in folder.glob("autoencoder-image*"):
-        path.unlink()
-    with pytest.raises(ValueError, match="text.json .*after.autoencoder-image '.*'; got '"):
-        train(with_stage(BASE, "autoencoder-image", lr=5e-4), out=folder, progress=False)
+
+
+def test_a_stage_refuses_other_weights_of_the_stages_that_it_needs_and_of_no_others(tmp_path, monkeypatch):
+    no_pictures(monkeypatch)
+    stages = {name: Stage(2, 2) for name in ("autoencoder-audio", "autoencoder-text", "vocoder")}
+    config = replace(BASE, train=replace(BASE.train, stages=stages))
+    train(config, out=tmp_path, progress=False)
+    for name in ("autoencoder-text", "autoencoder-audio"):
+        for path in tmp_path.glob(f"{name}*"):
+            path.unlink()
+        config = with_stage(config, name, lr=5e-4)
+        if name == "autoencoder-text":
+            train(config, out=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="vocoder.json .*after.autoencoder-audio '.*'; got '"):
+        train(config, out=tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5])
@@ -410,7 +421,7 @@ def test_the_joint_stage_trains_under_every_wiring(run, wiring, tmp_path):
 def test_a_contrast_counts_in_full_only_where_neither_is_text(run, monkeypatch, con):
     steps, pairs, draw = {}, [], open_streams(run, "environment")
     monkeypatch.setattr(run.model, "config", replace(run.config, train=replace(run.config.train, con=con)))
-    monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step: steps.update({name: step}))
+    monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step, **_: steps.update({name: step}))
     monkeypatch.setattr(joint_room, "open_streams", lambda *_: lambda *args: pairs.append(draw(*args)) or pairs[-1])
     train_environment(run)
     for i in range(12):
@@ -423,7 +434,7 @@ def test_a_contrast_counts_in_full_only_where_neither_is_text(run, monkeypatch, 
 
 def test_a_denoiser_goes_on_by_turns_alone_and_beside_a_stream_that_may_be_at_0(run, monkeypatch):
     steps, heard, times = {}, [], []
-    monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step: steps.update({name: step}))
+    monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step, **_: steps.update({name: step}))
     train_beside(run, "video")
     m, summary = run.model.modalities, run.config.model.summary
     hooks = [
@@ -446,7 +457,7 @@ def test_a_stream_that_is_shown_itself_is_shown_nothing_cleaner(run, monkeypatch
     steps, own, noisy = {}, [], []
     variant = replace(run, model=copy.copy(run.model))
     variant.model.config = replace(run.config, train=replace(run.config.train, wiring="own"))
-    monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step: steps.update({name: step}))
+    monkeypatch.setattr(Run, "fit", lambda _run, name, _modules, step, **_: steps.update({name: step}))
     train_beside(variant, "video")
     m = run.model.modalities["video"]
     hooks = [

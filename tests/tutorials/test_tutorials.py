@@ -59,9 +59,9 @@ def notebook(request) -> Path:
     return request.param
 
 
-def test_there_are_four_notebooks_and_two_pages():
+def test_there_are_four_notebooks_and_three_pages():
     assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04"]
-    assert [path.name[:2] for path in PAGES] == ["05", "06"]
+    assert [path.name[:2] for path in PAGES] == ["05", "06", "07"]
 
 
 def test_it_runs_at_the_tiny_scale(path, tmp_path, monkeypatch):

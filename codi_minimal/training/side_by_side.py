@@ -1,0 +1,104 @@
+"""Trains stages that do not need each other at the same time, each in a process of its own.
+
+Small networks leave cores idle: two processes of one thread each do more steps than one process of two threads. On a
+GPU they share it. A stage trains in a folder of its own in OUT/side, and what it has made is then moved to OUT.
+"""
+
+import os
+import shutil
+import signal
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from codi_minimal.codi import CoDi
+from codi_minimal.config import Config
+from codi_minimal.lock import alone_in
+from codi_minimal.training.fit import deferred_signals
+from codi_minimal.training.order import needs
+from codi_minimal.training.stages import STAGES, Data, corpus_of, fitted_to, in_order, new_run, train
+
+
+def train_side_by_side(
+    config: str | Config = "small",
+    data: Data = None,
+    out: str | Path = "runs/small",
+    device: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    workers: int = 2,
+) -> CoDi:
+    """As `train`, with up to `workers` stages at the same time. The result is the same up to rounding.
+
+    On CPUs the processes share the cores: a stage that runs alone has all of them. An interrupted call saves all
+    stages in progress, and the next one goes on with them.
+
+    Raises:
+        ValueError: as of `train`; workers < 1. ChildProcessError: a stage failed; its error is on stderr.
+    """
+    if workers < 1:
+        raise ValueError(f"expected workers >= 1, got {workers}")
+    out, config = Path(out), in_order(config)
+    corpus = corpus_of(data, config.train.split_seed)
+    names, cores = list(fitted_to(config, corpus).train.stages), torch.get_num_threads()
+    running: dict[str, BaseProcess] = {}
+    with alone_in(out), deferred_signals() as caught:
+        try:
+            while not caught and (left := [name for name in names if not (out / f"{name}.json").exists()]):
+                ready = [name for name in left if name not in running and not set(needs(name, names)) & set(left)]
+                for name in ready[: workers - len(running)]:
+                    threads = max(1, cores // min(workers, len(ready) + len(running)))
+                    args = (name, names, config, data, out, device, seed, threads)
+                    running[name] = get_context("spawn").Process(target=_train_one, args=args, name=name)
+                    running[name].start()
+                wait([process.sentinel for process in running.values()], timeout=1)
+                for name in [name for name, process in running.items() if process.exitcode is not None]:
+                    if code := running.pop(name).exitcode:
+                        raise ChildProcessError(f"expected the stage {name} to end well, got exit code {code}")
+                    _collect(name, out)
+                    if progress:
+                        tqdm.write(f"{name}: done")
+        finally:  # those that are left save what they have done
+            for process in running.values():
+                process.terminate()
+            for process in running.values():
+                process.join()
+    if caught:
+        signal.raise_signal(caught[0])  # as if it came now
+        raise KeyboardInterrupt(f"training was stopped by signal {caught[0]}, and saved")
+    return train(config, corpus, out, device=device, seed=seed, progress=progress)
+
+
+def _train_one(
+    name: str, names: list[str], config: Config, data: Data, out: Path, device: str | None, seed: int, threads: int
+) -> None:
+    """Loads the stages that a stage needs, then trains it, in its own folder."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C goes to all processes; the first one passes it on
+    torch.set_num_threads(threads)
+    folder, needed = out / "side" / name, needs(name, names)
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in needed:
+        for end in ("json", "safetensors"):
+            shutil.copy2(out / f"{other}.{end}", folder)
+    run = new_run(config, data, folder, device, seed, progress=False)
+    run.caches = out
+    for other in needed:
+        STAGES[other].train(run)
+    STAGES[name].train(run)
+    STAGES[name].show(run, name)
+
+
+def _collect(name: str, out: Path) -> None:
+    """Moves what a stage has made from its folder to that of the run, its summary last."""
+    folder = out / "side" / name
+    with open(out / "log.jsonl", "ab") as log:
+        log.write((folder / "log.jsonl").read_bytes())
+    if (folder / "tb").exists():
+        shutil.copytree(folder / "tb", out / "tb", dirs_exist_ok=True)
+    for end in ("png", "safetensors", "json"):
+        os.replace(folder / f"{name}.{end}", out / f"{name}.{end}")
+    shutil.rmtree(folder)

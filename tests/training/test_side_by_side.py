@@ -1,0 +1,73 @@
+"""Stages that do not need each other train at the same time, and come to the same as one after the other."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from codi_minimal.config import preset
+from codi_minimal.training.order import KINDS, needs
+from codi_minimal.training.side_by_side import train_side_by_side
+from codi_minimal.training.stages import STAGES, train
+
+SOME = ("autoencoder-image", "autoencoder-text", "prompts-text-image", "denoiser-image", "denoiser-text")
+
+
+@pytest.fixture(autouse=True)
+def built_in_sample(monkeypatch):
+    monkeypatch.delenv("CODI_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def some_stages(**changes):
+    config = preset("tiny")
+    stages = {name: config.train.stages[name] for name in SOME}
+    return replace(config, train=replace(config.train, stages=stages, **changes))
+
+
+def test_what_is_trained_side_by_side_is_what_is_trained_one_after_the_other(tmp_path):
+    one = train(some_stages(), out=tmp_path / "one", progress=False)
+    two = train_side_by_side(some_stages(), out=tmp_path / "two", progress=False, workers=2)
+    for name, weight in one.state_dict().items():
+        torch.testing.assert_close(two.state_dict()[name], weight, rtol=1e-6, atol=1e-6)
+    files = [
+        sorted(path.name for path in (tmp_path / way).iterdir() if not path.name.startswith((".", "side", "tb")))
+        for way in ("one", "two")
+    ]
+    assert files[0] == files[1] and not any((tmp_path / "two" / "side").iterdir())
+    logs = [sorted((tmp_path / way / "log.jsonl").read_text().count(name) for name in SOME) for way in ("one", "two")]
+    assert logs[0] == logs[1]
+
+
+def test_a_stage_that_fails_is_named_and_what_is_done_is_kept(tmp_path):
+    out = tmp_path / "run"
+    damaged = out / "side" / "prompts-text-image" / "prompts-text-image.state.safetensors"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no training state")
+    with pytest.raises(ChildProcessError, match="expected the stage prompts-text-image to end well, got exit code 1"):
+        train_side_by_side(some_stages(), out=out, progress=False, workers=1)
+    assert (out / "autoencoder-image.json").exists() and not (out / "denoiser-image.json").exists()
+
+
+def test_a_stage_needs_what_it_starts_from_and_what_encodes_its_samples():
+    names = list(STAGES)
+    encoders = [name for name in names if name.startswith(("autoencoder", "vocoder", "prompts"))]
+    denoisers = [name for name in names if name.startswith("denoiser")]
+    assert needs("autoencoder-audio", names) == needs("prompts-text-image", names) == []
+    assert needs("prompts-text-video", names) == needs("prompts-text-audio", names) == ["prompts-text-image"]
+    assert needs("denoiser-audio", names) == needs("environment", names) == encoders
+    assert needs("denoiser-video", names) == [*encoders, "denoiser-image"]
+    assert needs("joint", names) == [*encoders, *denoisers, "environment"]
+    assert needs("beside-text", names) == [*needs("joint", names), "joint"] == needs("beside-video", names)
+    assert needs("an-edge", ["denoiser-image", "an-edge"]) == ["denoiser-image"]
+    assert {name.split("-")[0] for name in names} == set(KINDS)
+
+
+def test_the_first_bridge_of_own_pairs_is_what_the_others_are_aligned_to():
+    names = ["autoencoder-audio", "prompts-text-audio", "prompts-text-video"]
+    assert [needs(name, names) for name in names] == [[], [], ["prompts-text-audio"]]
+
+
+def test_fewer_workers_than_one_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="expected workers >= 1, got 0"):
+        train_side_by_side(some_stages(), out=tmp_path, workers=0)
