@@ -21,12 +21,16 @@ PIP = $(PY) -m pip install --no-compile --disable-pip-version-check $(if $(CONST
 NBCONVERT = $(abspath $(PY)) -m jupyter nbconvert --to notebook --inplace
 DATA_ARG = $(if $(DATA),--data $(DATA))
 
-.PHONY: demo test fuzz mutants lint train evaluate lab notebooks docs clean
+.PHONY: demo test test-all fuzz mutants lint train evaluate lab notebooks docs clean
 
 demo: $(VENV)/.installed
 	$(PY) -m codi_minimal demo
 
 test: $(VENV)/.installed-dev
+	$(PY) -m pytest -q -n $(JOBS) --dist loadfile -m "not slow"
+
+# with what is slow: every notebook at the scale tiny, the site, wrong edits, stages that learn, several processes
+test-all: $(VENV)/.installed-dev
 	$(PY) -m pytest -q -n $(JOBS) --dist loadfile
 
 # N times as many inputs as `make test` draws

@@ -11,10 +11,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: model
 
 ROOT = Path(__file__).parents[1]
 SLOWEST = ("mutants", "notebooks", "test_docs", "training", "play", "evaluation")
+SLOW_FIXTURES = {"site", "installed"}  # the site built, and the wheel installed
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slowest rooms and files first, so that no process is left with one of them at the end."""
+    """The slowest rooms and files first, so that no process is left with one of them at the end.
+
+    Tests that need a slow fixture are marked as slow.
+    """
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
     def turn(item: pytest.Item) -> int:
         names = {item.path.parent.name, item.path.stem}

@@ -55,6 +55,7 @@ def checked(code: str) -> set[str]:
             for tag in re.findall(r"\((\d+)\)", head)}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_they_run(tmp_path):
     notebook = nbformat.read(PATH, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}

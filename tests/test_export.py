@@ -7,6 +7,8 @@ from torch.export import Dim, export
 from codi_minimal.alignment import Environment
 from tests.models import random_codi
 
+pytestmark = pytest.mark.slow
+
 BATCH = {0: Dim("b", min=1, max=64)}
 
 

@@ -24,6 +24,7 @@ STAGES = ("prompts-text-image", "joint")
 pytestmark = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="forks after torch is imported")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("addition", OURS)
 def test_all_else_works_without(addition, tmp_path):
     take_away(addition, tmp_path)

@@ -6,14 +6,14 @@ ENCODERS = ("autoencoder", "vocoder", "prompts")
 # the kind of a stage -> the kinds whose stages it needs: it starts from their weights, or learns from what they encode
 KINDS = {
     "autoencoder": (),
-    "vocoder": ("autoencoder",),
+    "vocoder": (),
     "prompts": (),
     "denoiser": ENCODERS,
     "environment": ENCODERS,
     "joint": (*ENCODERS, "denoiser", "environment"),
     "beside": (*ENCODERS, "denoiser", "environment", "joint"),
 }
-STARTS_FROM = {"denoiser-video": "denoiser-image"}  # within a kind
+STAGE_BEFORE = {"vocoder": "autoencoder-audio", "denoiser-video": "denoiser-image"}  # one stage, not all of its kind
 
 
 def needs(name: str, names: Sequence[str]) -> list[str]:
@@ -29,6 +29,6 @@ def needs(name: str, names: Sequence[str]) -> list[str]:
     kinds = KINDS.get(kind := name.split("-")[0])
     if kinds is None:
         return before
-    found = {other for other in before if other.split("-")[0] in kinds} | {STARTS_FROM.get(name)}
+    found = {other for other in before if other.split("-")[0] in kinds} | {STAGE_BEFORE.get(name)}
     found |= set([other for other in before if other.split("-")[0] == "prompts"][:1] if kind == "prompts" else ())
     return [other for other in before if other in found]

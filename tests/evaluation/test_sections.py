@@ -44,6 +44,7 @@ def is_wide(estimate):
     return width > 1.3 * (alone[1] - alone[0])
 
 
+@pytest.mark.slow
 def test_the_cells_of_voices_are_clustered_and_those_of_captions_and_pictures_are_not(models, few, real):
     model = BatchedModel(models.oracle)
     cells = measure_single(model, few, real, N)["cells"]
@@ -62,6 +63,7 @@ def test_of_real_renders_only_recordings_are_clusters(models, few, real):
     assert all(next(iter(row.values())).n == 200 for row in errors.values())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("data_dir")
 def test_compositions_and_answers_are_clustered_by_what_they_show(models, few, real):
     model = BatchedModel(models.oracle)

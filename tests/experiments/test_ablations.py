@@ -16,6 +16,8 @@ from codi_minimal.recipes import PAPER
 from codi_minimal.training.streams import CHAIN
 from tests.models import NAMES, random_codi
 
+pytestmark = pytest.mark.slow
+
 SHIPS = VARIANTS["all of it"]
 
 

@@ -10,6 +10,8 @@ from codi_minimal.experiments.gap import REGIMES, follow, gap, modality_gap
 from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):

@@ -16,6 +16,8 @@ from codi_minimal.recipes import CASCADE, PAPER
 from tests.evaluation.conftest import Deaf, Oracle
 from tests.models import NAMES, random_codi
 
+pytestmark = pytest.mark.slow
+
 HURRIED = replace(PAPER, steps=1, steps_beside=1)
 FEW = {"given": (HURRIED, "given"), "a prompt": (HURRIED, "prompts")}
 SHIFTED = [f"shifted by {k}{at}" for k in range(4) for at in ("", " ±1")]

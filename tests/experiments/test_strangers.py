@@ -16,6 +16,8 @@ from codi_minimal.experiments.strangers import FOLDS, JUDGE, LEARNING, phrases, 
 from codi_minimal.recipes import SHIPPED
 from tests.models import random_codi
 
+pytestmark = pytest.mark.slow
+
 needs_espeak = pytest.mark.skipif(not espeak.installed(), reason="espeak-ng is not installed")
 
 

@@ -18,6 +18,8 @@ from codi_minimal.recipes import CASCADE, PAPER, SHIPPED
 from tests.evaluation.conftest import Deaf, Oracle
 from tests.models import random_codi
 
+pytestmark = pytest.mark.slow
+
 HURRIED = replace(PAPER, steps=1, steps_beside=1)
 FEW = {"paper": {"recipe": HURRIED}, "shipped, apart": {"recipe": SHIPPED, "joint": False}}
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from codi_minimal.recipe import ADDITIONS, Recipe
 from codi_minimal.recipes import RECIPES
 from tests.fuzz.outcome import fuzzing, outcome
 from tests.models import AUDIO, IMAGE, NAMES, VIDEO, random_codi
+
+pytestmark = pytest.mark.slow
 
 ODD = st.sampled_from([None, True, -1, 0, 2**63, 10**400, 0.5, math.nan, math.inf, "", "7", [], {}, (), object(), b"x"])
 EDGES = [math.nan, math.inf, -math.inf, 1e38, -1e-45, 0.0, 1.0, 0.5]

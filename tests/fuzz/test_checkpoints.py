@@ -13,6 +13,8 @@ from codi_minimal.recipes import RECIPES
 from tests.fuzz.outcome import fuzzing, limits, outcome
 from tests.models import random_codi
 
+pytestmark = pytest.mark.slow
+
 VALUES = [None, True, "", "x", [], {}, [1], [8, 8], {"a": 1}, -1, 0, 1, 3, 10**6, 10**9, 10**400, 0.5, 1e308, "cosine"]
 
 

@@ -12,6 +12,8 @@ from tests.fuzz.outcome import fuzzing, outcome
 from tests.fuzz.test_readers import damaged
 from tests.models import NAMES, random_codi
 
+pytestmark = pytest.mark.slow
+
 VERBS = ["train", "evaluate", "judges", "experiment", "check"]  # `demo` has nothing but a seed and a folder
 NUMBERS = ["0", "1", "-1", "2", "1e9", "9" * 30, "nan", "inf", "", "²", "0x10", "1.5", "$x$"]
 WORDS = ["seven", "a red seven", "xyzzy", "", "$\\frac{ seven $", "sevén", "\udcff seven", "-", "x" * 5000, "seven\n"]

@@ -17,6 +17,8 @@ from codi_minimal import media
 from tests.fuzz.outcome import fuzzing, outcome
 from tests.media.making import film
 
+pytestmark = pytest.mark.slow
+
 ENDINGS = {
     "image": (".png", ".jpg", ".webp", ".bmp"),
     "audio": (".wav", ".flac", ".ogg", ".mp3", ".m4a"),

@@ -255,6 +255,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak of memory is kept in another place")
 def test_refused_files_take_little_memory_and_time(tmp_path):
     for name, make in BOMBS.items():

@@ -21,6 +21,7 @@ def test_an_edit_that_no_longer_fits_is_an_error():
         run.applied(run.Edit("codi_minimal/codi.py", "no such text", "", ""), run.ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="forks after torch is imported")
 def test_a_sample_is_killed(capsys):
     assert run.main(["--sample", "3", "--unchecked"]) == 0, capsys.readouterr().out

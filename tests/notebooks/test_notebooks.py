@@ -49,6 +49,7 @@ def tagged(notebook, tag: str) -> list[int]:
     return [i for i, cell in enumerate(notebook.cells) if tag in cell.metadata.get("tags", [])]
 
 
+@pytest.mark.slow
 def test_it_runs_at_the_tiny_scale(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")

@@ -15,6 +15,7 @@ from tests.models import random_codi
 
 gradio = pytest.importorskip("gradio")
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path"),
     pytest.mark.filterwarnings("always::codi_minimal.inputs.PromptWarning"),  # as `launch` has it
 ]

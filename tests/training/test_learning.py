@@ -24,6 +24,8 @@ from codi_minimal.training.run import Run as RealRun
 from tests.training import numbered
 from tests.training.numbered import NAMES, heard
 
+pytestmark = pytest.mark.slow
+
 D, SHAPE = 16, (4, 8)
 N = 12  # samples
 NUMBERS = torch.arange(N)

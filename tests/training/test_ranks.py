@@ -137,6 +137,7 @@ def killed_once(folder: Path) -> None:
         fit(toy, step, folder=folder, name="toy", save_seconds=0, in_turn=True, **SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_killed_costs_one_step_and_torchrun_goes_on(tmp_path):
     script, folder = tmp_path / "script.py", tmp_path / "run"
     folder.mkdir()
@@ -247,6 +248,7 @@ def stage_of_rank(stage: str, folder: Path) -> None:
     (folder / f"norms-{ranks.rank()}.json").write_text(json.dumps(norms))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["autoencoder-image", "prompts-text-image", "denoiser-image", "environment", "joint"])
 def test_a_stage_makes_with_two_ranks_the_steps_of_one_process(tmp_path, monkeypatch, stage):
     """Four steps: after more of them AdamW has made much of differences in rounding."""

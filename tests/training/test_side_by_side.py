@@ -25,6 +25,7 @@ def some_stages(**changes):
     return replace(config, train=replace(config.train, stages=stages, **changes))
 
 
+@pytest.mark.slow
 def test_what_is_trained_side_by_side_is_what_is_trained_one_after_the_other(tmp_path):
     one = train(some_stages(), out=tmp_path / "one", progress=False)
     two = train_side_by_side(some_stages(), out=tmp_path / "two", progress=False, workers=2)
@@ -39,6 +40,7 @@ def test_what_is_trained_side_by_side_is_what_is_trained_one_after_the_other(tmp
     assert logs[0] == logs[1]
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_is_named_and_what_is_done_is_kept(tmp_path):
     out = tmp_path / "run"
     damaged = out / "side" / "prompts-text-image" / "prompts-text-image.state.safetensors"
@@ -55,6 +57,7 @@ def test_a_stage_needs_what_it_starts_from_and_what_encodes_its_samples():
     denoisers = [name for name in names if name.startswith("denoiser")]
     assert needs("autoencoder-audio", names) == needs("prompts-text-image", names) == []
     assert needs("prompts-text-video", names) == needs("prompts-text-audio", names) == ["prompts-text-image"]
+    assert needs("vocoder", ["autoencoder-audio", "autoencoder-text", "vocoder"]) == ["autoencoder-audio"]
     assert needs("denoiser-audio", names) == needs("environment", names) == encoders
     assert needs("denoiser-video", names) == [*encoders, "denoiser-image"]
     assert needs("joint", names) == [*encoders, *denoisers, "environment"]

@@ -137,6 +137,7 @@ def test_no_stage_draws_anything_but_the_four_pairings(whole_run):
     assert set().union(*drawn.values()) == set(PAIRINGS)
 
 
+@pytest.mark.slow
 def test_the_run_leaves_a_model_pictures_and_a_log(whole_run):
     model, folder, _, _ = whole_run
     saved = CoDi.from_pretrained(folder / "model", device="cpu")
@@ -150,6 +151,7 @@ def test_the_run_leaves_a_model_pictures_and_a_log(whole_run):
     assert (folder / "log.jsonl").read_text().count('"joint"') >= 1
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_loaded_and_not_trained_again(whole_run, monkeypatch):
     model, folder, _, _ = whole_run
     monkeypatch.setattr("torch.optim.AdamW", None)  # would be called to train
@@ -195,6 +197,7 @@ def interrupted_run(whole_run, tmp_path_factory):
     return folder, resumed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_that_is_resumed_ends_in_the_same_bits(whole_run, interrupted_run, stage):
     model, whole, _, _ = whole_run
@@ -274,7 +277,8 @@ def test_a_stage_refuses_other_data(two_stages_done, tmp_path, monkeypatch):
 def test_a_stage_refuses_other_weights_of_the_stages_that_it_needs_and_of_no_others(tmp_path, monkeypatch):
     no_pictures(monkeypatch)
     stages = {name: Stage(2, 2) for name in ("autoencoder-audio", "autoencoder-text", "vocoder")}
-    config = replace(BASE, train=replace(BASE.train, stages=stages))
+    config = two_stages(vocoder="network")
+    config = replace(config, train=replace(config.train, stages=stages))
     train(config, out=tmp_path, progress=False)
     for name in ("autoencoder-text", "autoencoder-audio"):
         for path in tmp_path.glob(f"{name}*"):
@@ -309,6 +313,7 @@ def test_a_second_run_in_the_folder_is_refused_before_it_trains(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_trained_further_from_its_weights_and_nothing_else_of_it(whole_run, tmp_path):
     _, folder, _, _ = whole_run
     before = CoDi.from_pretrained(folder / "model", device="cpu")

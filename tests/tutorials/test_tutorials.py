@@ -64,6 +64,7 @@ def test_there_are_four_notebooks_and_three_pages():
     assert [path.name[:2] for path in PAGES] == ["05", "06", "07"]
 
 
+@pytest.mark.slow
 def test_it_runs_at_the_tiny_scale(path, tmp_path, monkeypatch):
     for name, value in {"CODI_SCALE": "tiny", "HF_HUB_OFFLINE": "1"}.items():
         monkeypatch.setenv(name, value)
