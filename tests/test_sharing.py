@@ -96,7 +96,7 @@ def test_a_command_that_does_not_exist_is_noticed(command):
 
 def test_all_tests_run_and_the_wheel_is_tried_without_a_checkout():
     run = {name: [command for job, command in COMMANDS if job == name] for name in JOBS}
-    assert run["test"] == ["make lint", "make test"]
+    assert run["test"] == ["make lint", "make test-all"]
     assert "pip wheel . --no-deps" in run["wheel"][0] and JOBS["installed"]["needs"] == "wheel"
     assert not any("checkout" in step.get("uses", "") for step in JOBS["installed"]["steps"])
     assert run["installed"][1] == "codi-minimal demo" and run["installed"][2].startswith("codi-minimal generate ")

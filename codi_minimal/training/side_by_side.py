@@ -38,10 +38,12 @@ def train_side_by_side(
     stages in progress, and the next one goes on with them.
 
     Raises:
-        ValueError: as of `train`; workers < 1. ChildProcessError: a stage failed; its error is on stderr.
+        ValueError: as of `train`; workers < 1; a rank of torchrun. ChildProcessError: a stage failed; its error is on stderr.
     """
     if workers < 1:
         raise ValueError(f"expected workers >= 1, got {workers}")
+    if "RANK" in os.environ:
+        raise ValueError("expected either ranks, started by torchrun, or stages side by side, got both")
     out, config = Path(out), in_order(config)
     corpus = corpus_of(data, config.train.split_seed)
     names, cores = list(fitted_to(config, corpus).train.stages), torch.get_num_threads()

@@ -71,6 +71,9 @@ def test_the_first_bridge_of_own_pairs_is_what_the_others_are_aligned_to():
     assert [needs(name, names) for name in names] == [[], [], ["prompts-text-audio"]]
 
 
-def test_fewer_workers_than_one_are_refused(tmp_path):
+def test_fewer_workers_than_one_are_refused_and_ranks(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="expected workers >= 1, got 0"):
         train_side_by_side(some_stages(), out=tmp_path, workers=0)
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(ValueError, match="expected either ranks, started by torchrun, or stages side by side, got both"):
+        train_side_by_side(some_stages(), out=tmp_path)
