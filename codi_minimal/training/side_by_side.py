@@ -38,7 +38,8 @@ def train_side_by_side(
     stages in progress, and the next one goes on with them.
 
     Raises:
-        ValueError: as of `train`; workers < 1; a rank of torchrun. ChildProcessError: a stage failed; its error is on stderr.
+        ValueError: as of `train`; workers < 1; a rank of torchrun.
+        ChildProcessError: a stage failed; its error is on stderr.
     """
     if workers < 1:
         raise ValueError(f"expected workers >= 1, got {workers}")
