@@ -26,7 +26,7 @@ from codi_minimal.recipes import CASCADE
 
 MATRIX = 2048  # side of the matrices whose product sets the peak
 BATCHES = {"image": 64, "audio": 64, "text": 128, "video": 8}  # of a training step
-MANY = 32  # samples of a large batch
+MANY, FEWER = 32, 8  # samples of a large batch: of one modality, and of all four
 COLD = {
     "import codi_minimal": ["-c", "import codi_minimal"],
     "--help": ["-m", "codi_minimal", "--help"],
@@ -167,18 +167,19 @@ def samplings(model: CoDi, net: nn.Module | None, autocast: str | None = None) -
     """What is asked of a model, for one sample and for many."""
     four, recipe = tuple(model.modalities), model.recipe
     make = partial(model.generate_latents, recipe=replace(recipe, autocast=autocast))
+    cascade = partial(model.generate_latents, recipe=replace(CASCADE, autocast=autocast))
     works: dict[str, Callable[[], Any]] = {}
     for b in (1, MANY):
-        of = f", batch {b}"
-        works[f"text → image{of}"] = partial(make, {"text": ["a red seven"] * b}, "image")
+        prompt = {"text": ["a red seven"] * b}
+        works[f"text → image, batch {b}"] = partial(make, prompt, "image")
         if net is not None:
             steps, g = recipe.steps_of("image", beside=False), recipe.guidance_of("image", beside=False)
-            works[f"the same with diffusers{of}"] = partial(loop_of_diffusers, net.eval(), model, b, steps, g)
-        works[f"all four together{of}"] = partial(make, {}, four, num_samples=b)
-        works[f"all four, each by itself{of}"] = partial(make, {}, four, num_samples=b, joint=False)
-        cascade = replace(CASCADE, autocast=autocast)
-        works[f"all four, one after another{of}"] = partial(make, {}, four, num_samples=b, recipe=cascade)
-        works[f"text → video{of}"] = partial(make, {"text": ["a red seven"] * b}, "video")
+            works[f"the same with diffusers, batch {b}"] = partial(loop_of_diffusers, net.eval(), model, b, steps, g)
+        works[f"text → video, batch {b}"] = partial(make, prompt, "video")
+    for b in (1, FEWER):
+        works[f"all four together, batch {b}"] = partial(make, {}, four, num_samples=b)
+        works[f"all four, one after another, batch {b}"] = partial(cascade, {}, four, num_samples=b)
+        works[f"all four, each by itself, batch {b}"] = partial(make, {}, four, num_samples=b, joint=False)
     return works
 
 

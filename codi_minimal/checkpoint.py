@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 FORMAT_VERSION = 2  # 1: earlier versions, whose prompts were moved by a further step that is gone
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -198,3 +199,17 @@ def local_folder(folder: str | Path) -> Path:
     except Exception as error:  # the hub has many kinds of errors, and all mean that there is no such checkpoint
         came = " ".join(str(error).split())  # some have several lines
         raise ValueError(f"expected a folder or a hub id that can be reached, got {str(folder)!r}: {came}") from error
+
+
+class Uninitialised(TorchFunctionMode):
+    """Inside the block `nn.init` and `torch.randn` draw nothing: weights that are loaded need no first values.
+
+    Memory that nothing is written to costs nothing, so that the config of a damaged checkpoint, which may ask for very
+    large weights, can be compared with them before.
+    """
+
+    def __torch_function__(self, f, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(f, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return (torch.empty if f is torch.randn else f)(*args, **kwargs)

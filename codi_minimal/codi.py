@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from codi_minimal.checkpoint import check_named, load_folder, load_into, local_folder, save_folder
+from codi_minimal.checkpoint import Uninitialised, check_named, load_folder, load_into, local_folder, save_folder
 from codi_minimal.config import MODALITIES, Config
 from codi_minimal.device import best_device, sample_seed
 from codi_minimal.diffusion import Schedule
@@ -232,12 +232,10 @@ class CoDi(nn.Module, HubMixin):
             raise ValueError(f"config.json: expected the keys config, inference and vocabulary, got {sorted(saved)}")
         recipe = Recipe.from_dict(saved["inference"])
         build = partial(cls, Config.from_dict(saved["config"]), saved["vocabulary"], recipe)
-        with torch.device("meta"):  # shapes without memory: a damaged config could ask for any amount
-            shapes = build().state_dict()
-        check_named(shapes, tensors, "the model of config.json")
-        with torch.random.fork_rng(devices=[]):  # the initial weights are replaced; the caller's generator stays
-            model = build().float()
-        load_into(model, tensors)
+        with torch.random.fork_rng(devices=[]), Uninitialised():  # the caller's generator stays
+            model = build()
+        check_named(model.state_dict(), tensors, "the model of config.json")
+        load_into(model.float(), tensors)
         model.loaded_from = folder.resolve()
         # channels_last: on a CPU convolutions take a fifth less time so
         return model.to(best_device(device), memory_format=torch.channels_last).eval()

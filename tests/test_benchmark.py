@@ -63,6 +63,7 @@ def test_the_network_of_diffusers_has_the_same_widths_and_nearly_the_same_size()
 def test_the_report_has_every_table(monkeypatch):
     monkeypatch.setattr(module, "MATRIX", 64)
     monkeypatch.setattr(module, "MANY", 2)
+    monkeypatch.setattr(module, "FEWER", 2)
     monkeypatch.setattr(module, "BATCHES", dict.fromkeys(module.BATCHES, 1))
     monkeypatch.setattr(module, "cold_starts", lambda rounds: {"--help": 0.25})
     monkeypatch.setattr(module.CoDi, "from_pretrained", lambda device: CoDi(preset("small"), VOCABULARY).eval())

@@ -3,10 +3,9 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import pairwise, product, takewhile
 from typing import NamedTuple
-
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from . import synonyms
 
@@ -71,8 +70,20 @@ def understand(text: str) -> Understood:
             else:
                 attributes[name] = part.value
     known = {i for part in parts for i in range(part.start, part.end)}
-    ignored += [word for i, word in enumerate(words) if i not in known and word not in _FILLERS | _STOPS]
+    ignored += [word for i, word in enumerate(words) if i not in known and _states_something(word)]
     return Understood(attributes, absent, list(dict.fromkeys(ignored)))
+
+
+def _states_something(word: str) -> bool:
+    """Whether a word is no filler, such as "please", and no stop word, such as "whose"."""
+    return word not in _FILLERS and word not in _stop_words()
+
+
+@cache
+def _stop_words() -> frozenset[str]:
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # this takes a second, and few prompts need it
+
+    return ENGLISH_STOP_WORDS - _CONTENT
 
 
 def words_of(text: str) -> list[str]:
@@ -226,21 +237,9 @@ _TENS = {word for word in synonyms.NO_DIGITS.split() if word.endswith("ty")}
 _PERSONS = {"i", "he", "she", "they", "we", "you", "who"}
 _VERBS = {"let", "lets", "move", "moves", "moving", "slide", "slides", "sliding"}
 _CONTENT = {
-    "thick",
-    "thin",
-    "fire",
-    "back",
-    "front",
-    "top",
-    "bottom",
-    "side",
-    "full",
-    "empty",
-    "above",
-    "below",
-    "third",
-}
-_FILLERS = (ENGLISH_STOP_WORDS - _CONTENT) | _BETWEEN | set(synonyms.FILLERS.split())
+    "thick", "thin", "fire", "back", "front", "top", "bottom", "side", "full", "empty", "above", "below", "third",
+}  # fmt: skip
+_FILLERS = _BETWEEN | _STOPS | set(synonyms.FILLERS.split())
 NEAREST = {
     spelt(phrase): " and ".join(nearest.split())
     for nearest, phrases in synonyms.NO_COLOURS.items()
