@@ -2,6 +2,8 @@
 
 import copy
 import inspect
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import combinations
 
@@ -309,3 +311,14 @@ def test_bad_folders_are_named(tmp_path):
     torch.save({"evil": 1}, tmp_path / "model.pt")
     with pytest.raises(ValueError, match="safetensors"):
         CoDi.from_pretrained(tmp_path)
+
+
+def test_a_sample_needs_neither_scikit_learn_nor_the_compiler():
+    """Their imports would take half of the time of the first sample of a process."""
+    code = """
+import sys
+from codi_minimal import CoDi
+CoDi.from_pretrained(device="cpu").generate({"text": "a red seven"}, "image", steps=1)
+assert not {"sklearn", "torch._dynamo", "matplotlib", "datasets"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
