@@ -33,7 +33,7 @@ test: $(VENV)/.installed-dev
 test-all: $(VENV)/.installed-dev
 	$(PY) -m pytest -q -n $(JOBS) --dist loadfile
 
-# N times as many inputs as `make test` draws
+# N times as many inputs as `make test-all` draws
 fuzz: $(VENV)/.installed-dev
 	CODI_FUZZ=$(N) $(PY) -m pytest -q tests/fuzz
 

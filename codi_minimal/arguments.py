@@ -135,7 +135,7 @@ def parser(*runs: Callable[[argparse.Namespace], None]) -> argparse.ArgumentPars
     add("--seed", type=seed, help="of all that is drawn (default: 0; 1 with --further, for other samples)")
     voices = "C_audio is also trained on voices of espeak-ng, where that is installed"
     add("--synthetic-voices", action="store_true", help=voices)
-    together = "stages that do not need each other are trained at the same time, in so many processes (default: 1)"
+    together = "train so many stages at the same time, where none needs another (default: 1)"
     add("--workers", type=workers, help=together)
     add("--estimate", action="store_true", help="only say how long all would take here")
 

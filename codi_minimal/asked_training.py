@@ -31,7 +31,7 @@ def train_as_asked(args: argparse.Namespace) -> str:
         stages.train_further(some, args.further or None, data, out, args.device, args.steps, **seed)
     elif args.steps is not None:
         raise ValueError(f"--steps: expected only with --further, because a preset has its own, got {args.steps}")
-    elif args.workers is not None:
+    elif args.workers not in (None, 1):
         train_side_by_side(config, data, out, args.device, **seed, workers=args.workers)
     else:
         stages.train(config, data, out, device=args.device, stages=args.stages, **seed)

@@ -1,7 +1,7 @@
 """Speed and memory of this machine: training steps, sampling, and a U-Net of diffusers beside them.
 
-What stands in one table is timed in turn, several times, so that a machine that slows down slows all of it. Medians are
-printed.
+What stands in one table is timed in turn, several times, so that a change in the machine's speed affects all of it
+alike. Medians are printed.
 """
 
 import statistics
@@ -50,7 +50,7 @@ class Measured:
 
 
 def timed(works: Mapping[str, Callable[[], Any]], device: torch.device, rounds: int) -> dict[str, float]:
-    """Median seconds of each piece of work, timed in turn after one call of each that does not count."""
+    """Median seconds of each piece of work. One call of each warms up; then they are timed in turn."""
 
     def seconds(work: Callable[[], Any]) -> float:
         began = time.perf_counter()
@@ -84,7 +84,7 @@ def products(device: torch.device) -> dict[str, Callable[[], Any]]:
 
 
 def training_step(net: nn.Module, loss: Callable[[nn.Module], Tensor], autocast: str) -> Callable[[], None]:
-    """Forward, backward, and a step of AdamW, as `training.fit` makes them."""
+    """Forward, backward, and a step of AdamW: a step of `training.fit` without its clipping, average and checks."""
     weights = [p for p in net.parameters() if p.requires_grad]
     device = weights[0].device
     optimizer = torch.optim.AdamW(weights, 1e-4, fused=device.type in ("cpu", "cuda"))
@@ -149,7 +149,7 @@ def step_of_diffusers(net: Any, model: CoDi, autocast: str) -> Callable[[], None
 
 
 @torch.no_grad()
-def loop_of_diffusers(net: Any, model: CoDi, b: int, steps: int, g: float) -> None:
+def loop_of_diffusers(net: Any, model: CoDi, b: int, steps: int, g: float, autocast: str | None) -> None:
     """Images by diffusers' DPM-Solver++ with guidance, by their network, from noise to latents."""
     from diffusers import DPMSolverMultistepScheduler
 
@@ -159,7 +159,9 @@ def loop_of_diffusers(net: Any, model: CoDi, b: int, steps: int, g: float) -> No
     z = torch.randn(b, *model.modalities["image"].latent_shape, device=model.device)
     tokens = torch.randn(2 * b, unet.tokens, unet.embed).to(z)
     for t in scheduler.timesteps:
-        without, prompted = net(torch.cat([z, z]), t, encoder_hidden_states=tokens).sample.chunk(2)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast == "bf16"):
+            output = net(torch.cat([z, z]), t, encoder_hidden_states=tokens).sample.float()
+        without, prompted = output.chunk(2)
         z = scheduler.step(without + g * (prompted - without), t, z).prev_sample
 
 
@@ -173,8 +175,8 @@ def samplings(model: CoDi, net: nn.Module | None, autocast: str | None = None) -
         prompt = {"text": ["a red seven"] * b}
         works[f"text → image, batch {b}"] = partial(make, prompt, "image")
         if net is not None:
-            steps, g = recipe.steps_of("image", beside=False), recipe.guidance_of("image", beside=False)
-            works[f"the same with diffusers, batch {b}"] = partial(loop_of_diffusers, net.eval(), model, b, steps, g)
+            theirs = net.eval(), model, b, recipe.steps_of("image"), recipe.guidance_of("image"), autocast
+            works[f"the same with diffusers, batch {b}"] = partial(loop_of_diffusers, *theirs)
         works[f"text → video, batch {b}"] = partial(make, prompt, "video")
     for b in (1, FEWER):
         works[f"all four together, batch {b}"] = partial(make, {}, four, num_samples=b)
@@ -194,19 +196,20 @@ def cold_starts(rounds: int) -> dict[str, float]:
 
 
 def peak_memory(device: torch.device) -> float:
-    """MiB: the most that tensors took on a GPU, or this process on a CPU."""
+    """MiB: the most that tensors took on a GPU, or this process on a CPU; NaN on Windows."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    import resource  # not on Windows
-
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def table(header: str, rows: Iterator[str] | list[str]) -> list[str]:
+def markdown_table(header: str, rows: list[str]) -> list[str]:
     """A table in Markdown, of cells that are separated by " | "."""
-    columns = header.count(" | ") + 1
-    return [f"| {header} |", "|" + "---|" * columns, *(f"| {row} |" for row in rows), ""]
+    return [f"| {header} |", "|---" * (header.count(" | ") + 1) + "|", *(f"| {row} |" for row in rows), ""]
 
 
 def benchmark(device: str | None = None, rounds: int = 5) -> Iterator[str]:
@@ -218,14 +221,13 @@ def benchmark(device: str | None = None, rounds: int = 5) -> Iterator[str]:
     Raises:
         ValueError: a device that is not there; rounds < 1.
     """
+    where = best_device(device)
     if rounds < 1:
         raise ValueError(f"expected rounds >= 1, got {rounds}")
-    where = best_device(device)
-    here = f"{torch.get_num_threads()} threads" if where.type == "cpu" else torch.cuda.get_device_name(where)
-    yield f"torch {torch.__version__}, {where.type}, {here}; median of {rounds}"
-    yield ""
+    here = torch.cuda.get_device_name(where) if where.type == "cuda" else f"{torch.get_num_threads()} threads"
+    yield f"torch {torch.__version__}, {where.type}, {here}; median of {rounds}\n"
     peaks = counted(products(where), where, rounds)
-    yield from table("matrix product | GFLOP/s", [f"{name} | {x.gflops:.0f}" for name, x in peaks.items()])
+    yield from markdown_table("matrix product | GFLOP/s", [f"{name} | {x.gflops:.0f}" for name, x in peaks.items()])
 
     torch.manual_seed(0)
     fresh = CoDi(preset("small"), VOCABULARY).to(where, memory_format=torch.channels_last)
@@ -237,12 +239,12 @@ def benchmark(device: str | None = None, rounds: int = 5) -> Iterator[str]:
         for name, x in counted(works, where, rounds).items():
             share = f"{x.gflops:.0f} | {x.gflops / peak.gflops:.2f}"
             rows.append(f"{name} | {precision} | {x.flops / 1e9:.1f} | {1000 * x.seconds:.0f} | {share}")
-    yield from table("training step | precision | GFLOP | ms | GFLOP/s | share of the peak", rows)
+    yield from markdown_table("training step | precision | GFLOP | ms | GFLOP/s | share of the peak", rows)
 
     shipped = CoDi.from_pretrained(device=str(where))
     found = timed(samplings(shipped, theirs), where, rounds)
     in_bf16 = timed(samplings(shipped, theirs, "bf16"), where, rounds)
     rows = [f"{name} | {found[name]:.2f} | {in_bf16[name]:.2f}" for name in found]
-    yield from table("sampling, to latents | fp32, s | bf16, s", rows)
-    yield from table("a new process | s", [f"{name} | {x:.2f}" for name, x in cold_starts(rounds).items()])
+    yield from markdown_table("sampling, to latents | fp32, s | bf16, s", rows)
+    yield from markdown_table("a new process | s", [f"{name} | {x:.2f}" for name, x in cold_starts(rounds).items()])
     yield f"memory at most: {peak_memory(where):.0f} MiB"

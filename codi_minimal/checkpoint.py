@@ -204,8 +204,8 @@ def local_folder(folder: str | Path) -> Path:
 class Uninitialised(TorchFunctionMode):
     """Inside the block `nn.init` and `torch.randn` draw nothing: weights that are loaded need no first values.
 
-    Memory that nothing is written to costs nothing, so that the config of a damaged checkpoint, which may ask for very
-    large weights, can be compared with them before.
+    Memory that is never written to takes no room on Linux and macOS. So a damaged config that asks for huge weights can
+    be compared with the file before anything is written.
     """
 
     def __torch_function__(self, f, types, args=(), kwargs=None):

@@ -10,8 +10,7 @@ from codi_minimal.checkpoint import digest, fingerprint, load_folder
 
 CARD_NAMES = ("MODEL_CARD.md", "README.md")  # as training writes it, and as the hub shows it
 METADATA = """---
-license: mit
-library_name: codi-minimal
+{license}library_name: codi-minimal
 pipeline_tag: any-to-any
 tags: [diffusion, multimodal, codi, arxiv:2305.11846]
 {datasets}---
@@ -34,10 +33,10 @@ out = model.generate(outputs={outputs})
 """
 
 
-def metadata(datasets: Iterable[str] = ()) -> str:
-    """The first lines of a model card, YAML that the hub reads. datasets: names of those on the hub."""
-    names = ", ".join(datasets)
-    return METADATA.format(datasets=f"datasets: [{names}]\n" if names else "")
+def metadata(datasets: Iterable[str] = (), license: str = "mit") -> str:
+    """The first lines of a model card, YAML that the hub reads. datasets: names of those on the hub; license: or ""."""
+    names, known = ", ".join(datasets), f"license: {license}\n" if license else ""
+    return METADATA.format(license=known, datasets=f"datasets: [{names}]\n" if names else "")
 
 
 class HubMixin:
@@ -78,7 +77,7 @@ class HubMixin:
         """The card that `push_to_hub` uploads: what is known of the weights, and how they are loaded."""
         names, size = list(self.modalities), sum(p.numel() for p in self.parameters())
         short = SHORT_CARD.format(preset=self.config.name, modalities=", ".join(names), size=size)
-        card = self._card_beside() or short
+        card = self._card_beside() or metadata(license="") + short
         card = card if card.startswith("---\n") else metadata() + card
         card += "" if "CoDi.from_pretrained(" in card else EXAMPLE.format(outputs=json.dumps(names))
         return re.sub(r'CoDi\.from_pretrained\(".*?"\)', f'CoDi.from_pretrained("{repo_id}")', card)
@@ -88,5 +87,10 @@ class HubMixin:
         if self.loaded_from is None:
             return ""
         cards = [path for name in CARD_NAMES if (path := self.loaded_from / name).is_file()]
-        same = digest(load_folder(self.loaded_from)[0]) == fingerprint(self)
-        return cards[0].read_text(encoding="utf-8") if cards and same else ""
+        if not cards:
+            return ""
+        try:
+            same = digest(load_folder(self.loaded_from)[0]) == fingerprint(self)
+        except ValueError:  # the weights there are gone or damaged
+            return ""
+        return cards[0].read_text(encoding="utf-8") if same else ""

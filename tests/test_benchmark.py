@@ -10,7 +10,7 @@ import torch
 
 from codi_minimal import CoDi
 from codi_minimal import benchmark as module
-from codi_minimal.benchmark import benchmark, counted, denoiser_steps, of_diffusers, products, table, timed
+from codi_minimal.benchmark import benchmark, counted, denoiser_steps, markdown_table, of_diffusers, products, timed
 from codi_minimal.config import preset
 from codi_minimal.data import VOCABULARY
 from tests.models import random_codi
@@ -78,7 +78,7 @@ def test_the_report_has_every_table(monkeypatch):
 
 
 def test_a_table_has_a_rule_of_as_many_columns():
-    assert table("a | b", ["1 | 2"]) == ["| a | b |", "|---|---|", "| 1 | 2 |", ""]
+    assert markdown_table("a | b", ["1 | 2"]) == ["| a | b |", "|---|---|", "| 1 | 2 |", ""]
 
 
 def test_less_than_one_round_is_refused():

@@ -68,7 +68,6 @@ def test_all_that_is_no_python_is_packed():
     packed = PROJECT["tool"]["setuptools"]["package-data"]["codi_minimal"]
     assert packed == ["weights/**/*", "experiments/*.jsonl", "play/*.css"]
     assert "the codi-minimal authors" in (ROOT / "LICENSE").read_text(encoding="utf-8")
-    assert PROJECT["project"]["version"] in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

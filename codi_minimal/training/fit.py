@@ -24,7 +24,7 @@ from codi_minimal.checkpoint import atomic_write, copy_named, digest, read_json,
 from codi_minimal.device import seed_generator, seed_global, step_seed
 from codi_minimal.training.log import Log
 from codi_minimal.training.optimizer import EMA, learning_rate
-from codi_minimal.training.ranks import alone_with_all_ranks, any_rank, averaged, in_parallel, rank
+from codi_minimal.training.ranks import alone_with_all_ranks, any_rank, averaged, check_agreed, in_parallel, rank
 from codi_minimal.training.state import FitResult, from_record, load_state, save_state
 
 Step: TypeAlias = Callable[[int, torch.Generator], dict[str, Tensor]]
@@ -71,7 +71,7 @@ def fit(
         samples: samples(steps done), called after the steps in `sample_at`, with the averaged weights in place and
             modules in eval mode.
         depends: what else the result depends on, such as the data, of JSON types: `fit` cannot see into `step`.
-        in_turn: whether a step may leave out some of the parameters, which several ranks have to know.
+        in_turn: True if some steps use only a part of the parameters, which several ranks have to know.
 
     Raises:
         ValueError: an argument out of range; files that are damaged, or of a run with other settings or modules;
@@ -98,7 +98,9 @@ def fit(
     stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr  # a notebook shows stderr as if it were a warning
     progress = progress and rank() == 0
     with alone_with_all_ranks(folder):
-        if finished.exists() and summary.exists():
+        done_before = finished.exists() and summary.exists()
+        check_agreed(done_before, "a finished stage:")
+        if done_before:
             result, (tensors, _) = from_record(read_json(summary), settings, summary), read_tensors(finished)
             if (came := digest(tensors)) != (wanted := result.weights):
                 raise ValueError(f"expected weights of the fingerprint {wanted} in {finished}; got {came}: remove it")
@@ -114,7 +116,8 @@ def fit(
         result, totals = FitResult(0, 0.0, {}, run=settings), {}
         if state.exists():
             result, totals = load_state(state, settings, parts, optimizer)
-        step, batches = in_parallel(modules, step, in_turn), "batch" if rank() == 0 else f"batch of rank {rank()}"
+        check_agreed(result.steps, "steps done:")
+        step, of_rank = in_parallel(modules, step, in_turn), f" of rank {rank()}" if rank() else ""
         start, saved_at = result.steps, time.monotonic()
         began = saved_at - result.seconds
         stop = False
@@ -135,8 +138,8 @@ def fit(
             torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         ):
             for i in range(start, steps):
-                seed_global(step_seed(seed, i, "modules"), device)
-                generator = seed_generator(step_seed(seed, i, batches))
+                seed_global(step_seed(seed, i, f"modules{of_rank}"), device)
+                generator = seed_generator(step_seed(seed, i, f"batch{of_rank}"))
                 with torch.autocast(device.type, torch.bfloat16, enabled=autocast == "bf16"):
                     losses = step(i, generator)
                 if "loss" not in losses or losses["loss"].ndim:
@@ -166,7 +169,7 @@ def fit(
                 stop = any_rank(bool(caught))
                 if stop or now - saved_at >= save_seconds:
                     check(i)
-                    if rank() == 0:
+                    if rank() == 0:  # its own sums of losses count for all: the first line after a resume is a bit off
                         save_state(state, result, parts, optimizer, log.totals)
                     saved_at = time.monotonic()
                 if stop:

@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from codi_minimal.device import best_device
 from codi_minimal.lock import alone_in
 
-LONGEST_WAIT = timedelta(hours=2)  # that one rank may wait for another: rank 0 encodes the samples of a stage
+LONGEST_WAIT = timedelta(hours=2)  # of a rank for another; rank 0 may need an hour to encode the samples of a stage
 
 
 @contextmanager
@@ -34,6 +34,8 @@ def joined(device: str | None = None) -> Iterator[torch.device]:
     if "RANK" not in os.environ or dist.is_initialized():
         yield here
         return
+    if here.type == "mps":  # which several processes would share
+        here = torch.device("cpu")
     if here.type == "cuda":
         here = best_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(here)
@@ -79,14 +81,20 @@ def shares(n: int) -> list[int]:
     return [n // ranks() + (r < n % ranks()) for r in range(ranks())]
 
 
-def share(n: int) -> int:
+def own_share(n: int) -> int:
     """How many of a batch of n samples this rank draws."""
     return shares(n)[rank()]
 
 
+def of_this_rank(x: Tensor) -> Tensor:
+    """This rank's share of the rows of a whole batch (n, ...)."""
+    before = sum(shares(len(x))[: rank()])
+    return x[before : before + own_share(len(x))]
+
+
 def mean_of_all(loss: Tensor, n: int) -> Tensor:
     """A mean over this rank's share of n samples, scaled so that its mean over the ranks is the mean over all n."""
-    return loss * (share(n) * ranks() / n) if n % ranks() else loss
+    return loss * (own_share(n) * ranks() / n) if n % ranks() else loss
 
 
 def rows_of_all(x: Tensor, n: int) -> Tensor:
@@ -124,6 +132,15 @@ def averaged(values: dict[str, Tensor]) -> dict[str, Tensor]:
     together = torch.stack([values[name].cpu() for name in sorted(values)])
     dist.all_reduce(together)
     return dict(zip(sorted(values), together / ranks(), strict=True))
+
+
+def check_agreed(value: Any, what: str) -> None:
+    """ValueError: a value differs between ranks, as it does if they do not share a folder."""
+    if ranks() > 1:
+        found: list[Any] = [None] * ranks()
+        dist.all_gather_object(found, value)
+        if any(other != found[0] for other in found):
+            raise ValueError(f"expected one folder that all ranks share, got {what} {found[0]} and {found}")
 
 
 def any_rank(flag: bool) -> bool:
@@ -164,6 +181,6 @@ class _Step(nn.Module):
 def in_parallel(modules: nn.Module, step: Callable[..., Any], in_turn: bool) -> Callable[..., Any]:
     """The step of one rank; after its backward pass the gradients of `modules` are the averages over all ranks.
 
-    `in_turn`: whether a step may leave out parameters, the same ones in all ranks.
+    `in_turn`: True if some steps use only a part of the parameters. All ranks must use the same part.
     """
     return step if ranks() == 1 else DistributedDataParallel(_Step(modules, step), find_unused_parameters=in_turn)

@@ -15,7 +15,7 @@ from codi_minimal.config import Stage as StageConfig
 from codi_minimal.data import Corpus, Source, TalkingDigits
 from codi_minimal.training.fit import Step, fit
 from codi_minimal.training.order import needs
-from codi_minimal.training.ranks import share
+from codi_minimal.training.ranks import own_share
 from codi_minimal.training.state import FitResult
 
 
@@ -61,7 +61,7 @@ class Run:
 
     def batch(self, name: str) -> int:
         """How many samples of a stage's batch this rank draws."""
-        return share(self.stage(name).batch)
+        return own_share(self.stage(name).batch)
 
     def generator(self, name: str) -> torch.Generator:
         """A generator for what a stage draws once, outside its steps; it is the same each time the run is started."""

@@ -1,13 +1,15 @@
 """Trains stages that do not need each other at the same time, each in a process of its own.
 
 Small networks leave cores idle: two processes of one thread each do more steps than one process of two threads. On a
-GPU they share it. A stage trains in a folder of its own in OUT/side, and what it has made is then moved to OUT.
+GPU the processes share the device. A stage trains in a folder of its own in OUT/side, and what it has made is then
+moved to OUT.
 """
 
 import os
 import shutil
 import signal
-from multiprocessing import get_context
+import threading
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -34,8 +36,10 @@ def train_side_by_side(
 ) -> CoDi:
     """As `train`, with up to `workers` stages at the same time. The result is the same up to rounding.
 
-    On CPUs the processes share the cores: a stage that runs alone has all of them. An interrupted call saves all
-    stages in progress, and the next one goes on with them.
+    On CPUs the processes share the cores: a stage that is alone when it starts has all of them. An interrupted call
+    saves all stages in progress, and the next call goes on with them; `train` does not, but loads finished stages.
+    Processes are spawned: call it under `if __name__ == "__main__":`, with data that can be pickled. On Windows an
+    interrupted stage goes on from its last regular save.
 
     Raises:
         ValueError: as of `train`; workers < 1; a rank of torchrun.
@@ -59,6 +63,8 @@ def train_side_by_side(
                     running[name] = get_context("spawn").Process(target=_train_one, args=args, name=name)
                     running[name].start()
                 wait([process.sentinel for process in running.values()], timeout=1)
+                if caught:
+                    break
                 for name in [name for name, process in running.items() if process.exitcode is not None]:
                     if code := running.pop(name).exitcode:
                         raise ChildProcessError(f"expected the stage {name} to end well, got exit code {code}")
@@ -81,27 +87,36 @@ def _train_one(
 ) -> None:
     """Loads the stages that a stage needs, then trains it, in its own folder."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C goes to all processes; the first one passes it on
+    threading.Thread(target=_end_with_the_first_process, daemon=True).start()
     torch.set_num_threads(threads)
     folder, needed = out / "side" / name, needs(name, names)
-    folder.mkdir(parents=True, exist_ok=True)
-    for other in needed:
-        for end in ("json", "safetensors"):
-            shutil.copy2(out / f"{other}.{end}", folder)
-    run = new_run(config, data, folder, device, seed, progress=False)
-    run.caches = out
-    for other in needed:
-        STAGES[other].train(run)
-    STAGES[name].train(run)
-    STAGES[name].show(run, name)
+    with alone_in(folder):
+        for other in needed:
+            for end in ("json", "safetensors"):
+                shutil.copy2(out / f"{other}.{end}", folder)
+        run = new_run(config, data, folder, device, seed, progress=False)
+        run.caches = out
+        for other in needed:
+            STAGES[other].train(run)
+        STAGES[name].train(run)
+        STAGES[name].show(run, name)
+
+
+def _end_with_the_first_process() -> None:
+    """Ends this process, which saves, when the one that started it is killed."""
+    if (first := parent_process()) is not None:
+        wait([first.sentinel])
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _collect(name: str, out: Path) -> None:
-    """Moves what a stage has made from its folder to that of the run, its summary last."""
+    """Moves what a stage has made from its folder to that of the run; last its summary, which says that it is done."""
     folder = out / "side" / name
-    with open(out / "log.jsonl", "ab") as log:
-        log.write((folder / "log.jsonl").read_bytes())
     if (folder / "tb").exists():
         shutil.copytree(folder / "tb", out / "tb", dirs_exist_ok=True)
-    for end in ("png", "safetensors", "json"):
-        os.replace(folder / f"{name}.{end}", out / f"{name}.{end}")
+    for end in ("png", "safetensors"):
+        shutil.copy2(folder / f"{name}.{end}", out)
+    with open(out / "log.jsonl", "ab") as log:
+        log.write((folder / "log.jsonl").read_bytes())
+    os.replace(folder / f"{name}.json", out / f"{name}.json")
     shutil.rmtree(folder)

@@ -188,7 +188,7 @@ def train_further(
             [0, 2**63); files of another run in `out`, or one at work in it.
     """
     seed, steps = check_whole("seed", seed, 0), steps if steps is None else check_whole("steps", steps, 1)
-    model = CoDi.from_pretrained(checkpoint, device)
+    model = CoDi.from_pretrained(checkpoint, "cpu")
     trained = in_order(model.config)
     had, able = trained.train.stages, [name for name in trained.train.stages if not name.startswith("autoencoder-")]
     if stages is not None:

@@ -15,11 +15,11 @@ from codi_minimal.codi import CoDi
 from codi_minimal.config import TrainConfig
 from codi_minimal.data import OPEN, PAIRINGS, WRITTEN, Corpus
 from codi_minimal.data.corpus import Samples
-from codi_minimal.device import step_seed
+from codi_minimal.device import seed_generator, step_seed
 from codi_minimal.lock import one_at_a_time
 from codi_minimal.training.conditions import mixed_condition
 from codi_minimal.training.prompts import same_meaning
-from codi_minimal.training.ranks import first_rank_first, texts_of_all
+from codi_minimal.training.ranks import first_rank_first, of_this_rank, texts_of_all
 from codi_minimal.training.run import Run
 from codi_minimal.training.state import ADVICE
 
@@ -101,20 +101,20 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
     made_of["encoders"] = digest(dict(encoders.named_parameters()))
     tensors = {f"latent.{m}": torch.empty(n, *modality.latent_shape) for m, modality in encoded.items()}
     tensors |= {f"prompt.{m}": torch.empty(n, run.config.model.d) for m in encoded}
-    path.parent.mkdir(parents=True, exist_ok=True)  # it may be the first file of a run
-    with one_at_a_time(path):
-        if path.exists():
-            kept, metadata = read_tensors(path)
-            for key, value in made_of.items():
-                if (came := metadata.get(key)) != value:
-                    raise ValueError(f"expected {path} to be of {key} {value}, got {came}: {ADVICE}")
-            copy_named(tensors, kept, f"the cache {path}")
-        else:
-            for rows in (slice(start, start + CHUNK) for start in range(0, n, CHUNK)):
-                for m, modality in encoded.items():
-                    x = drawn.render(m, rows, generator).to(run.device)
-                    tensors[f"latent.{m}"][rows], tensors[f"prompt.{m}"][rows] = modality.encode(x), modality.prompt(x)
-            write_tensors(path, tensors, made_of)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)  # it may be the first file of a run
+        with one_at_a_time(path):  # another stage may be making it
+            if not path.exists():
+                for rows in (slice(start, start + CHUNK) for start in range(0, n, CHUNK)):
+                    for m, modality in encoded.items():
+                        x, (z, c) = drawn.render(m, rows, generator).to(run.device), (f"latent.{m}", f"prompt.{m}")
+                        tensors[z][rows], tensors[c][rows] = modality.encode(x), modality.prompt(x)
+                write_tensors(path, tensors, made_of)
+    kept, metadata = read_tensors(path)
+    for key, value in made_of.items():
+        if (came := metadata.get(key)) != value:
+            raise ValueError(f"expected {path} to be of {key} {value}, got {came}: {ADVICE}")
+    copy_named(tensors, kept, f"the cache {path}")
     return Cache(drawn, *({m: tensors[f"{kind}.{m}"] for m in encoded} for kind in ("latent", "prompt")))
 
 
@@ -162,7 +162,9 @@ def open_streams(run: Run, stage: str) -> Callable[[int, torch.Generator], Pair]
         common = random.Random(step_seed(run.seed, i, stage))  # the same in all ranks, whose samples are compared
         if alike := len(cache.latents) == 2 and common.random() < 0.5:
             prompts = next(iter(cache.prompts.values()))
-            idx = nearest(prompts, len(idx), common.randrange(len(prompts)), generator)
+            together = seed_generator(common.getrandbits(62))  # so that no rank draws what another one has
+            rows = nearest(prompts, run.stage(stage).batch, common.randrange(len(prompts)), together)
+            idx = of_this_rank(rows)
         z0, prompts = ({m: x[idx].to(run.device) for m, x in of.items()} for of in (cache.latents, cache.prompts))
         true, positives = list(prompts.values()), None
         if len(z0) == 1:  # the other stream is text

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from codi_minimal import CoDi
 from codi_minimal.checkpoint import read_tensors
 from codi_minimal.config import Stage, preset
 from codi_minimal.data import TalkingDigits, load
@@ -34,7 +35,7 @@ from codi_minimal.training import ranks
 from codi_minimal.training import streams as stream_room
 from codi_minimal.training.fit import fit
 from codi_minimal.training.run import Run
-from codi_minimal.training.stages import STAGES
+from codi_minimal.training.stages import STAGES, train
 from tests.forked import FORKED
 from tests.models import random_codi
 
@@ -87,7 +88,7 @@ def draw(n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor
 
 
 def toy_step(toy: Toy, b: int, i: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-    x, y = draw(ranks.share(b), generator)
+    x, y = draw(ranks.own_share(b), generator)
     u, v = (F.normalize(toy[name](part), dim=-1) for name, part in (("x", x), ("y", y)))
     con = clip_loss(ranks.rows_of_all(u, b), ranks.rows_of_all(v, b), toy["s"]())
     return {"loss": con + ranks.mean_of_all((u - v).square().mean(), b), "con": con}
@@ -273,8 +274,50 @@ def test_a_stage_makes_with_two_ranks_the_steps_of_one_process(tmp_path, monkeyp
         assert found[0] == pytest.approx(norms[0], rel=1e-5)
 
 
+def whole_of_rank(folder: Path) -> None:
+    train("tiny", out=folder, device="cpu", progress=False)
+
+
+@pytest.mark.slow
+def test_two_ranks_train_all_stages_and_one_of_them_writes(tmp_path):
+    with_ranks(2, whole_of_rank, tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(preset("tiny").train.stages)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["stage"] for line in lines] == list(preset("tiny").train.stages)
+    made = CoDi.from_pretrained(tmp_path / "model", device="cpu").generate({}, "image", steps=1)["image"]
+    assert made.isfinite().all()
+
+
+def apart_of_rank(begun: Path, folder: Path) -> None:
+    """Rank 0 finds a run that was begun, and rank 1 an empty folder."""
+    mine, toy = begun if ranks.rank() == 0 else folder / "empty", Toy()
+    with pytest.raises(ValueError, match=r"one folder that all ranks share, got steps done: 10 and \[10, 0\]"):
+        fit(toy, partial(toy_step, toy, 8), folder=mine, name="toy", in_turn=True, **SETTINGS)
+
+
+def test_ranks_with_folders_of_their_own_are_refused(tmp_path):
+    with_ranks(2, stopped_early, tmp_path / "begun")
+    with_ranks(2, partial(apart_of_rank, tmp_path / "begun"), tmp_path / "apart")
+
+
+def close_of_rank(folder: Path) -> None:
+    """The rows of hard negatives of each step, from the first prompts of a cache of numbered samples."""
+    run = tiny_run("environment", folder)
+    draw, found = stream_room.open_streams(run, "environment"), []
+    for i in range(12):
+        pair = draw(i, seed_generator(step_seed(0, i, str(ranks.rank()))))
+        if pair.alike:
+            rows = ranks.rows_of_all(pair.prompts["video"], 8)
+            found.append(len(rows.unique(dim=0)) == 8)
+    assert found and all(found)
+
+
+def test_no_sample_is_a_hard_negative_of_itself_on_another_rank(tmp_path):
+    with_ranks(2, close_of_rank, tmp_path)
+
+
 def test_more_ranks_than_samples_are_refused(monkeypatch):
     monkeypatch.setattr(ranks, "ranks", lambda: 3)
     with pytest.raises(ValueError, match="at least one sample for each of 3 ranks, got one of 2"):
-        ranks.share(2)
+        ranks.own_share(2)
     assert ranks.shares(8) == [3, 3, 2]

@@ -1,6 +1,13 @@
 """Stages that do not need each other train at the same time, and come to the same as one after the other."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +17,7 @@ from codi_minimal.training.order import KINDS, needs
 from codi_minimal.training.side_by_side import train_side_by_side
 from codi_minimal.training.stages import STAGES, train
 
+ROOT = Path(__file__).parents[2]
 SOME = ("autoencoder-image", "autoencoder-text", "prompts-text-image", "denoiser-image", "denoiser-text")
 
 
@@ -49,6 +57,50 @@ def test_a_stage_that_fails_is_named_and_what_is_done_is_kept(tmp_path):
     with pytest.raises(ChildProcessError, match="expected the stage prompts-text-image to end well, got exit code 1"):
         train_side_by_side(some_stages(), out=out, progress=False, workers=1)
     assert (out / "autoencoder-image.json").exists() and not (out / "denoiser-image.json").exists()
+
+
+@pytest.mark.slow
+def test_a_signal_saves_all_stages_and_the_next_call_goes_on(tmp_path):
+    """SIGTERM to the whole group, as a terminal or a scheduler sends it."""
+    code = f"""
+from dataclasses import replace
+
+from codi_minimal.config import Stage, preset
+from codi_minimal.training.side_by_side import train_side_by_side
+
+if __name__ == "__main__":
+    config = preset("tiny")
+    stages = {{name: Stage(100_000, 4) for name in {SOME[:2]!r}}}
+    config = replace(config, train=replace(config.train, stages=stages))
+    train_side_by_side(config, out={str(tmp_path / "run")!r}, progress=False)
+"""
+    (tmp_path / "script.py").write_text(code)
+    ways = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(tmp_path / "script.py")]
+    begun, logs = [], [tmp_path / "run" / "side" / name / "log.jsonl" for name in SOME[:2]]
+    for _ in range(2):
+        with subprocess.Popen(command, env=ways, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+            wait_for_more(logs)
+            os.killpg(process.pid, signal.SIGTERM)
+            error = process.communicate(timeout=60)[1]
+        assert process.returncode == -signal.SIGTERM and "exit code" not in error, error
+        assert all((log.parent / f"{log.parent.name}.state.safetensors").exists() for log in logs)
+        begun.append([json.loads(log.read_text().splitlines()[0])["step"] for log in logs])
+        last = [json.loads(log.read_text().splitlines()[-1])["step"] for log in logs]
+    assert begun[0] == begun[1]  # the log goes on
+    assert min(last) > 20
+
+
+def wait_for_more(logs: list[Path], seconds: float = 90) -> None:
+    """Until each log has more lines than now."""
+
+    def lines() -> list[int]:
+        return [len(log.read_text().splitlines()) if log.exists() else 0 for log in logs]
+
+    before, until = lines(), time.monotonic() + seconds
+    while not all(now > had for now, had in zip(lines(), before, strict=True)):
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 def test_a_stage_needs_what_it_starts_from_and_what_encodes_its_samples():
