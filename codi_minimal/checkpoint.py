@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from torch.overrides import TorchFunctionMode
 FORMAT_VERSION = 2  # 1: earlier versions, whose prompts were moved by a further step that is gone
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
+FILLS = (Tensor.zero_, Tensor.fill_, Tensor.uniform_, Tensor.normal_)  # of the functions of nn.init some end in these
+MOST_LISTED = 20  # names of a kind, in an error
 MAX_JSON = 1 << 26  # bytes; Python needs many times as much memory to read them
 
 
@@ -140,10 +142,10 @@ def check_named(shapes: Mapping[str, Tensor], tensors: Mapping[str, Tensor], wha
     """Compares tensors with those of a module, which may lie on "meta": names, shapes, and kinds of numbers.
 
     Floating point numbers may have more or fewer bits than the module's. All others must have its type. A ValueError
-    lists the names that are missing, unexpected, of another shape or kind, or not finite.
+    lists the first names that are missing, unexpected, of another shape or kind, or not finite.
     """
     odd = {"missing": shapes.keys() - tensors.keys(), "unexpected": tensors.keys() - shapes.keys()}
-    problems = [f"{how}: {', '.join(sorted(names))}" for how, names in odd.items() if names]
+    problems = [f"{how}: {_some(sorted(names))}" for how, names in odd.items() if names]
     for k, a, b in ((k, shapes[k], tensors[k]) for k in shapes if k in tensors):
         if a.shape != b.shape:
             problems.append(f"of another shape: {k} (expected {tuple(a.shape)}, got {tuple(b.shape)})")
@@ -152,7 +154,13 @@ def check_named(shapes: Mapping[str, Tensor], tensors: Mapping[str, Tensor], wha
         elif not b.to(a.dtype).isfinite().all():
             problems.append(f"not finite: {k}")
     if problems:
-        raise ValueError(f"expected the tensors of {what}; {'; '.join(problems)}")
+        raise ValueError(f"expected the tensors of {what}; {_some(problems, '; ')}")
+
+
+def _some(names: Sequence[str], between: str = ", ") -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return between.join(names[:MOST_LISTED]) + more
 
 
 @torch.no_grad()
@@ -202,7 +210,7 @@ def local_folder(folder: str | Path) -> Path:
 
 
 class Uninitialised(TorchFunctionMode):
-    """Inside the block `nn.init` and `torch.randn` draw nothing: weights that are loaded need no first values.
+    """Inside the block weights get no first values, because they are to be loaded, and `torch.randn` draws nothing.
 
     Memory that is never written to takes no room on Linux and macOS. So a damaged config that asks for huge weights can
     be compared with the file before anything is written.
@@ -210,6 +218,8 @@ class Uninitialised(TorchFunctionMode):
 
     def __torch_function__(self, f, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if getattr(f, "__module__", None) == nn.init.__name__:
-            return args[0] if args else kwargs["tensor"]
+        first = args[0] if args else kwargs.get("tensor")
+        fills = f in FILLS or getattr(f, "__module__", None) == nn.init.__name__
+        if fills and isinstance(first, nn.Parameter):
+            return first
         return (torch.empty if f is torch.randn else f)(*args, **kwargs)

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from codi_minimal.checkpoint import (
     save_folder,
     write_tensors,
 )
+from tests.models import random_codi
 
 TENSORS = {"a": torch.linspace(-3, 3, 12).reshape(3, 4), "n": torch.tensor(2**40)}
 CONFIG = {"name": "é", "sizes": [1, 2], "nested": {"x": None}}
@@ -249,3 +251,25 @@ def test_a_digest_tells_values_and_names_and_nothing_else():
     near = x.clone()
     near[1, 2, 3, 3] += 1e-6
     assert len({digest(t) for t in (tensors, {**tensors, "a": near}, {"d": x}, {"e": x})}) == 4
+
+
+def test_a_config_that_asks_for_huge_weights_is_refused_with_little_memory(tmp_path):
+    """The tiny checkpoint with the widest and deepest U-Net that a config may ask for: 4 billion numbers."""
+    pytest.importorskip("resource")
+    random_codi().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["config"]["config"]["model"]["image_unet"] = {"widths": [1024] * 4, "depth": 16, "embed": 4096, "tokens": 64}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code = f"""
+import resource
+from codi_minimal import CoDi
+
+try:
+    CoDi.from_pretrained({str(tmp_path)!r}, device="cpu")
+except ValueError as error:
+    assert "expected the tensors of the model of config.json" in str(error) and len(str(error)) < 10_000
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) * (1 if sys.platform == "darwin" else 1024) < 2**30 * 1.5

@@ -8,7 +8,7 @@ Without torchrun there is one rank, and nothing here has an effect.
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -162,9 +162,19 @@ def first_rank_first() -> Iterator[None]:
         any_rank(False)
 
 
-def alone_with_all_ranks(folder: Path) -> AbstractContextManager[None]:
-    """`alone_in` the folder, which rank 0 enters for all ranks."""
-    return alone_in(folder) if rank() == 0 else nullcontext()
+@contextmanager
+def alone_with_all_ranks(folder: Path) -> Iterator[None]:
+    """`alone_in` the folder, which rank 0 enters for all ranks. They all raise an error if it cannot."""
+    failed: Exception | None = None
+    with ExitStack() as stack:
+        if rank() == 0:
+            try:
+                stack.enter_context(alone_in(folder))
+            except (ValueError, OSError) as error:
+                failed = error
+        if any_rank(failed is not None):
+            raise failed or ValueError(f"expected {folder} for this run alone: see the error of rank 0")
+        yield
 
 
 class _Step(nn.Module):

@@ -19,6 +19,8 @@ from tqdm import tqdm
 
 from codi_minimal.codi import CoDi
 from codi_minimal.config import Config
+from codi_minimal.device import best_device
+from codi_minimal.inputs import check_whole
 from codi_minimal.lock import alone_in
 from codi_minimal.training.fit import deferred_signals
 from codi_minimal.training.order import needs
@@ -49,7 +51,8 @@ def train_side_by_side(
         raise ValueError(f"expected workers >= 1, got {workers}")
     if "RANK" in os.environ:
         raise ValueError("expected either ranks, started by torchrun, or stages side by side, got both")
-    out, config = Path(out), in_order(config)
+    best_device(device)  # a wrong one is an error here, and not in every process
+    seed, out, config = check_whole("seed", seed, 0), Path(out), in_order(config)
     corpus = corpus_of(data, config.train.split_seed)
     names, cores = list(fitted_to(config, corpus).train.stages), torch.get_num_threads()
     running: dict[str, BaseProcess] = {}
