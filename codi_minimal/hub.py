@@ -78,7 +78,7 @@ class HubMixin:
         return str(address)
 
     def model_card(self, repo_id: str) -> str:
-        """The card that `push_to_hub` uploads: what is known about the weights, and how to load them."""
+        """The card that `push_to_hub` uploads. It says what is known about the weights and how to load them."""
         names, size = list(self.modalities), sum(p.numel() for p in self.parameters())
         short = SHORT_CARD.format(preset=self.config.name, modalities=", ".join(names), size=size)
         card = self._card_beside() or metadata(license="") + short

@@ -102,10 +102,15 @@ def rows_of_all(x: Tensor, n: int) -> Tensor:
 
     For losses that compare all samples of a batch, which every rank then computes as a whole. The other ranks' rows
     have no gradient, and this rank's have R times theirs: so the average over the ranks is the gradient of the loss.
+
+    Raises:
+        ValueError: x has more or fewer rows than this rank's share, as where there are fewer samples than in a batch.
     """
     if ranks() == 1:
         return x
     lengths = shares(n)
+    if len(x) != lengths[rank()]:
+        raise ValueError(f"expected {lengths[rank()]} rows, this rank's share of {n}, got {len(x)}")
     padded = torch.cat([x.detach(), x.new_zeros((lengths[0] - len(x), *x.shape[1:]))])
     found = [torch.empty_like(padded) for _ in lengths]
     dist.all_gather(found, padded)

@@ -321,3 +321,9 @@ def test_more_ranks_than_samples_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="at least one sample for each of 3 ranks, got one of 2"):
         ranks.own_share(2)
     assert ranks.shares(8) == [3, 3, 2]
+
+
+def test_rows_that_are_not_the_share_of_a_rank_are_refused(monkeypatch):
+    monkeypatch.setattr(ranks, "ranks", lambda: 2)
+    with pytest.raises(ValueError, match="expected 4 rows, this rank's share of 8, got 3"):
+        ranks.rows_of_all(torch.zeros(3, 2), 8)
