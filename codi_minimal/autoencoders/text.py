@@ -112,7 +112,8 @@ class TextVAE(Autoencoder):
         ended = torch.zeros(len(z), dtype=torch.bool, device=z.device)
         while ids.shape[1] < self.tokenizer.length - 1 and not ended.all():  # all but EOS
             scores = self.logits(z, ids)[:, -1]  # b v
-            scores[:, [PAD, BOS, UNK]] = -torch.inf  # a caption is made of words
+            for special in (PAD, BOS, UNK):  # a caption is made of words
+                scores[:, special] = -torch.inf
             word = scores.argmax(-1).masked_fill(ended, PAD)
             ids = torch.cat([ids, rearrange(word, "b -> b 1")], dim=1)
             ended |= word == EOS

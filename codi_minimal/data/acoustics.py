@@ -13,7 +13,7 @@ FIRST_ECHO = 0.002  # s
 
 def resampled(waves: Tensor, ratio: Tensor) -> Tensor:
     """Waves played `ratio` (b,) times as fast, linearly interpolated, and cut or followed by zeros."""
-    at = torch.arange(waves.shape[1]) * ratio[:, None]
+    at = torch.arange(waves.shape[1], device=waves.device) * ratio[:, None]
     low = at.long().clamp(max=waves.shape[1])
     padded = F.pad(waves, (0, 2))
     return torch.lerp(padded.gather(1, low), padded.gather(1, low + 1), at - at.floor())
@@ -25,8 +25,8 @@ def in_a_room(waves: Tensor, seconds: Tensor, decibels: Tensor, generator: Gener
     Args:
         seconds: (b,), in which the reverberation decays by 60 dB. decibels: (b,), how much weaker it is in all.
     """
-    t = torch.arange(ROOM) / RATE
-    tail = torch.randn(len(waves), ROOM, generator=generator) * 10 ** (-3 * t / seconds[:, None]) * (t > FIRST_ECHO)
+    t = torch.arange(ROOM, device=waves.device) / RATE
+    tail = torch.randn(len(waves), ROOM, generator=generator).to(waves.device) * 10 ** (-3 * t / seconds[:, None]) * (t > FIRST_ECHO)
     response = 10 ** (-decibels[:, None] / 20) * F.normalize(tail, dim=1)
     response[:, 0] = 1
     return fftconvolve(waves, response)[:, : waves.shape[1]]

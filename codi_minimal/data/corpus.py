@@ -101,6 +101,10 @@ class TalkingDigits:
     def identity(self) -> str:
         return self.source.identity
 
+    def to(self, device: torch.device | str) -> "TalkingDigits":
+        """The same, whose scenes are rendered on a device."""
+        return TalkingDigits(self.source.to(device))
+
     def pairs(self, pairing: Sequence[str]) -> Pairs:
         return Pairs(self.source, pairing)
 

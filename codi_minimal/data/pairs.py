@@ -81,7 +81,7 @@ class Pairs:
         rows = [row[:length] for row, length in zip(source.recordings, source.lengths.tolist(), strict=True)]
         self._source = replace(
             source,
-            recordings=pad_sequence([*rows, *recordings], batch_first=True),
+            recordings=pad_sequence([*rows, *(wave.to(rows[0]) for wave in recordings)], batch_first=True),
             lengths=torch.cat([source.lengths, torch.tensor([len(wave) for wave in recordings], dtype=torch.long)]),
             spoken=torch.cat([source.spoken, torch.tensor(spoken, dtype=torch.long)]),
             speakers=torch.cat([source.speakers, torch.full((len(spoken),), -1)]),

@@ -1,4 +1,8 @@
-"""Scenes of the Talking Digits world: their attributes, and how each modality renders them."""
+"""Scenes of the Talking Digits world: their attributes, and how each modality renders them.
+
+Attributes are on the CPU, where generators draw them. Renders are made on the device of the source's glyphs and
+recordings.
+"""
 
 from dataclasses import dataclass, fields
 from functools import partial
@@ -135,12 +139,12 @@ def render_audio(source: Source, scene: Scene, generator: torch.Generator | None
     if generator is None:
         raise ValueError("expected a torch.Generator for the noise of silence, got None")
     _require(scene.recording, "recording")
-    sound = SILENCE * torch.randn(len(scene), SAMPLES, generator=generator)
-    starts = (SAMPLES_PER_ONSET * scene.onset).tolist()
-    for row, start, recording in zip(sound, starts, scene.recording.tolist(), strict=True):
-        length = min(int(source.lengths[recording]), SAMPLES - start)
-        row[start : start + length] = source.recordings[recording, :length]
-    return sound
+    silence = SILENCE * torch.randn(len(scene), SAMPLES, generator=generator)
+    voice = source.recordings[scene.recording]  # b l
+    at = torch.arange(SAMPLES) - SAMPLES_PER_ONSET * scene.onset[:, None]  # b s: which sample of the recording
+    heard = (at >= 0) & (at < source.lengths[scene.recording][:, None])
+    at, heard, silence = (x.to(voice.device) for x in (at.clamp(0, voice.shape[1] - 1), heard, silence))
+    return torch.where(heard, voice.gather(1, at), silence)
 
 
 RENDERERS = {"image": render_image, "audio": render_audio, "video": render_video}
@@ -158,11 +162,11 @@ def _render(source: Source, scene: Scene, width: Tensor, centre: Tensor) -> Tens
     """
     _require(scene.glyph, "glyph")
     glyph = source.glyphs[scene.glyph].float() / 255  # b i j
-    size = glyph.shape[-1]
-    pixel = torch.arange(CANVAS) + 0.5 - CANVAS / 2
+    size, width, centre = glyph.shape[-1], width.to(glyph.device), centre.to(glyph.device)
+    pixel = torch.arange(CANVAS, device=glyph.device) + 0.5 - CANVAS / 2
     at = (pixel - centre[..., None]) * (size / width)[..., None, None] + (size - 1) / 2  # b f xy pixel
-    weight = (1 - (at[..., None] - torch.arange(size)).abs()).clamp(min=0)  # b f xy pixel size
+    weight = (1 - (at[..., None] - torch.arange(size, device=glyph.device)).abs()).clamp(min=0)  # b f xy pixel size
     rows = einsum(weight[:, :, 1], glyph, "b f h i, b i j -> b f h j")
     grey = einsum(rows, weight[:, :, 0], "b f h j, b f w j -> b f h w")
-    rgb = torch.tensor(list(COLOURS.values()))[scene.colour]
+    rgb = torch.tensor(list(COLOURS.values()))[scene.colour].to(glyph.device)
     return einsum(grey, rgb, "b f h w, b c -> b f c h w").clamp(0, 1)  # rounding may pass 1 by an ulp

@@ -47,8 +47,12 @@ class Source:
         """The name, and eight hexadecimal digits: the fingerprint of the content and of ``split_seed``."""
         digest = hashlib.sha256(str(self.split_seed).encode())
         for name in _OF_GLYPHS + _OF_RECORDINGS:
-            digest.update(getattr(self, name).contiguous().numpy().tobytes())
+            digest.update(getattr(self, name).cpu().contiguous().numpy().tobytes())
         return f"{self.name} {digest.hexdigest()[:8]}"
+
+    def to(self, device: torch.device | str) -> "Source":
+        """The same with glyphs and recordings on a device, where scenes are then rendered. Labels stay on the CPU."""
+        return replace(self, glyphs=self.glyphs.to(device), recordings=self.recordings.to(device))
 
 
 def load(data: str | Path | None = None, split: str = "train", split_seed: int = 0, hub: bool = True) -> Source:

@@ -34,7 +34,7 @@ class OtherHands(Addition):
         """Pictures (b, 3, h, w) in [0, 1]; some of them as another hand would draw them."""
         changed = pen(bent(pictures, generator), generator)
         chosen = torch.rand(len(pictures), 1, 1, 1, generator=generator) < self.share
-        return torch.where(chosen, changed, pictures)
+        return torch.where(chosen.to(pictures.device), changed, pictures)
 
 
 def bent(pictures: Tensor, generator: Generator | None = None) -> Tensor:
@@ -50,9 +50,9 @@ def bent(pictures: Tensor, generator: Generator | None = None) -> Tensor:
     x = (cos * wide, cos * slant - sin * high, within(2 * MOVE))
     y = (sin * wide, sin * slant + cos * high, within(2 * MOVE))
     theta = torch.stack([*x, *y], dim=1).view(b, 2, 3)
-    grid = F.affine_grid(theta, list(pictures.shape), align_corners=False)
+    grid = F.affine_grid(theta.to(pictures.device), list(pictures.shape), align_corners=False)
     bends = ELASTIC * torch.randn(b, 2, KNOTS, KNOTS, generator=generator)
-    bends = F.interpolate(bends, pictures.shape[2:], mode="bicubic", align_corners=True)
+    bends = F.interpolate(bends.to(pictures.device), pictures.shape[2:], mode="bicubic", align_corners=True)
     return F.grid_sample(pictures, grid + bends.permute(0, 2, 3, 1), padding_mode="zeros", align_corners=False)
 
 
@@ -62,14 +62,18 @@ def pen(pictures: Tensor, generator: Generator | None = None) -> Tensor:
     The lower resolution is the same for all of a batch.
     """
     b, _, h, w = pictures.shape
-    width = (2 * torch.rand(b, 1, 1, 1, generator=generator) - 1) * (torch.rand(b, 1, 1, 1, generator=generator) < 0.7)
+
+    def uniform() -> Tensor:
+        return torch.rand(b, 1, 1, 1, generator=generator).to(pictures.device)
+
+    width = (2 * uniform() - 1) * (uniform() < 0.7)
     thick, thin = F.max_pool2d(pictures, 3, 1, 1), -F.max_pool2d(-pictures, 3, 1, 1)
     drawn = torch.where(width > 0, torch.lerp(pictures, thick, width), torch.lerp(pictures, thin, 0.5 * -width))
     side = int(torch.randint(12, 24, (), generator=generator))
     coarse = F.interpolate(F.interpolate(drawn, (side, side), mode="area"), (h, w), mode="bilinear")
-    drawn = torch.where(torch.rand(b, 1, 1, 1, generator=generator) < 0.3, coarse, drawn)
+    drawn = torch.where(uniform() < 0.3, coarse, drawn)
     ink = drawn.amax(dim=1, keepdim=True).clamp(min=1e-6)  # a power of it leaves the colour as it is
-    hardness = (1.4 * torch.rand(b, 1, 1, 1, generator=generator) - 0.7).exp()
+    hardness = (1.4 * uniform() - 0.7).exp()
     bright = ink**hardness / ink
     full = (drawn * bright).amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
     return (drawn * bright / full).clamp(0, 1)

@@ -39,8 +39,8 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
         rng, other = random.Random(generator.initial_seed()), turns[i % len(turns)]
         cache, batch = caches[other], run.batch(stage)
         idx = torch.randint(len(cache.drawn), (batch,), generator=generator)
-        z0 = encode(cache.drawn.captions(rng, idx, WRITTEN)) if encode else cache.latents[name][idx].to(run.device)
-        shown = cache.prompts[other][idx].to(run.device)
+        z0 = encode(cache.drawn.captions(rng, idx, WRITTEN)) if encode else cache.latents[name][idx]
+        shown = cache.prompts[other][idx]
         # the second caption makes mixtures of three; what one prompt alone says is weaker in them
         true = [c_text(cache.drawn.captions(rng, idx)), shown, c_text(cache.drawn.captions(rng, idx))]
         foreign = corpus.distractors(name, batch, rng)

@@ -121,7 +121,7 @@ def fit(
         start, saved_at = result.steps, time.monotonic()
         began = saved_at - result.seconds
         stop = False
-        first_bad = torch.tensor(steps, device=device)  # it is read only now and then: reading waits for the device
+        first_bad = torch.full((), steps, device=device)  # it is read only now and then: reading waits for the device
 
         def check(after: int | None = None) -> None:
             """Losses and gradients so far are finite, and so are the weights after a step."""

@@ -46,6 +46,8 @@ class Run:
     def __post_init__(self) -> None:
         if isinstance(self.corpus, Source):
             self.corpus = TalkingDigits(self.corpus)
+        if isinstance(self.corpus, TalkingDigits):
+            self.corpus = self.corpus.to(self.device)
 
     @property
     def config(self) -> Config:

@@ -201,9 +201,9 @@ def train_further(
     both = had | {name: replace(stage, steps=had[name].steps + stage.steps) for name, stage in more.items()}
     check_words(corpus, model.vocabulary)
     model.config, further = _with(trained, more), "" if checkpoint is None else str(checkpoint)
-    run = Run(model, corpus, Path(out), seed, progress, further=further, start=fingerprint(model))
     with joined(device) as here, warnings.catch_warnings():
-        model.to(here)
+        start = fingerprint(model)
+        run = Run(model.to(here), corpus, Path(out), seed, progress, further=further, start=start)
         warnings.simplefilter("ignore", PromptWarning)  # which would come for every batch
         return _go_through(run, list(more), _with(trained, both))
 

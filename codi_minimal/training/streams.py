@@ -50,7 +50,8 @@ P_UNPROMPTED = 0.5  # share of the samples without a prompt, so that the environ
 class Cache:
     """Samples of one pairing; `drawn` makes new captions of them at every call.
 
-    `latents[m]` (n, *latent_shape) and `prompts[m]` (n, d) are those of the modalities m other than text.
+    `latents[m]` (n, *latent_shape) and `prompts[m]` (n, d) are those of the modalities m other than text, on the
+    device of the run.
     """
 
     drawn: Samples
@@ -64,7 +65,7 @@ def tabulated(f: Callable[[list[str]], Tensor], corpus: Corpus) -> Callable[[Seq
     captions = corpus.all_captions()
     row = {caption: i for i, caption in enumerate(captions)}
     table = torch.cat([f(captions[i : i + CHUNK]) for i in range(0, len(captions), CHUNK)])
-    return lambda captions: table[[row[caption] for caption in captions]]
+    return lambda captions: table[torch.tensor([row[caption] for caption in captions])]
 
 
 def turns_of(stage: str, pairings: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -115,7 +116,8 @@ def build_cache(run: Run, pairing: Sequence[str]) -> Cache:
         if (came := metadata.get(key)) != value:
             raise ValueError(f"expected {path} to be of {key} {value}, got {came}: {ADVICE}")
     copy_named(tensors, kept, f"the cache {path}")
-    return Cache(drawn, *({m: tensors[f"{kind}.{m}"] for m in encoded} for kind in ("latent", "prompt")))
+    kinds = ("latent", "prompt")
+    return Cache(drawn, *({m: tensors[f"{kind}.{m}"].to(run.device) for m in encoded} for kind in kinds))
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,9 @@ def nearest(prompts: Tensor, b: int, center: int, generator: torch.Generator) ->
         prompts: (n, d) of all samples.
 
     Returns:
-        (b,) out of the share ALIKE of the samples whose prompts are nearest, or of the nearest b if these are more.
+        (b,) on the CPU, out of the share ALIKE of the samples whose prompts are nearest, or of the nearest b if these are more.
     """
-    near = (prompts @ prompts[center]).topk(min(len(prompts), max(b, int(ALIKE * len(prompts))))).indices
+    near = (prompts @ prompts[center]).topk(min(len(prompts), max(b, int(ALIKE * len(prompts))))).indices.cpu()
     return near[torch.randperm(len(near), generator=generator)[:b]]  # none of them twice
 
 
@@ -165,7 +167,7 @@ def open_streams(run: Run, stage: str) -> Callable[[int, torch.Generator], Pair]
             together = seed_generator(common.getrandbits(62))  # so that no rank draws what another one has
             rows = nearest(prompts, run.stage(stage).batch, common.randrange(len(prompts)), together)
             idx = of_this_rank(rows)
-        z0, prompts = ({m: x[idx].to(run.device) for m, x in of.items()} for of in (cache.latents, cache.prompts))
+        z0, prompts = ({m: x[idx] for m, x in of.items()} for of in (cache.latents, cache.prompts))
         true, positives = list(prompts.values()), None
         if len(z0) == 1:  # the other stream is text
             captions = cache.drawn.captions(rng, idx, WRITTEN)
