@@ -21,7 +21,7 @@ PIP = $(PY) -m pip install --no-compile --disable-pip-version-check $(if $(CONST
 NBCONVERT = $(abspath $(PY)) -m jupyter nbconvert --to notebook --inplace
 DATA_ARG = $(if $(DATA),--data $(DATA))
 
-.PHONY: demo test test-all fuzz mutants lint train evaluate lab notebooks docs clean
+.PHONY: demo test test-all fuzz mutants lint gpu train evaluate lab notebooks docs clean
 
 demo: $(VENV)/.installed
 	$(PY) -m codi_minimal demo
@@ -43,6 +43,12 @@ mutants: $(VENV)/.installed-dev
 
 lint: $(VENV)/.installed-dev
 	$(PY) -m ruff check .
+
+# on a CUDA GPU: how fast it is, the preset `base` from nothing, and its report
+gpu: $(VENV)/.installed-dev
+	$(PY) -m codi_minimal benchmark --device cuda
+	$(PY) -m codi_minimal train --preset base --device cuda --workers 4 --out runs/base $(DATA_ARG)
+	$(PY) -m codi_minimal evaluate --device cuda --autocast bf16 --recipe paper --checkpoint runs/base/model --out runs/base/results $(DATA_ARG)
 
 train: $(VENV)/.installed-dev
 	$(PY) -m codi_minimal train --preset $(PRESET) --out $(OUT) $(DATA_ARG)

@@ -126,7 +126,7 @@ class TrainConfig:
     synthetic_voices: bool = False  # C_audio also learns voices of espeak-ng, where it is installed
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     autocast: Literal["bf16", None] = None
-    compile: bool = False
+    compile: bool = False  # on a GPU, denoisers are CUDA graphs, see `training.graphs`
 
 
 @checked
@@ -173,7 +173,7 @@ ALL_STAGES = {
 }
 LEFT_OUT = {"beside-text", "beside-image", "beside-audio"}  # of "small": without them it takes 67 minutes on two cores
 
-TINY_UNET, LARGE_UNET = UNetConfig((32, 32), embed=32, tokens=2), UNetConfig((192, 384), depth=2, embed=512, tokens=8)
+TINY_UNET, BASE_UNET = UNetConfig((32, 32), embed=32, tokens=2), UNetConfig((96, 160), embed=256)
 SIZES = {
     "tiny": ModelConfig(
         d=16, d_env=32, summary=2, image_widths=(16, 16), audio_widths=(16, 16, 16), vocoder_width=16, vocoder_layers=1,
@@ -182,9 +182,9 @@ SIZES = {
     ),
     "small": ModelConfig(),
     "base": ModelConfig(
-        d=256, d_env=256, image_widths=(64, 192), audio_widths=(64, 128, 256), vocoder_width=384, vocoder_layers=8,
-        text_width=256, prompt_width=64, text_prompt_width=256, text_unet=replace(LARGE_UNET, widths=(256, 256)),
-        image_unet=LARGE_UNET, audio_unet=LARGE_UNET, env_width=256, env_layers=4,
+        image_widths=(48, 128), audio_widths=(32, 64, 128), vocoder_width=384, vocoder_layers=8, text_width=192,
+        prompt_width=48, text_prompt_width=192, text_unet=replace(BASE_UNET, widths=(128, 128)), image_unet=BASE_UNET,
+        audio_unet=BASE_UNET, env_width=128,
     ),
 }  # fmt: skip
 PLANS = {
@@ -192,9 +192,10 @@ PLANS = {
         {name: replace(s, steps=4, batch=8) for name, s in ALL_STAGES.items()}, cache=64, video_cache=16
     ),
     "small": TrainConfig({name: s for name, s in ALL_STAGES.items() if name not in LEFT_OUT}),
+    # for ten minutes of one H200: there, launches take most of a step, and larger batches cost little
     "base": TrainConfig(
-        {name: replace(s, steps=8 * s.steps, batch=4 * s.batch) for name, s in ALL_STAGES.items()},
-        cache=100_000, video_cache=40_000, autocast="bf16", compile=True,
+        {name: replace(s, steps=min(s.steps, 4000), batch=4 * s.batch) for name, s in ALL_STAGES.items()},
+        cache=60_000, video_cache=24_000, autocast="bf16", compile=True,
     ),
 }  # fmt: skip
 PRESETS = {name: Config(name, sizes, PLANS[name]) for name, sizes in SIZES.items()}

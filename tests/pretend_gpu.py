@@ -15,8 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 NAME = "pretend"
+capturing = False
 aten = torch.ops.aten
 COPIES = (aten._to_copy.default, aten.copy_.default, aten.copy.default, aten._copy_from.default)
+READS = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default)  # the CPU waits for these
 INDEXED = (aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._unsafe_index.Tensor)
 
 
@@ -54,9 +56,33 @@ def check_devices(op: Any, args: tuple, kwargs: dict) -> None:
         raise RuntimeError(f"expected all tensors on the same device, got some on {NAME} and some on cpu: {op}")
 
 
+def check_capture(op: Any, args: tuple, kwargs: dict) -> None:
+    """RuntimeError: an operation that a CUDA graph cannot have, because the CPU takes part in it."""
+    tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+    there, here = [isinstance(x, OnGPU) for x in tensors], kwargs.get("device") is not None
+    to_cpu = here and torch.device(kwargs["device"]).type != NAME and any(there)
+    to_gpu = here and torch.device(kwargs["device"]).type == NAME and tensors and not all(there)
+    masked = op in INDEXED and any(x.dtype == torch.bool for x in tensors[1:])
+    if op in READS or masked or to_cpu or to_gpu or (any(there) and not all(there)):
+        raise RuntimeError(f"expected no part of the CPU in a captured graph, got {op}")
+
+
+@contextmanager
+def captured() -> Iterator[None]:
+    """Inside the block `check_capture` sees every operation."""
+    global capturing
+    capturing = True
+    try:
+        yield
+    finally:
+        capturing = False
+
+
 def run(op: Any, args: tuple, kwargs: dict) -> Any:
     """An operation on the numbers of its tensors; its results are on the GPU if an operand is, or if it says so."""
     check_devices(op, args, kwargs)
+    if capturing:
+        check_capture(op, args, kwargs)
     known = {id(x.numbers): x for x in tree_leaves((args, kwargs)) if isinstance(x, OnGPU)}
     there = bool(known) and op is not aten._local_scalar_dense.default
     if kwargs.get("device") is not None:

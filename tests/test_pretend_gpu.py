@@ -43,6 +43,35 @@ assert device.type == "pretend", device
 for name, x in here.items():
     torch.testing.assert_close(gpu[name], x, rtol=1e-3, atol=1e-3, msg=lambda m: f"{name}: {m}")
 """
+CAPTURED = """
+import sys
+
+import torch
+
+from codi_minimal.alignment import Environment
+from tests.models import random_codi
+from tests.pretend_gpu import captured, pretend_gpu
+
+model = random_codi()
+sizes = model.config.model
+with pretend_gpu() as device:
+    for name, modality in model.to(device).modalities.items():
+        net = modality.denoiser.requires_grad_(True)
+        z = torch.randn(2, *modality.latent_shape).to(device)
+        t, cond = torch.full((2,), 5, device=device), torch.randn(2, sizes.d).to(device)
+        env = Environment(torch.randn(2, 3, sizes.d_env).to(device), torch.ones(2, 3, dtype=torch.bool, device=device))
+        with captured():
+            for seen in (None, env):
+                net(z, t, cond, seen).sum().backward()
+    for spoiled in (lambda: z.sum().item(), lambda: z[z > 0], lambda: z.cpu(), lambda: torch.ones(2).to(device)):
+        try:
+            with captured():
+                spoiled()
+        except RuntimeError as error:
+            assert "captured graph" in str(error), error
+        else:
+            raise AssertionError("expected an error")
+"""
 MIXED = """
 import torch
 from tests.pretend_gpu import pretend_gpu
@@ -50,7 +79,8 @@ from tests.pretend_gpu import pretend_gpu
 with pretend_gpu() as device:
     x = torch.ones(2, device=device)
     x + 1, x[torch.tensor([0])], x.copy_(torch.zeros(2)), x * torch.tensor(2.0)
-    for mixed in (lambda: x + torch.ones(2), lambda: torch.where(x > 0, x, torch.ones(2)), lambda: torch.ones(2)[x > 0]):
+    y = torch.ones(2)
+    for mixed in (lambda: x + y, lambda: torch.where(x > 0, x, y), lambda: y[x > 0]):
         try:
             mixed()
         except RuntimeError as error:
@@ -67,6 +97,10 @@ def run(code: str, *args: str) -> None:
 
 def test_the_pretend_gpu_refuses_what_cuda_refuses():
     run(MIXED)
+
+
+def test_denoisers_can_be_captured_as_cuda_graphs():
+    run(CAPTURED)
 
 
 @pytest.mark.slow

@@ -26,7 +26,8 @@ def in_a_room(waves: Tensor, seconds: Tensor, decibels: Tensor, generator: Gener
         seconds: (b,), in which the reverberation decays by 60 dB. decibels: (b,), how much weaker it is in all.
     """
     t = torch.arange(ROOM, device=waves.device) / RATE
-    tail = torch.randn(len(waves), ROOM, generator=generator).to(waves.device) * 10 ** (-3 * t / seconds[:, None]) * (t > FIRST_ECHO)
+    tail = torch.randn(len(waves), ROOM, generator=generator).to(waves.device)
+    tail = tail * 10 ** (-3 * t / seconds[:, None]) * (t > FIRST_ECHO)
     response = 10 ** (-decibels[:, None] / 20) * F.normalize(tail, dim=1)
     response[:, 0] = 1
     return fftconvolve(waves, response)[:, : waves.shape[1]]

@@ -26,6 +26,7 @@ def train_beside(run: Run, name: str) -> None:
     stage, cfg, denoiser = f"beside-{name}", run.config.train, run.model.modalities[name].denoiser
     draw, alone = open_streams(run, stage), denoiser_step(run, stage, name)
     loss = partial(diffusion_loss, schedule=run.model.schedule, prediction=run.config.model.prediction)
+    net = run.graphed(denoiser)
 
     def beside(i: int, generator: torch.Generator) -> dict[str, Tensor]:
         pair = draw(i, generator)
@@ -40,7 +41,7 @@ def train_beside(run: Run, name: str) -> None:
             env = wire({name: own} | others, cfg.wiring)[name]
         if env is not None:
             env = perturbed(run, env, own, generator, clock_alone=as_prompt)
-        cross = mean_of_all(loss(denoiser, z0, t, eps[name], cond=pair.cond, env=env), run.stage(stage).batch)
+        cross = mean_of_all(loss(net, z0, t, eps[name], cond=pair.cond, env=env), run.stage(stage).batch)
         return {"loss": cross, f"cross_{'-'.join(pair.z0)}": cross}
 
     run.fit(stage, denoiser, lambda i, generator: (beside if i % 2 else alone)(i // 2, generator), in_turn=True)

@@ -29,9 +29,8 @@ def denoiser_step(run: Run, stage: str, name: str) -> Step:
     cfg, corpus, modalities = run.config.train, run.corpus, run.model.modalities
     turns = [m for m in PAIRED_WITH.get(name, (name,)) if ("text", m) in corpus.pairings]
     caches = {other: build_cache(run, ("text", other)) for other in sorted(set(turns))}
-    c_text, net = tabulated(modalities["text"].prompt, corpus), modalities[name].denoiser
+    c_text, net = tabulated(modalities["text"].prompt, corpus), run.graphed(modalities[name].denoiser)
     encode = None if name in caches else tabulated(modalities[name].encode, corpus)
-    net = torch.compile(net) if cfg.compile and run.device.type == "cuda" else net
     loss = partial(diffusion_loss, net, schedule=run.model.schedule, prediction=run.config.model.prediction)
     s = run.stage(stage).shift
 

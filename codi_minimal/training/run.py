@@ -14,8 +14,9 @@ from codi_minimal.config import Config
 from codi_minimal.config import Stage as StageConfig
 from codi_minimal.data import Corpus, Source, TalkingDigits
 from codi_minimal.training.fit import Step, fit
+from codi_minimal.training.graphs import graphed
 from codi_minimal.training.order import needs
-from codi_minimal.training.ranks import own_share
+from codi_minimal.training.ranks import own_share, ranks
 from codi_minimal.training.state import FitResult
 
 
@@ -64,6 +65,10 @@ class Run:
     def batch(self, name: str) -> int:
         """How many samples of a stage's batch this rank draws."""
         return own_share(self.stage(name).batch)
+
+    def graphed(self, net: nn.Module) -> Callable[..., Tensor]:
+        """A network that a step calls once; as CUDA graphs where the config asks for them and one rank has a GPU."""
+        return graphed(net) if self.config.train.compile and self.device.type == "cuda" and ranks() == 1 else net
 
     def generator(self, name: str) -> torch.Generator:
         """A generator for what a stage draws once, outside its steps; it is the same each time the run is started."""

@@ -144,7 +144,8 @@ def nearest(prompts: Tensor, b: int, center: int, generator: torch.Generator) ->
         prompts: (n, d) of all samples.
 
     Returns:
-        (b,) on the CPU, out of the share ALIKE of the samples whose prompts are nearest, or of the nearest b if these are more.
+        (b,) on the CPU, out of the share ALIKE of the samples whose prompts are nearest, or of the nearest b if these
+        are more.
     """
     near = (prompts @ prompts[center]).topk(min(len(prompts), max(b, int(ALIKE * len(prompts))))).indices.cpu()
     return near[torch.randperm(len(near), generator=generator)[:b]]  # none of them twice
