@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, field, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 
@@ -20,7 +20,8 @@ def _in_one_line(what: str) -> Iterator[None]:
         yield
     except ValidationError as error:
         first: Any = error.errors()[0]
-        where, expected = ".".join(map(str, (what, *first["loc"]))), first["msg"].replace("Input should be", "expected")
+        where, message = ".".join(map(str, (what, *first["loc"]))), first["msg"].removeprefix("Value error, ")
+        expected = message.replace("Input should be", "expected")
         raise ValueError(f"{where}: {expected}, got {reprlib.repr(first['input'])}") from None
 
 
@@ -35,6 +36,12 @@ def from_plain(cls: type, values: Any, what: str) -> Any:
     """An instance of a `checked` class from plain JSON types, which have lists for tuples; `what` is for the error."""
     with _in_one_line(what):
         return TypeAdapter(cls).validate_json(json.dumps(values))
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("expected each modality once")
+    return names
 
 
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
@@ -71,7 +78,9 @@ class ModelConfig:
     frames: Literal[8] = 8
     samples: Literal[8192] = 8192
     rate: Literal[8000] = 8000
-    modalities: Annotated[tuple[Literal["text", "image", "audio", "video"], ...], Field(min_length=1)] = MODALITIES
+    modalities: Annotated[
+        tuple[Literal["text", "image", "audio", "video"], ...], Field(min_length=1), AfterValidator(_each_once)
+    ] = MODALITIES
     fit: Literal["digits", "plain"] = "digits"  # how people's files become data: see `fitting`, and `media.plain`
     max_words: Annotated[int, Field(ge=1, le=MAX_WORDS)] = 12
     image_latent: Annotated[int, Field(ge=1, le=64)] = 4

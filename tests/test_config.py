@@ -72,6 +72,7 @@ def test_no_field_takes_another_type_or_an_absurd_size():
         (lambda: ModelConfig(prediction="z0"), "ModelConfig.prediction: expected 'v' or 'epsilon', got 'z0'"),
         (lambda: ModelConfig(d=10**9), "ModelConfig.d: expected less than or equal to 4096, got 1000000000"),
         (lambda: UNetConfig(widths=(8, 9)), "UNetConfig.widths.1: expected a multiple of 8, got 9"),
+        (lambda: ModelConfig(modalities=("text", "text")), "ModelConfig.modalities: expected each modality once, got "),
         (lambda: UNetConfig(widths=()), "UNetConfig.widths: Tuple should have at least 1 item"),
         (lambda: Stage(steps=True, batch=8), "Stage.steps: expected a valid integer, got True"),
         (lambda: TrainConfig(ema=1.0), "TrainConfig.ema: expected less than 1, got 1.0"),
