@@ -44,7 +44,7 @@ mutants: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(PY) -m ruff check .
 
-# on a CUDA GPU: how fast it is, the preset `base` from nothing, and its report
+# on a CUDA GPU: how fast it is, the preset `base` from nothing, and its report by the recipe of the paper
 gpu: $(VENV)/.installed-dev
 	$(PY) -m codi_minimal benchmark --device cuda
 	$(PY) -m codi_minimal train --preset base --device cuda --workers 4 --out runs/base $(DATA_ARG)

@@ -135,7 +135,7 @@ class TrainConfig:
     synthetic_voices: bool = False  # C_audio also learns voices of espeak-ng, where it is installed
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
     autocast: Literal["bf16", None] = None
-    compile: bool = False  # on a GPU, denoisers are CUDA graphs, see `training.graphs`
+    compile: bool = False  # an old name: on a GPU denoisers are CUDA graphs, see `training.graphs`
 
 
 @checked

@@ -18,7 +18,9 @@ NAME = "pretend"
 capturing = False
 aten = torch.ops.aten
 COPIES = (aten._to_copy.default, aten.copy_.default, aten.copy.default, aten._copy_from.default)
-READS = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default)  # the CPU waits for these
+# the CPU waits for the results of these, or for their shapes
+READS = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default, aten.equal.default)
+READS += (aten._unique2.default, aten.unique_dim.default)
 INDEXED = (aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._unsafe_index.Tensor)
 
 
@@ -37,6 +39,8 @@ class OnGPU(torch.Tensor):
         return f"OnGPU({self.numbers})"
 
     def tolist(self) -> Any:
+        if capturing:
+            raise RuntimeError("expected no part of the CPU in a captured graph, got tolist")
         return self.numbers.tolist()
 
     __torch_function__ = torch._C._disabled_torch_function_impl
@@ -59,11 +63,11 @@ def check_devices(op: Any, args: tuple, kwargs: dict) -> None:
 def check_capture(op: Any, args: tuple, kwargs: dict) -> None:
     """RuntimeError: an operation that a CUDA graph cannot have, because the CPU takes part in it."""
     tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
-    there, here = [isinstance(x, OnGPU) for x in tensors], kwargs.get("device") is not None
-    to_cpu = here and torch.device(kwargs["device"]).type != NAME and any(there)
-    to_gpu = here and torch.device(kwargs["device"]).type == NAME and tensors and not all(there)
+    there = [isinstance(x, OnGPU) for x in tensors]
+    to = kwargs.get("device") and torch.device(kwargs["device"]).type
+    copied = to is not None and tensors and (any(there) if to != NAME else not all(there))
     masked = op in INDEXED and any(x.dtype == torch.bool for x in tensors[1:])
-    if op in READS or masked or to_cpu or to_gpu or (any(there) and not all(there)):
+    if op in READS or masked or copied or (any(there) and not all(there)):
         raise RuntimeError(f"expected no part of the CPU in a captured graph, got {op}")
 
 

@@ -63,7 +63,8 @@ with pretend_gpu() as device:
         with captured():
             for seen in (None, env):
                 net(z, t, cond, seen).sum().backward()
-    for spoiled in (lambda: z.sum().item(), lambda: z[z > 0], lambda: z.cpu(), lambda: torch.ones(2).to(device)):
+    reads = (lambda: z.sum().item(), lambda: z[z > 0], lambda: z.tolist(), lambda: z.equal(z), lambda: z.unique())
+    for spoiled in (*reads, lambda: z.cpu(), lambda: torch.ones(2).to(device)):
         try:
             with captured():
                 spoiled()

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Hashable, Mapping, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import torch
@@ -94,6 +95,7 @@ class TalkingDigits:
 
     def __init__(self, source: Source) -> None:
         self.source, self.split, self.split_seed = source, source.split, source.split_seed
+        self._rendered = source  # the same on the device where scenes are rendered
         self.about = BUILTIN_SAMPLE if source.name == "built-in sample" else TALKING_DIGITS
         self.name = f"{source.name}, {len(source.digits)} handwritten digits and {len(source.spoken)} recordings"
 
@@ -102,14 +104,16 @@ class TalkingDigits:
         return self.source.identity
 
     def to(self, device: torch.device | str) -> "TalkingDigits":
-        """The same, whose scenes are rendered on a device."""
-        return TalkingDigits(self.source.to(device))
+        """The same, whose scenes are rendered on a device. `source` stays where it is."""
+        moved = copy(self)
+        moved._rendered = self.source.to(device)
+        return moved
 
     def pairs(self, pairing: Sequence[str]) -> Pairs:
-        return Pairs(self.source, pairing)
+        return Pairs(self._rendered, pairing)
 
     def unpaired(self, name: str, n: int, generator: torch.Generator) -> Any:
-        return unpaired(self.source, name, n, generator)
+        return unpaired(self._rendered, name, n, generator)
 
     def all_captions(self) -> list[str]:
         return list(dict.fromkeys(text for text, _ in sentences()))

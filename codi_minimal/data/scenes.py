@@ -141,10 +141,11 @@ def render_audio(source: Source, scene: Scene, generator: torch.Generator | None
     _require(scene.recording, "recording")
     silence = SILENCE * torch.randn(len(scene), SAMPLES, generator=generator)
     voice = source.recordings[scene.recording]  # b l
-    at = torch.arange(SAMPLES) - SAMPLES_PER_ONSET * scene.onset[:, None]  # b s: which sample of the recording
-    heard = (at >= 0) & (at < source.lengths[scene.recording][:, None])
-    at, heard, silence = (x.to(voice.device) for x in (at.clamp(0, voice.shape[1] - 1), heard, silence))
-    return torch.where(heard, voice.gather(1, at), silence)
+    length, start = source.lengths[scene.recording], SAMPLES_PER_ONSET * scene.onset
+    silence, length, start = (x.to(voice.device) for x in (silence, length[:, None], start[:, None]))
+    at = torch.arange(SAMPLES, device=voice.device) - start  # b s: which sample of the recording
+    heard = (at >= 0) & (at < length)
+    return torch.where(heard, voice.gather(1, at.clamp(0, voice.shape[1] - 1)), silence)
 
 
 RENDERERS = {"image": render_image, "audio": render_audio, "video": render_video}
@@ -166,7 +167,8 @@ def _render(source: Source, scene: Scene, width: Tensor, centre: Tensor) -> Tens
     pixel = torch.arange(CANVAS, device=glyph.device) + 0.5 - CANVAS / 2
     at = (pixel - centre[..., None]) * (size / width)[..., None, None] + (size - 1) / 2  # b f xy pixel
     weight = (1 - (at[..., None] - torch.arange(size, device=glyph.device)).abs()).clamp(min=0)  # b f xy pixel size
-    rows = einsum(weight[:, :, 1], glyph, "b f h i, b i j -> b f h j")
-    grey = einsum(rows, weight[:, :, 0], "b f h j, b f w j -> b f h w")
     rgb = torch.tensor(list(COLOURS.values()))[scene.colour].to(glyph.device)
-    return einsum(grey, rgb, "b f h w, b c -> b f c h w").clamp(0, 1)  # rounding may pass 1 by an ulp
+    with torch.autocast(glyph.device.type, enabled=False):  # data has the same precision in any training
+        rows = einsum(weight[:, :, 1], glyph, "b f h i, b i j -> b f h j")
+        grey = einsum(rows, weight[:, :, 0], "b f h j, b f w j -> b f h w")
+        return einsum(grey, rgb, "b f h w, b c -> b f c h w").clamp(0, 1)  # rounding may pass 1 by an ulp

@@ -47,7 +47,7 @@ class Source:
         """The name, and eight hexadecimal digits: the fingerprint of the content and of ``split_seed``."""
         digest = hashlib.sha256(str(self.split_seed).encode())
         for name in _OF_GLYPHS + _OF_RECORDINGS:
-            digest.update(getattr(self, name).cpu().contiguous().numpy().tobytes())
+            digest.update(getattr(self, name).contiguous().numpy().tobytes())
         return f"{self.name} {digest.hexdigest()[:8]}"
 
     def to(self, device: torch.device | str) -> "Source":

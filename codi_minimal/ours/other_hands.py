@@ -50,7 +50,8 @@ def bent(pictures: Tensor, generator: Generator | None = None) -> Tensor:
     x = (cos * wide, cos * slant - sin * high, within(2 * MOVE))
     y = (sin * wide, sin * slant + cos * high, within(2 * MOVE))
     theta = torch.stack([*x, *y], dim=1).view(b, 2, 3)
-    grid = F.affine_grid(theta.to(pictures.device), list(pictures.shape), align_corners=False)
+    with torch.autocast(pictures.device.type, enabled=False):  # bfloat16 has too few places for coordinates
+        grid = F.affine_grid(theta.to(pictures.device), list(pictures.shape), align_corners=False)
     bends = ELASTIC * torch.randn(b, 2, KNOTS, KNOTS, generator=generator)
     bends = F.interpolate(bends.to(pictures.device), pictures.shape[2:], mode="bicubic", align_corners=True)
     return F.grid_sample(pictures, grid + bends.permute(0, 2, 3, 1), padding_mode="zeros", align_corners=False)

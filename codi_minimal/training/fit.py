@@ -146,6 +146,7 @@ def fit(
                     raise ValueError(f"expected step to return a scalar named 'loss'; got {losses}")
                 optimizer.zero_grad(set_to_none=True)
                 losses["loss"].backward()
+                losses = {key: value.detach() for key, value in losses.items()}
                 norm = nn.utils.clip_grad_norm_(weights.values(), FIXED["grad_clip"])
                 finite = torch.isfinite(losses["loss"].detach()) & torch.isfinite(norm)
                 first_bad = torch.where(finite, first_bad, first_bad.clamp(max=i))

@@ -141,7 +141,7 @@ def train_joint(run: Run, stage: str = "joint", names: Sequence[str] | None = No
         modules[f"environment-{name}"] = modalities[name].environment
         modules[f"attention-{name}"] = nn.ModuleList(environment_modules(modalities[name].denoiser))
     mean = partial(diffusion_loss, schedule=run.model.schedule, prediction=run.config.model.prediction)
-    batch, graphs = run.stage(stage).batch, {m: run.graphed(modality.denoiser) for m, modality in modalities.items()}
+    batch, nets = run.stage(stage).batch, {m: run.graphed(modality.denoiser) for m, modality in modalities.items()}
 
     def loss(*args, **kwargs) -> Tensor:
         return mean_of_all(mean(*args, **kwargs), batch)
@@ -162,7 +162,6 @@ def train_joint(run: Run, stage: str = "joint", names: Sequence[str] | None = No
                 env[m] = perturbed(run, env[m], own, generator)
         of_con, weight = compared(run, pair, apart_in_time(run, pair, generator))
         of_con = {m: rows_of_all(v, batch) for m, v in of_con.items()}
-        nets = {m: graphs[m] for m in z0}
         how = {"lam": cfg.lam * weight, "positives": pair.positives, "env": env, "compared": of_con}
         total, cross, l_con = joint_loss(loss, nets, z0, t, eps, pair.cond, tokens, temperature(), **how)
         more = mean_of_all(of_additions(run, pair, tokens, generator), batch)

@@ -67,7 +67,7 @@ class Run:
         return own_share(self.stage(name).batch)
 
     def graphed(self, net: nn.Module) -> Callable[..., Tensor]:
-        """A network that a step calls once; as CUDA graphs where the config asks for them and one rank has a GPU."""
+        """A network that a step calls once; as CUDA graphs if the config asks for them, on a GPU, with one rank."""
         return graphed(net) if self.config.train.compile and self.device.type == "cuda" and ranks() == 1 else net
 
     def generator(self, name: str) -> torch.Generator:

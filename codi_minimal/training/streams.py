@@ -147,7 +147,9 @@ def nearest(prompts: Tensor, b: int, center: int, generator: torch.Generator) ->
         (b,) on the CPU, out of the share ALIKE of the samples whose prompts are nearest, or of the nearest b if these
         are more.
     """
-    near = (prompts @ prompts[center]).topk(min(len(prompts), max(b, int(ALIKE * len(prompts))))).indices.cpu()
+    with torch.autocast(prompts.device.type, enabled=False):  # in bfloat16 most of the nearest would be equally near
+        cosine = prompts @ prompts[center]
+    near = cosine.topk(min(len(prompts), max(b, int(ALIKE * len(prompts))))).indices.cpu()
     return near[torch.randperm(len(near), generator=generator)[:b]]  # none of them twice
 
 

@@ -171,6 +171,13 @@ def test_the_same_seed_draws_and_renders_the_same_and_another_does_not(ruler):
     assert torch.equal(world(3), world(3)) and not torch.equal(world(3), world(4))
 
 
+def test_mixed_precision_renders_the_same(source):
+    scene = draw(source, 8, torch.Generator().manual_seed(0), torch.arange(len(source.digits)))
+    with torch.autocast("cpu", torch.bfloat16):
+        under = render_video(source, scene)
+    assert torch.equal(under, render_video(source, scene))
+
+
 def test_a_part_of_a_batch_renders_as_in_the_batch(ruler):
     scene = scenes(ruler, 6)
     for idx in (slice(1, 4), [0, 5], torch.tensor([3, 3])):

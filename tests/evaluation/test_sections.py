@@ -85,7 +85,7 @@ def test_distances_state_their_bias(models, source):
     found = measure_single(BatchedModel(models.oracle), world, real_renders(models.oracle, world, 100, 0), 100)
     for name, row in found["matched"].items():
         assert row["real"].value == row["reconstruction"].value < found["quality"][name]["real"].value
-    # of a single modality a hundred samples leave it open
+    # a hundred samples leave it open for pictures of the built-in sample alone
     matched, drawn = (sum(row["generated"].value for row in found[key].values()) for key in ("matched", "quality"))
     assert matched < drawn
     for row in found["quality"].values():

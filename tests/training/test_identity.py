@@ -172,6 +172,9 @@ def test_hard_negatives_are_samples_whose_prompts_are_nearest_to_one_of_them():
     assert len({tuple(rows.tolist()) for rows in drawn}) > 10  # others each time
     for rows in drawn:
         assert len(rows.unique()) == 4 and (numbers[rows] - 15).abs().max() <= 2
+    with torch.autocast("cpu", torch.bfloat16):  # a stage in mixed precision finds the same
+        rows = streams.nearest(prompts, len(idx), int(idx[0]), torch.Generator().manual_seed(0))
+    assert torch.equal(rows, drawn[0])
 
 
 def test_the_environment_is_trained_on_pairs_of_tokens_and_on_their_prompts(monkeypatch):
