@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import codi_minimal.data
-from codi_minimal.data import ATTRIBUTES_OF, PAIRINGS, Pairs, parse, unpaired
+from codi_minimal.data import ATTRIBUTES_OF, PAIRINGS, Pairs, TalkingDigits, parse, unpaired
 from codi_minimal.data.world import World
 
 PACKAGE = Path(codi_minimal.data.__file__).parents[1]
@@ -141,6 +141,15 @@ def test_unpaired_covers_every_modality_and_repeats_with_its_seed(sample):
             assert torch.equal(one, same) and not torch.equal(one, other)
     with pytest.raises(ValueError, match="expected a modality"):
         unpaired(sample, "smell", 4, generator())
+
+
+def test_scenes_are_rendered_on_another_device_and_the_source_stays(sample):
+    """On "meta", which has no numbers, an operation on tensors of two devices is an error, as on a GPU."""
+    there, generator = TalkingDigits(sample).to("meta"), torch.Generator().manual_seed(0)
+    drawn = there.pairs(("text", "audio")).draw(4, generator)
+    assert drawn.render("audio", generator=generator).device.type == "meta"
+    assert there.unpaired("audio", 4, generator).device.type == "meta"
+    assert there.source is sample and there.identity == TalkingDigits(sample).identity
 
 
 def test_the_world_shows_one_scene_in_four_ways(sample):
