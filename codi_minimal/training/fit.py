@@ -146,7 +146,6 @@ def fit(
                     raise ValueError(f"expected step to return a scalar named 'loss'; got {losses}")
                 optimizer.zero_grad(set_to_none=True)
                 losses["loss"].backward()
-                losses = {key: value.detach() for key, value in losses.items()}
                 norm = nn.utils.clip_grad_norm_(weights.values(), FIXED["grad_clip"])
                 finite = torch.isfinite(losses["loss"].detach()) & torch.isfinite(norm)
                 first_bad = torch.where(finite, first_bad, first_bad.clamp(max=i))
@@ -156,6 +155,7 @@ def fit(
                 optimizer.step()
                 average.update(i)
                 log.add(losses)
+                del losses  # with them, all that the backward needed would stay for the next step
                 bar.update()
 
                 done, now = i + 1, time.monotonic()

@@ -11,7 +11,17 @@ import pytest
 import torch
 
 import codi_minimal.data
-from codi_minimal.data import ATTRIBUTES_OF, PAIRINGS, Pairs, TalkingDigits, parse, unpaired
+from codi_minimal.data import (
+    ATTRIBUTES_OF,
+    PAIRINGS,
+    WORDS,
+    Pairs,
+    TalkingDigits,
+    meaning,
+    parse,
+    unpaired,
+    wholes_and_parts,
+)  # fmt: skip
 from codi_minimal.data.world import World
 
 PACKAGE = Path(codi_minimal.data.__file__).parents[1]
@@ -150,6 +160,16 @@ def test_scenes_are_rendered_on_another_device_and_the_source_stays(sample):
     assert drawn.render("audio", generator=generator).device.type == "meta"
     assert there.unpaired("audio", 4, generator).device.type == "meta"
     assert there.source is sample and there.identity == TalkingDigits(sample).identity
+
+
+def test_parts_say_together_what_the_whole_says():
+    wholes, (first, second) = wholes_and_parts(200, random.Random(0))
+    for whole, a, b in zip(wholes, first, second, strict=True):
+        assert {**parse(a), **parse(b)} == parse(whole)
+    assert len({meaning(whole) for whole in wholes}) > 50
+    several = [i for i, whole in enumerate(wholes) if len(parse(whole)) > 1]
+    for name in WORDS:  # a part is no fixed half of a caption
+        assert all(any(name in parse(part[i]) for i in several) for part in (first, second)), name
 
 
 def test_the_world_shows_one_scene_in_four_ways(sample):
