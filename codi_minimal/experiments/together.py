@@ -35,6 +35,7 @@ def rows() -> dict[str, dict[str, Any]]:
     """Title → arguments of `generate`: PAPER, and with one setting changed; what ships; and the baselines."""
     less: dict[str, dict[str, Any]] = {
         "without restart": {"sampler_beside": "ddpm"},
+        "20 steps": {"steps_beside": 20},
         "15 steps of DPM-Solver++": {"sampler_beside": "dpm-solver++", "steps_beside": 15},
         "without the shift of clips": {"shift": 1.0},
         "with the guidance of one output": {"guidance_beside": None},

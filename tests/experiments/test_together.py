@@ -41,6 +41,7 @@ def test_each_row_of_the_paper_differs_from_it_in_one_thing_and_all_are_differen
     assert len({frozenset(fields) for fields in differing}) == len(less)
     few = recipes["paper, 15 steps of DPM-Solver++"]
     assert (few.sampler_of(beside=True), few.steps_of("video", beside=True)) == ("dpm-solver++", 15)
+    assert recipes["paper, 20 steps"].steps_of("video", beside=True) == 20
     assert recipes["paper, without restart"].sampler_of(beside=True) == "ddpm"
     assert recipes["paper, without the shift of clips"].shift_of("video") == 1
     assert recipes["paper, with guidance from the first step on"].guidance_start_of("image") == 1
