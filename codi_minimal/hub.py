@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from codi_minimal.checkpoint import digest, fingerprint, load_folder
-from codi_minimal.inputs import check_flag
+from codi_minimal.inputs import HUB_NAME, check_flag
 
 CARD_NAMES = ("MODEL_CARD.md", "README.md")  # as training writes it, and as the hub shows it
 METADATA = """---
@@ -58,7 +58,7 @@ class HubMixin:
             ValueError: another repo_id, dtype or private, weights that are not finite, no network, or no token that may
                 write.
         """
-        if not isinstance(repo_id, str) or not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id, re.ASCII):
+        if not isinstance(repo_id, str) or not HUB_NAME.fullmatch(repo_id):
             raise ValueError(f'expected a repository of the hub, as "user/name", got {repo_id!r}')
         if private is not None:
             check_flag("private", private)

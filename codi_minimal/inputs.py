@@ -4,6 +4,7 @@ It is then worked on in batches, so that memory grows with a batch and not with 
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ BATCH = 64  # samples that pass through the networks at a time
 MOST = 1 << 29  # numbers that all outputs of one call may hold: 2 GiB of float32, twice that while they are joined
 TOLERANCE = 1e-3  # resampling and PCM rounding overshoot a range by a little
 MAX_FLOAT = torch.finfo(torch.float64).max  # an integer may be larger
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)  # "user/name", of a model or a data set
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 

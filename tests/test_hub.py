@@ -155,7 +155,10 @@ def test_cards_of_training_name_the_data_sets_that_it_saw():
         assert ("MNIST" in text) == (datasets is not None) == ("load_digits" not in text)
 
 
-@pytest.mark.parametrize("repo_id", ["codi", "a/b/c", "a/", "/b", "", "a b/c", "https://huggingface.co/a/b", 3, None])
+NO_REPOSITORIES = ("codi", "a/b/c", "a/", "/b", "", "a b/c", "../c", "https://huggingface.co/a/b", 3, None)
+
+
+@pytest.mark.parametrize("repo_id", NO_REPOSITORIES)
 def test_what_is_no_repository_is_refused_before_anything_is_written(hub, repo_id):
     with pytest.raises(ValueError) as error:
         random_codi().push_to_hub(repo_id)

@@ -1,7 +1,6 @@
 """Reads pairs of one's own: files that share a name, a table of paths and captions, or a data set of `datasets`."""
 
 import csv
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from codi_minimal.config import MAX_WORDS
 from codi_minimal.data import OwnPairs
 from codi_minimal.data.own_pairs import FEWEST, whole_numbers, words_of
+from codi_minimal.inputs import HUB_NAME
 
 from .clips import CONTAINERS
 from .files import MAX_BYTES
@@ -32,7 +32,6 @@ ENDINGS = {
 }
 MODALITY_OF = {"text": "text", "caption": "text", "image": "image", "audio": "audio", "video": "video"}
 DATASET_FILES = ("dataset_info.json", "dataset_dict.json")  # what `save_to_disk` leaves in a folder
-HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 # how the bytes of a data set's cells begin, from which byte on, where their path has no ending
 SIGNATURES = (
     (0, b"\x89PNG", ".png"), (0, b"\xff\xd8", ".jpg"), (0, b"BM", ".bmp"), (8, b"WEBP", ".webp"), (0, b"RIFF", ".wav"),

@@ -30,11 +30,12 @@ class _OfTensors(nn.Module):
 
 
 def graphed(module: nn.Module) -> Callable[..., Tensor]:
-    """The same function of positional arguments; one pair of graphs, forward and backward, for each of their shapes.
+    """A function that calls the module, with positional arguments, as CUDA graphs.
 
-    A graph has one place in memory for all that it keeps. So between a call and its backward there must be no other,
-    and gradients must be cleared before each backward, because they are the graph's own memory. Parameters must stay
-    where they are; optimizer and `EMA` change them in place. Without gradients the module itself is called.
+    It captures two graphs, forward and backward, at the first call with arguments of certain shapes. A graph has one
+    place in memory for all that it keeps. So between a call and its backward there must be no other call, and gradients
+    must be cleared before each backward, because they are the graph's own memory. Parameters must stay where they are;
+    optimizer and `EMA` change them in place. Without gradients the module itself is called.
     """
     captured: dict[Any, Callable[..., Tensor]] = {}
     parameters, nodes = list(module.parameters()), []
