@@ -2,7 +2,6 @@
 the steps since the last save.
 """
 
-import contextlib
 import copy
 import json
 import os
@@ -164,18 +163,24 @@ killed_once(Path({str(folder)!r}))
 
 
 def stopped_early(folder: Path) -> None:
+    """The signal to stop comes to rank 1 alone, in step 9."""
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
     toy = Toy()
+    signal.signal(signal.SIGTERM, stop)
 
     def step(i, generator):
-        if i == 10:
-            raise KeyboardInterrupt
+        if i == 9 and ranks.rank() == 1:
+            signal.raise_signal(signal.SIGTERM)
         return toy_step(toy, 8, i, generator)
 
-    with contextlib.suppress(KeyboardInterrupt):
-        fit(toy, step, folder=folder, name="toy", save_seconds=0, in_turn=True, **SETTINGS)
+    with pytest.raises(KeyboardInterrupt):
+        fit(toy, step, folder=folder, name="toy", in_turn=True, **SETTINGS)
 
 
-def test_another_number_of_ranks_goes_on_where_two_have_stopped(tmp_path):
+def test_a_signal_to_one_rank_stops_all_and_another_number_of_ranks_goes_on(tmp_path):
     with_ranks(2, stopped_early, tmp_path)
     done, toy = [], Toy()
 
