@@ -44,11 +44,14 @@ mutants: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(PY) -m ruff check .
 
-# on a CUDA GPU: how fast it is, the preset `base` from nothing, and its report by the recipe of the paper
+# on a CUDA GPU: the preset `base` from nothing, its report by the recipe of the paper, and how fast the GPU is
+gpu: OUT = runs/base
 gpu: $(VENV)/.installed-dev
+	date
+	$(PY) -m codi_minimal train --preset base --device cuda --workers 4 --out $(OUT) $(DATA_ARG)
+	date
+	$(PY) -m codi_minimal evaluate --device cuda --autocast bf16 --recipe paper --checkpoint $(OUT)/model --out $(OUT)/results $(DATA_ARG)
 	$(PY) -m codi_minimal benchmark --device cuda
-	$(PY) -m codi_minimal train --preset base --device cuda --workers 4 --out runs/base $(DATA_ARG)
-	$(PY) -m codi_minimal evaluate --device cuda --autocast bf16 --recipe paper --checkpoint runs/base/model --out runs/base/results $(DATA_ARG)
 
 train: $(VENV)/.installed-dev
 	$(PY) -m codi_minimal train --preset $(PRESET) --out $(OUT) $(DATA_ARG)

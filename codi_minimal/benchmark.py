@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from codi_minimal.codi import CoDi
@@ -24,7 +25,7 @@ from codi_minimal.device import best_device
 from codi_minimal.diffusion import diffusion_loss
 from codi_minimal.recipes import CASCADE
 
-MATRIX = 2048  # side of the matrices whose product sets the peak
+MATRIX, LARGER = 2048, 8192  # side of the matrices whose product sets the peak of a CPU, and of a GPU
 BATCHES = {"image": 64, "audio": 64, "text": 128, "video": 8}  # of a training step
 MANY, FEWER = 32, 8  # samples of a large batch: of one modality, and of all four
 COLD = {
@@ -66,10 +67,10 @@ def timed(works: Mapping[str, Callable[[], Any]], device: torch.device, rounds: 
 
 
 def counted(works: Mapping[str, Callable[[], Any]], device: torch.device, rounds: int) -> dict[str, Measured]:
-    """As `timed`, with the operations of each."""
+    """As `timed`, with the operations of each. Attention is counted unfused: the counter knows no fused one of CPUs."""
     flops = {}
     for name, work in works.items():
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
             work()
         flops[name] = counter.get_total_flops()
     return {name: Measured(seconds, flops[name]) for name, seconds in timed(works, device, rounds).items()}
@@ -77,8 +78,9 @@ def counted(works: Mapping[str, Callable[[], Any]], device: torch.device, rounds
 
 def products(device: torch.device) -> dict[str, Callable[[], Any]]:
     """Products of two large matrices: what this machine computes at most."""
+    n = MATRIX if device.type == "cpu" else LARGER
     return {
-        name: partial(torch.matmul, *(torch.randn(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2)))
+        name: partial(torch.matmul, *(torch.randn(n, n, device=device, dtype=dtype) for _ in range(2)))
         for name, dtype in {"fp32": torch.float32, "bf16": torch.bfloat16}.items()
     }
 
@@ -149,34 +151,33 @@ def step_of_diffusers(net: Any, model: CoDi, autocast: str) -> Callable[[], None
 
 
 @torch.no_grad()
-def loop_of_diffusers(net: Any, model: CoDi, b: int, steps: int, g: float, autocast: str | None) -> None:
-    """Images by diffusers' DPM-Solver++ with guidance, by their network, from noise to latents."""
+def loop_of_diffusers(net: Any, model: CoDi, b: int, autocast: str | None) -> None:
+    """Images by diffusers' DPM-Solver++ and their network, from noise to latents, with our steps and guidance."""
     from diffusers import DPMSolverMultistepScheduler
 
     scheduler = DPMSolverMultistepScheduler(prediction_type="v_prediction", beta_schedule="squaredcos_cap_v2")
-    scheduler.set_timesteps(steps)
-    unet = model.config.model.image_unet
+    scheduler.set_timesteps(model.recipe.steps_of("image"))
+    sizes, g = model.config.model, model.recipe.guidance_of("image")
     z = torch.randn(b, *model.modalities["image"].latent_shape, device=model.device)
-    tokens = torch.randn(2 * b, unet.tokens, unet.embed).to(z)
+    tokens = torch.randn(2 * b, sizes.image_unet.tokens, sizes.image_unet.embed).to(z)
     for t in scheduler.timesteps:
+        n = 2 * b if t < model.recipe.guidance_start_of("image") * sizes.T else b  # early steps have no guidance
         with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast == "bf16"):
-            output = net(torch.cat([z, z]), t, encoder_hidden_states=tokens).sample.float()
-        without, prompted = output.chunk(2)
-        z = scheduler.step(without + g * (prompted - without), t, z).prev_sample
+            output = net(torch.cat([z, z])[:n], t, encoder_hidden_states=tokens[:n]).sample.float()
+        z = scheduler.step(output[:b] + g * (output[b:] - output[:b]) if n > b else output, t, z).prev_sample
 
 
 def samplings(model: CoDi, net: nn.Module | None, autocast: str | None = None) -> dict[str, Callable[[], Any]]:
     """What is asked of a model, for one sample and for many."""
-    four, recipe = tuple(model.modalities), model.recipe
-    make = partial(model.generate_latents, recipe=replace(recipe, autocast=autocast))
+    four = tuple(model.modalities)
+    make = partial(model.generate_latents, recipe=replace(model.recipe, autocast=autocast))
     cascade = partial(model.generate_latents, recipe=replace(CASCADE, autocast=autocast))
     works: dict[str, Callable[[], Any]] = {}
     for b in (1, MANY):
         prompt = {"text": ["a red seven"] * b}
         works[f"text → image, batch {b}"] = partial(make, prompt, "image")
         if net is not None:
-            theirs = net.eval(), model, b, recipe.steps_of("image"), recipe.guidance_of("image"), autocast
-            works[f"the same with diffusers, batch {b}"] = partial(loop_of_diffusers, *theirs)
+            works[f"text → image, diffusers, batch {b}"] = partial(loop_of_diffusers, net.eval(), model, b, autocast)
         works[f"text → video, batch {b}"] = partial(make, prompt, "video")
     for b in (1, FEWER):
         works[f"all four together, batch {b}"] = partial(make, {}, four, num_samples=b)
@@ -191,8 +192,7 @@ def cold_starts(rounds: int) -> dict[str, float]:
     def run(arguments: list[str]) -> None:
         subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
 
-    works = {name: partial(run, arguments) for name, arguments in COLD.items()}
-    return timed(works, torch.device("cpu"), rounds)
+    return timed({name: partial(run, arguments) for name, arguments in COLD.items()}, torch.device("cpu"), rounds)
 
 
 def peak_memory(device: torch.device) -> float:

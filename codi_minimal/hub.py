@@ -34,7 +34,7 @@ out = model.generate(outputs={outputs})
 """
 
 
-def metadata(datasets: Iterable[str] = (), license: str = "mit") -> str:
+def metadata(datasets: Iterable[str] = (), license: str = "") -> str:
     """The first lines of a model card, YAML that the hub reads. datasets: names of those on the hub; license: or ""."""
     names, known = ", ".join(datasets), f"license: {license}\n" if license else ""
     return METADATA.format(license=known, datasets=f"datasets: [{names}]\n" if names else "")
@@ -81,7 +81,7 @@ class HubMixin:
         """The card that `push_to_hub` uploads. It says what is known about the weights and how to load them."""
         names, size = list(self.modalities), sum(p.numel() for p in self.parameters())
         short = SHORT_CARD.format(preset=self.config.name, modalities=", ".join(names), size=size)
-        card = self._card_beside() or metadata(license="") + short
+        card = self._card_beside() or metadata() + short
         card = card if card.startswith("---\n") else metadata() + card
         card += "" if "CoDi.from_pretrained(" in card else EXAMPLE.format(outputs=json.dumps(names))
         return re.sub(r'CoDi\.from_pretrained\(".*?"\)', f'CoDi.from_pretrained("{repo_id}")', card)

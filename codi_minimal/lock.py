@@ -6,6 +6,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+LOCK = ".lock"  # the file that locks its folder
+
 
 def remove_leftovers(folder: Path) -> None:
     """Removes temporary files that a killed `atomic_write` left in a folder in which nobody else writes now."""
@@ -22,7 +24,7 @@ def alone_in(folder: str | Path) -> Iterator[None]:
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
+    path = folder / LOCK
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ValueError(f"expected an ordinary file, which locks the folder; {path} is none: remove it")
     try:

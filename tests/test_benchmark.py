@@ -39,6 +39,14 @@ def test_operations_are_those_of_the_product(monkeypatch):
     assert x.gflops == pytest.approx(2 * 64**3 / x.seconds / 1e9)
 
 
+def test_attention_counts_as_its_two_products():
+    q = torch.randn(2, 4, 32, 16, requires_grad=True)
+    attend = partial(torch.nn.functional.scaled_dot_product_attention, q, q, q)
+    works = {"forward": attend, "step": lambda: attend().sum().backward()}
+    forward = 2 * 2 * 4 * 32 * 32 * 16 * 2  # q kᵀ and its product with v, of 2 · 4 heads
+    assert {name: x.flops for name, x in counted(works, CPU, 1).items()} == {"forward": forward, "step": 3 * forward}
+
+
 def test_a_training_step_changes_the_denoiser_and_not_its_attention_to_others(monkeypatch):
     monkeypatch.setattr(module, "BATCHES", {"image": 2})
     model = copy.deepcopy(random_codi())
@@ -50,7 +58,7 @@ def test_a_training_step_changes_the_denoiser_and_not_its_attention_to_others(mo
     assert not any("environment_attention" in name for name in changed)
 
 
-def test_the_network_of_diffusers_has_the_same_widths_and_nearly_the_same_size():
+def test_the_network_of_diffusers_has_the_same_widths_and_a_like_size():
     pytest.importorskip("diffusers")
     model = CoDi(preset("small"), ["seven"])
     ours, theirs = model.modalities["image"].denoiser, of_diffusers(model)

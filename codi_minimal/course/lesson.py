@@ -32,7 +32,7 @@ class Scale:
 SCALES = {
     "tiny": Scale(0.001, 0.1, 32, 8, 4),  # seconds: to see that everything runs
     "small": Scale(1, 1, 8_000, 2_000, 64),  # two CPU cores: a few minutes
-    "base": Scale(5, 2, 40_000, 10_000, 256, "bf16"),  # one GPU: a few minutes, better samples
+    "base": Scale(5, 2, 40_000, 10_000, 256, "bf16"),  # one GPU; it has not been run
 }
 RUNS = Path("runs/course")
 

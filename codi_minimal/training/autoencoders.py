@@ -1,5 +1,6 @@
 """Stage 1: each autoencoder by itself, and the vocoder. They see one modality at a time, and no pairs."""
 
+import math
 from functools import partial
 
 import torch
@@ -20,11 +21,13 @@ def draw(run: Run, name: str, n: int, generator: torch.Generator):
 
 
 def draw_stills(run: Run, n: int, generator: torch.Generator) -> Tensor:
-    """Images, and where there are videos, about as many of their frames: the image VAE encodes both."""
-    if "video" not in run.model.modalities:
+    """Images, and where there are videos, as many of their frames: the image VAE encodes both."""
+    half, length = n // 2, run.config.model.frames
+    if "video" not in run.model.modalities or not half:
         return draw(run, "image", n, generator)
-    frames = rearrange(draw(run, "video", max(1, n // 16), generator), "b f c h w -> (b f) c h w")
-    return torch.cat([draw(run, "image", max(1, n - len(frames)), generator), frames])
+    frames = rearrange(draw(run, "video", math.ceil(half / length), generator), "b f c h w -> (b f) c h w")
+    some = torch.linspace(0, len(frames) - 1, half).round().long()  # evenly from all clips
+    return torch.cat([draw(run, "image", n - half, generator), frames[some]])
 
 
 def train_autoencoder(run: Run, name: str, draw_batch=None) -> None:
@@ -82,6 +85,7 @@ def train_vocoder(run: Run) -> None:
         x = draw(run, "audio", run.batch("vocoder"), generator)
         with torch.no_grad():  # when sampling it gets the decoder's spectrograms, which are a little too smooth
             mel = ae.decode_mel(ae.encode(x)) if i % 2 else ae.mel(x)
-        return vocoder_loss(x, ae.vocoder(mel))
+        losses = vocoder_loss(x, ae.vocoder(mel))
+        return {name: mean_of_all(value, run.stage("vocoder").batch) for name, value in losses.items()}
 
     run.fit("vocoder", ae.vocoder, step)

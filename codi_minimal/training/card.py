@@ -18,7 +18,7 @@ this training did not see it.
 
 | stage | steps | batch | minutes | last loss |
 |---|---|---|---|---|
-{rows}| all | | | {minutes:.1f} | |
+{rows}| sum | | | {minutes:.1f} | |
 
 ## Figures
 `python -m codi_minimal evaluate --checkpoint MODEL {corpus.option}` measures it on data that no training saw.

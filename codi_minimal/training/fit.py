@@ -193,15 +193,16 @@ def fit(
 
 @contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """Inside the block the first SIGINT or SIGTERM is only noted, in the list given; a second one interrupts.
+    """Inside the block a SIGINT or SIGTERM is only noted, in the list given; a SIGINT after another signal interrupts.
 
-    If a signal interrupted the optimizer, the weights would belong to no step and could not be saved. Signals that are
-    ignored stay so. Outside the main thread, where Python delivers none, nothing is done.
+    If a signal interrupted the optimizer, the weights would belong to no step and could not be saved. A scheduler and
+    torchrun may each send SIGTERM, so a second one does not interrupt. Signals that are ignored stay so. Outside the
+    main thread, where Python delivers none, nothing is done.
     """
     caught: list[int] = []
 
     def note(signum, frame):
-        if caught:
+        if caught and signum == signal.SIGINT:
             raise KeyboardInterrupt
         caught.append(signum)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from codi_minimal.device import best_device
-from codi_minimal.lock import alone_in
+from codi_minimal.lock import LOCK, alone_in
 
 LONGEST_WAIT = timedelta(hours=2)  # of a rank for another; rank 0 may need an hour to encode the samples of a stage
 
@@ -169,7 +169,10 @@ def first_rank_first() -> Iterator[None]:
 
 @contextmanager
 def alone_with_all_ranks(folder: Path) -> Iterator[None]:
-    """`alone_in` the folder, which rank 0 enters for all ranks. They all raise an error if it cannot."""
+    """`alone_in` the folder, which rank 0 enters for all ranks.
+
+    They all raise an error if it cannot, and a ValueError if they see different folders.
+    """
     failed: Exception | None = None
     with ExitStack() as stack:
         if rank() == 0:
@@ -179,6 +182,8 @@ def alone_with_all_ranks(folder: Path) -> Iterator[None]:
                 failed = error
         if any_rank(failed is not None):
             raise failed or ValueError(f"expected {folder} for this run alone: see the error of rank 0")
+        lock = folder / LOCK
+        check_agreed(lock.stat().st_ino if lock.exists() else None, f"{lock} with the inode")
         yield
 
 

@@ -8,6 +8,7 @@ moved to OUT.
 import os
 import shutil
 import signal
+import sys
 import threading
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
@@ -73,12 +74,14 @@ def train_side_by_side(
                         raise ChildProcessError(f"expected the stage {name} to end well, got exit code {code}")
                     _collect(name, out)
                     if progress:
-                        tqdm.write(f"{name}: done")
+                        tqdm.write(f"{name}: done", file=sys.stderr)
         finally:  # those that are left save what they have done
             for process in running.values():
                 process.terminate()
             for process in running.values():
                 process.join()
+        if not caught:
+            shutil.rmtree(out / "side", ignore_errors=True)
     if caught:
         signal.raise_signal(caught[0])  # as if it came now
         raise KeyboardInterrupt(f"training was stopped by signal {caught[0]}, and saved")
@@ -93,16 +96,18 @@ def _train_one(
     threading.Thread(target=_end_with_the_first_process, daemon=True).start()
     torch.set_num_threads(threads)
     folder, needed = out / "side" / name, needs(name, names)
-    with alone_in(folder):
-        for other in needed:
-            for end in ("json", "safetensors"):
-                shutil.copy2(out / f"{other}.{end}", folder)
-        run = new_run(config, data, folder, device, seed, progress=False)
-        run.caches = out
-        for other in needed:
-            STAGES[other].train(run)
-        STAGES[name].train(run)
-        STAGES[name].show(run, name)
+    try:
+        with alone_in(folder):
+            for other in needed:
+                for end in ("json", "safetensors"):
+                    shutil.copy2(out / f"{other}.{end}", folder)
+            run = new_run(config, data, folder, device, seed, progress=False)
+            run.caches = out
+            for stage in (*needed, name):
+                STAGES[stage].train(run)
+            STAGES[name].show(run, name)
+    except (ValueError, OSError, FloatingPointError) as error:
+        sys.exit(f"{name}: {' '.join(str(error).split())}")
 
 
 def _end_with_the_first_process() -> None:
@@ -119,7 +124,10 @@ def _collect(name: str, out: Path) -> None:
         shutil.copytree(folder / "tb", out / "tb", dirs_exist_ok=True)
     for end in ("png", "safetensors"):
         shutil.copy2(folder / f"{name}.{end}", out)
-    with open(out / "log.jsonl", "ab") as log:
-        log.write((folder / "log.jsonl").read_bytes())
+    lines = (folder / "log.jsonl").read_bytes()
+    with open(out / "log.jsonl", "a+b") as log:
+        log.seek(0)
+        if lines not in log.read():  # as after a kill between here and the next line
+            log.write(lines)
     os.replace(folder / f"{name}.json", out / f"{name}.json")
     shutil.rmtree(folder)

@@ -224,6 +224,8 @@ def check_words(corpus: Corpus, known: Collection[str]) -> None:
 
 def _go_through(run: Run, names: Sequence[str], whole: Config | None) -> CoDi:
     """Trains stages, draws their pictures; saves the model if `whole`, the config of all its training, is given."""
+    for name in names:
+        run.batch(name)  # with more ranks than samples it is an error now, and not hours later
     with alone_with_all_ranks(run.folder):
         for name in names:
             STAGES[name].train(run)

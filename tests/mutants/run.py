@@ -55,6 +55,7 @@ COVER = {
     ),
     "fitting.py": ("tests/test_fitting.py",),
     "asked.py": ("tests/test_cli.py",),
+    "benchmark.py": ("tests/test_benchmark.py",),
     "hub.py": ("tests/test_hub.py",),
 }
 

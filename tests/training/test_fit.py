@@ -17,7 +17,7 @@ from torch import nn
 
 from codi_minimal.checkpoint import read_tensors, write_tensors
 from codi_minimal.training import fit as fit_room
-from codi_minimal.training.fit import fit
+from codi_minimal.training.fit import deferred_signals, fit
 from codi_minimal.training.optimizer import EMA, learning_rate
 from codi_minimal.training.state import load_state
 
@@ -148,8 +148,8 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, reference, moment):
     assert result.steps == 30 and result.losses == reference[2].losses
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_step_end_and_saves(tmp_path, reference, signum):
+@pytest.mark.parametrize(("signum", "times"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGTERM, 2)])
+def test_a_signal_lets_the_step_end_and_saves(tmp_path, reference, signum, times):
     class Terminated(Exception):
         pass
 
@@ -159,8 +159,9 @@ def test_a_signal_lets_the_step_end_and_saves(tmp_path, reference, signum):
     seen, previous = [], signal.signal(signal.SIGTERM, handler)
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
-        with pytest.raises(KeyboardInterrupt if signum == signal.SIGINT else Terminated):
-            train(tmp_path, seen, before=lambda i: i == 7 and signal.raise_signal(signum))
+        with pytest.raises((KeyboardInterrupt, Terminated)) as raised:
+            train(tmp_path, seen, before=lambda i: [signal.raise_signal(signum) for _ in range(times * (i == 7))])
+        assert raised.type is (KeyboardInterrupt if signum == signal.SIGINT else Terminated)
         assert signal.getsignal(signal.SIGTERM) is handler
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -169,6 +170,19 @@ def test_a_signal_lets_the_step_end_and_saves(tmp_path, reference, signum):
     modules, _ = train(tmp_path, seen)
     assert seen == reference[3]
     assert_same(tmp_path, modules, reference)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), deferred_signals() as caught:
+            signal.raise_signal(signal.SIGINT)
+            assert caught == [signal.SIGINT]
+            signal.raise_signal(signal.SIGINT)
+            caught.append("not reached")
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+    assert caught == [signal.SIGINT]
 
 
 def test_an_error_in_mid_run_leaves_the_last_save(tmp_path, reference):

@@ -14,7 +14,7 @@ from codi_minimal.alignment import joint as core
 from codi_minimal.alignment import wire
 from codi_minimal.data import PAIRINGS, parse
 from codi_minimal.ours import reading
-from codi_minimal.training import autoencoders, beside, denoisers, joint, prompts, streams
+from codi_minimal.training import autoencoders, beside, denoisers, joint, prompts, ranks, streams
 from codi_minimal.training.joint import CON_BESIDE_TEXT
 from tests.training import numbered
 from tests.training.numbered import NAMES, SUMMARY, heard, number_of, numbered_run
@@ -400,6 +400,22 @@ def test_an_autoencoder_gets_noise_of_its_own_for_every_sample_and_then_its_scal
     assert not torch.equal(x, next_x) and not torch.equal(noise, next_noise)
 
 
+@pytest.mark.parametrize(("n", "clips"), [(64, 4), (24, 2), (8, 1), (5, 1), (1, 0)])
+def test_half_of_the_stills_are_frames_evenly_from_all_clips(monkeypatch, n, clips):
+    def draw(run, name, n, generator):
+        if name == "image":
+            return -torch.ones(n, 1, 1, 1)
+        return torch.arange(8.0 * n).reshape(n, 8, 1, 1, 1)  # frames have their number
+
+    monkeypatch.setattr(autoencoders, "draw", draw)
+    stills = autoencoders.draw_stills(numbered_run(), n, torch.Generator()).flatten()
+    frames = stills[stills >= 0]
+    assert len(stills) == n and len(frames) == n // 2 == len(frames.unique())
+    assert set((frames // 8).tolist()) == set(range(clips))
+    gaps = frames.diff()
+    assert not len(gaps) or gaps.max() - gaps.min() <= 1
+
+
 def test_the_vocoder_learns_each_sound_from_its_own_spectrogram(monkeypatch):
     run = numbered_run(batch=24)
     ae = SimpleNamespace(
@@ -408,9 +424,11 @@ def test_the_vocoder_learns_each_sound_from_its_own_spectrogram(monkeypatch):
     run.model.modalities["audio"].autoencoder = ae
     run.config.train.stages["vocoder"] = run.config.train.stages["autoencoder-audio"]
     monkeypatch.setattr(autoencoders, "draw", lambda run, name, n, g: torch.randn(n, generator=g))
-    calls = recorder(monkeypatch, autoencoders, "vocoder_loss")
+    calls = []
+    monkeypatch.setattr(autoencoders, "vocoder_loss", lambda *args: calls.append(args) or {"loss": torch.ones(())})
+    monkeypatch.setattr(ranks, "ranks", lambda: 5)  # four of them draw five of the 24 samples, and one draws four
     autoencoders.train_vocoder(run)
-    steps(run, "vocoder", 4)
+    assert steps(run, "vocoder", 4)[0]["loss"] == pytest.approx(25 / 24)
     for i, (x, x_hat) in enumerate(calls):
         torch.testing.assert_close(x_hat, x + 0.01 * (i % 2))  # its own, and by turns what the decoder makes of it
 

@@ -35,6 +35,7 @@ from codi_minimal.training import streams as stream_room
 from codi_minimal.training.fit import fit
 from codi_minimal.training.run import Run
 from codi_minimal.training.stages import STAGES, train
+from codi_minimal.training.state import load_state
 from tests.forked import FORKED
 from tests.models import random_codi
 
@@ -279,30 +280,62 @@ def test_a_stage_makes_with_two_ranks_the_steps_of_one_process(tmp_path, monkeyp
         assert found[0] == pytest.approx(norms[0], rel=1e-5)
 
 
-def whole_of_rank(folder: Path) -> None:
-    train("tiny", out=folder, device="cpu", progress=False)
-
-
 @pytest.mark.slow
-def test_two_ranks_train_all_stages_and_one_of_them_writes(tmp_path):
-    with_ranks(2, whole_of_rank, tmp_path)
-    assert {path.stem for path in tmp_path.glob("*.png")} == set(preset("tiny").train.stages)
-    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [line["stage"] for line in lines] == list(preset("tiny").train.stages)
-    made = CoDi.from_pretrained(tmp_path / "model", device="cpu").generate({}, "image", steps=1)["image"]
+def test_the_documented_command_goes_on_from_one_process_and_one_process_from_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("CODI_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    out, names = tmp_path / "run", list(preset("tiny").train.stages)
+    train("tiny", out=out, device="cpu", stages=names[:1], progress=False)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-port", str(free_port())]
+    command = ["--nproc-per-node", "2", "-m", "codi_minimal", "train", "--preset", "tiny", "--device", "cpu"]
+    ways = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*torchrun, *command, "--out", str(out)], env=ways, capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(out)]  # one rank speaks
+    train("tiny", out=out, device="cpu", progress=False)
+    assert {path.stem for path in out.glob("*.png")} == set(names)
+    assert [json.loads(line)["stage"] for line in (out / "log.jsonl").read_text().splitlines()] == names
+    made = CoDi.from_pretrained(out / "model", device="cpu").generate({}, "image", steps=1)["image"]
     assert made.isfinite().all()
 
 
-def apart_of_rank(begun: Path, folder: Path) -> None:
-    """Rank 0 finds a run that was begun, and rank 1 an empty folder."""
-    mine, toy = begun if ranks.rank() == 0 else folder / "empty", Toy()
-    with pytest.raises(ValueError, match=r"one folder that all ranks share, got steps done: 10 and \[10, 0\]"):
+def crowded_of_rank(folder: Path) -> None:
+    config = preset("tiny")
+    stages = {name: Stage(4, 8) for name in config.train.stages} | {"joint": Stage(4, 1)}
+    with pytest.raises(ValueError, match="at least one sample for each of 2 ranks, got one of 1"):
+        train(replace(config, train=replace(config.train, stages=stages)), out=folder / "run", progress=False)
+    assert not (folder / "run").exists()
+
+
+def test_a_batch_that_is_too_small_is_an_error_before_anything_is_trained(tmp_path):
+    with_ranks(2, crowded_of_rank, tmp_path)
+
+
+def apart_of_rank(folder: Path) -> None:
+    """Each rank has an empty folder of its own."""
+    mine, toy = folder / str(ranks.rank()), Toy()
+    with pytest.raises(ValueError, match=r"one folder that all ranks share, got .*lock with the inode"):
         fit(toy, partial(toy_step, toy, 8), folder=mine, name="toy", in_turn=True, **SETTINGS)
 
 
+def late_of_rank(folder: Path) -> None:
+    """Rank 1 does not see the last save yet."""
+    if ranks.rank():
+        fit_room.load_state = lambda *args: (replace(load_state(*args)[0], steps=0), {})
+    toy = Toy()
+    with pytest.raises(ValueError, match=r"one folder that all ranks share, got steps done: 10 and \[10, 0\]"):
+        fit(toy, partial(toy_step, toy, 8), folder=folder, name="toy", in_turn=True, **SETTINGS)
+
+
 def test_ranks_with_folders_of_their_own_are_refused(tmp_path):
-    with_ranks(2, stopped_early, tmp_path / "begun")
-    with_ranks(2, partial(apart_of_rank, tmp_path / "begun"), tmp_path / "apart")
+    with_ranks(2, apart_of_rank, tmp_path)
+
+
+def test_ranks_that_see_other_saves_are_refused(tmp_path):
+    with_ranks(2, stopped_early, tmp_path)
+    with_ranks(2, late_of_rank, tmp_path)
 
 
 def close_of_rank(folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from codi_minimal.config import preset
+from codi_minimal.training import side_by_side
 from codi_minimal.training.order import KINDS, needs
 from codi_minimal.training.side_by_side import train_side_by_side
 from codi_minimal.training.stages import STAGES, train
@@ -43,13 +44,13 @@ def test_what_is_trained_side_by_side_is_what_is_trained_one_after_the_other(tmp
         sorted(path.name for path in (tmp_path / way).iterdir() if not path.name.startswith((".", "side", "tb")))
         for way in ("one", "two")
     ]
-    assert files[0] == files[1] and not any((tmp_path / "two" / "side").iterdir())
+    assert files[0] == files[1] and not (tmp_path / "two" / "side").exists()
     logs = [sorted((tmp_path / way / "log.jsonl").read_text().count(name) for name in SOME) for way in ("one", "two")]
     assert logs[0] == logs[1]
 
 
 @pytest.mark.slow
-def test_a_stage_that_fails_is_named_and_what_is_done_is_kept(tmp_path):
+def test_a_stage_that_fails_is_named_and_what_is_done_is_kept(tmp_path, capfd):
     out = tmp_path / "run"
     damaged = out / "side" / "prompts-text-image" / "prompts-text-image.state.safetensors"
     damaged.parent.mkdir(parents=True)
@@ -57,6 +58,24 @@ def test_a_stage_that_fails_is_named_and_what_is_done_is_kept(tmp_path):
     with pytest.raises(ChildProcessError, match="expected the stage prompts-text-image to end well, got exit code 1"):
         train_side_by_side(some_stages(), out=out, progress=False, workers=1)
     assert (out / "autoencoder-image.json").exists() and not (out / "denoiser-image.json").exists()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("prompts-text-image: expected")
+
+
+def test_a_kill_while_a_stage_is_collected_leaves_its_log_lines_once(tmp_path, monkeypatch):
+    stage = tmp_path / "side" / "toy"
+    stage.mkdir(parents=True)
+    for name in ("toy.png", "toy.safetensors", "toy.json"):
+        (stage / name).write_text(name)
+    (tmp_path / "log.jsonl").write_text("of another stage\n")
+    (stage / "log.jsonl").write_text("one\ntwo\n")
+    with monkeypatch.context() as context, pytest.raises(ZeroDivisionError):
+        context.setattr(os, "replace", lambda *_: 1 / 0)
+        side_by_side._collect("toy", tmp_path)
+    assert not (tmp_path / "toy.json").exists()
+    side_by_side._collect("toy", tmp_path)
+    assert (tmp_path / "log.jsonl").read_text() == "of another stage\none\ntwo\n"
+    assert (tmp_path / "toy.json").exists() and not stage.exists()
 
 
 @pytest.mark.slow
