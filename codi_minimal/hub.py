@@ -11,7 +11,7 @@ from codi_minimal.inputs import HUB_NAME, check_flag
 
 CARD_NAMES = ("MODEL_CARD.md", "README.md")  # as training writes it, and as the hub shows it
 METADATA = """---
-{license}library_name: codi-minimal
+library_name: codi-minimal
 pipeline_tag: any-to-any
 tags: [diffusion, multimodal, codi, arxiv:2305.11846]
 {datasets}---
@@ -34,10 +34,13 @@ out = model.generate(outputs={outputs})
 """
 
 
-def metadata(datasets: Iterable[str] = (), license: str = "") -> str:
-    """The first lines of a model card, YAML that the hub reads. datasets: names of those on the hub; license: or ""."""
-    names, known = ", ".join(datasets), f"license: {license}\n" if license else ""
-    return METADATA.format(license=known, datasets=f"datasets: [{names}]\n" if names else "")
+def metadata(datasets: Iterable[str] = ()) -> str:
+    """The first lines of a model card, YAML that the hub reads; datasets: names of those on the hub.
+
+    The licence of the weights is for their owner to add.
+    """
+    names = ", ".join(datasets)
+    return METADATA.format(datasets=f"datasets: [{names}]\n" if names else "")
 
 
 class HubMixin:

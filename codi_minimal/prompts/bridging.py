@@ -61,14 +61,15 @@ def clip_loss(x: Tensor, y: Tensor, logit_scale: Tensor | float, positives: Tens
         A scalar. Its least is the mean entropy of the targets p, 0 when no caption repeats.
 
     Raises:
-        ValueError: if shapes differ, or `positives` is not such a matrix.
+        ValueError: if shapes differ, or `positives` is not such a matrix. Its diagonal is read on the CPU alone.
     """
     b = len(x)
     if x.ndim != 2 or x.shape != y.shape or not b:
         raise ValueError(f"clip_loss expected two (b, d) alike, got {tuple(x.shape)} and {tuple(y.shape)}")
     positives = torch.eye(b, dtype=torch.bool) if positives is None else positives
     fits = positives.dtype == torch.bool and positives.shape == (b, b)
-    if not fits or (positives.device.type == "cpu" and not positives.diagonal().all()):  # reading would wait for a GPU
+    # reading a GPU's diagonal would wait for the GPU
+    if not fits or (positives.device.type == "cpu" and not positives.diagonal().all()):
         got = f"{positives.dtype} {tuple(positives.shape)}"
         raise ValueError(f"positives expected bool ({b}, {b}) with a True diagonal, got {got}")
     # never in bfloat16: at a scale of 50 its logits would be off by 0.15

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from codi_minimal.prompts import Temperature, clip_loss, repeated
 from codi_minimal.training.prompts import composition_loss
+from tests.test_pretend_gpu import run
 
 
 def unit(*shape, seed=0, dtype=torch.float64):
@@ -143,3 +144,16 @@ def test_composition_loss_teaches_words_by_addition():
 def test_composition_loss_refuses_parts_of_another_shape():
     with pytest.raises(ValueError, match="expected two"):
         composition_loss(unit(3, 4), [unit(2, 4)], 1.0)
+
+
+def test_no_value_is_read_back_from_a_gpu():
+    run("""
+import torch
+from codi_minimal.prompts import clip_loss
+from tests.pretend_gpu import captured, pretend_gpu
+
+with pretend_gpu() as device:
+    x, positives = torch.randn(3, 4).to(device), torch.ones(3, 3, dtype=torch.bool, device=device)
+    with captured():
+        clip_loss(x, x, 10.0, positives)
+""")

@@ -172,7 +172,7 @@ def test_a_signal_lets_the_step_end_and_saves(tmp_path, reference, signum, times
     assert_same(tmp_path, modules, reference)
 
 
-def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):
+def test_a_second_ctrl_c_does_not_wait_for_the_step():
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt), deferred_signals() as caught:
